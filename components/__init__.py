@@ -1,0 +1,1 @@
+"""The labs, the steps that take any lab to production, and what the steps share."""

@@ -1,0 +1,58 @@
+"""Lab 1B: Irish folk tunes in ABC notation, a character at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.labs import Lab
+from components.labs.music import params
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pytorch_lightning as pl
+
+    from components.bundle import Bundle, BundleSpec, Evaluation
+
+
+class MusicLab(Lab):
+    name = "music"
+    datasets = ("music",)
+    Train = params.Train
+    Prepare = params.Prepare
+    Export = params.Export
+    Evaluate = params.Evaluate
+    Serve = params.Serve
+
+    def prepare(self, raw: Path, out: Path, params: params.Prepare) -> dict[str, Any]:
+        from components.labs.music.data import prepare
+
+        return prepare(raw, out, params)
+
+    def facts(self, raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
+        from components.labs.music.data import facts
+
+        return facts(raw, prepared)
+
+    def module(self, prepared: Path, params: params.Train) -> pl.LightningModule:
+        from components.labs.music.model import MusicModel
+
+        return MusicModel.create(prepared, params)
+
+    def datamodule(self, prepared: Path, params: params.Train) -> pl.LightningDataModule:
+        from components.labs.music.model import MusicData
+
+        return MusicData(prepared, params)
+
+    def export(self, module: pl.LightningModule, prepared: Path, out: Path, params: params.Export) -> BundleSpec:
+        from components.labs.music.export import export
+
+        return export(module, prepared, out, params)
+
+    def evaluate(self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate) -> Evaluation:
+        from components.labs.music.evaluate import evaluate
+
+        return evaluate(bundle, prepared, out, params)
+
+
+LAB = MusicLab()

@@ -1,0 +1,3 @@
+"""The music lab's parameters: the types of its sections in params.yaml."""
+
+from components.params import Section

@@ -1,0 +1,143 @@
+"""params.yaml as frozen models: a typo, a wrong type or a value out of range is one line that names the key."""
+
+import difflib
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from components.errors import UserError
+from components.labs import LABS, find
+
+STEP_SECTIONS = ("prepare", "export", "evaluate", "gate", "serve")
+"""Sections beside the lab's own: each is keyed by lab, so that changing a gate does not retrain a model."""
+
+FOLDERS = {"data": "course", "data.starter": "starter"}
+"""Profile of each data folder."""
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """A part of params.yaml: no unknown keys, no changes after reading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    folder: Literal["data", "data.starter"] = Field(description="data: the course profile; data.starter: the starter")
+
+    @property
+    def profile(self) -> str:
+        return FOLDERS[self.folder]
+
+
+class Bound(Section):
+    """What a metric must reach, and how far it may fall behind the champion (in the metric's own unit)."""
+
+    min: float | None = None
+    max: float | None = None
+    max_regression: float | None = Field(None, ge=0)
+
+
+class Waiver(Section):
+    """Lets a failing metric pass until a date, in somebody's name."""
+
+    metric: str
+    reason: str = Field(min_length=1)
+    by: str = Field(min_length=1)
+    until: date
+
+
+class Gate(Section):
+    metrics: dict[str, Bound]
+    waivers: tuple[Waiver, ...] = ()
+
+
+class LabParams(BaseModel):
+    """Everything of params.yaml that concerns one lab; `train` and the like are the lab's own types."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data: Data
+    train: Any
+    prepare: Any
+    export: Any
+    evaluate: Any
+    gate: Gate
+    serve: Any
+
+
+def load(lab_name: str, path: Path) -> LabParams:
+    """Reads and checks one lab's parameters.
+
+    Raises UserError naming the first wrong key and, for an unknown one, the nearest key there is.
+    """
+    lab = find(lab_name)
+    raw = _read(path)
+    _known(raw, ("data", *LABS, *STEP_SECTIONS), path, "")
+    for section in STEP_SECTIONS:
+        _known(raw.get(section) or {}, LABS, path, section)
+    types = {"prepare": lab.Prepare, "export": lab.Export, "evaluate": lab.Evaluate, "gate": Gate, "serve": lab.Serve}
+    return LabParams(
+        data=_check(Data, raw.get("data"), path, "data"),
+        train=_check(lab.Train, raw.get(lab_name), path, lab_name),
+        **{
+            section: _check(model, (raw.get(section) or {}).get(lab_name), path, f"{section}.{lab_name}")
+            for section, model in types.items()
+        },
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run from the project's folder, or name the file with --params") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} must hold sections (data, a lab's name, ...), not a {type(raw).__name__}")
+    return raw
+
+
+def _check(model: type[Model], values: object, path: Path, section: str) -> Model:
+    try:
+        # JSON mode, so that a YAML list may stand for a tuple and a date for a date, and nothing else is converted.
+        return model.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        raise UserError(_explain(error, model, path, section)) from None
+
+
+def _known(section: dict[str, Any], names: tuple[str, ...], path: Path, prefix: str) -> None:
+    for name in section:
+        if name not in names:
+            raise UserError(_unknown(path, f"{prefix}.{name}".lstrip("."), str(name), list(names)))
+
+
+def _explain(error: ValidationError, model: type[BaseModel], path: Path, section: str) -> str:
+    first = error.errors()[0]
+    key = ".".join([section, *map(str, first["loc"])])
+    if first["type"] == "extra_forbidden":
+        return _unknown(path, key, str(first["loc"][-1]), _keys(model, first["loc"][:-1]))
+    if first["type"] == "missing":
+        return f"{path}: {key} is missing"
+    return f"{path}: {key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _unknown(path: Path, key: str, name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
+    return f"{path}: unknown parameter {key}" + (f"; did you mean '{near[0]}'?" if near else "")
+
+
+def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    for part in location:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return list(model.model_fields)

@@ -1,0 +1,34 @@
+"""Environment variables: the only place where they are read."""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What the surroundings decide. Numbers that tune a model are in params.yaml instead."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    data_mirror: str | None = Field(None, description="folder or address that holds copies of the datasets")
+    mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="where runs and models are recorded")
+    repro_run: str | None = Field(None, description="MLflow run that the steps of one `make repro` belong to")
+    log_level: str = "INFO"
+    no_color: str | None = None
+
+    serve_bundle: str = Field("models:/music@champion", description="bundle to serve: a folder or models:/<lab>@<alias>")
+    serve_host: str = "127.0.0.1"
+    serve_port: int = 3000
+    serve_allow_unpromoted: bool = False
+
+
+@cache
+def settings() -> Settings:
+    return Settings()
+
+
+def project_root() -> Path:
+    """The folder that holds params.yaml: every default path hangs below it."""
+    return Path(__file__).resolve().parent.parent
