@@ -10,7 +10,7 @@ class UserError(Exception):
     exit_code = 2
 
 
-class Blocked(UserError):
+class BlockedError(UserError):
     """A gate blocked the candidate and the caller had asked for a pass."""
 
     exit_code = 3

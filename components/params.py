@@ -82,12 +82,18 @@ def load(lab_name: str, path: Path) -> LabParams:
     _known(raw, ("data", *LABS, *STEP_SECTIONS), path, "")
     for section in STEP_SECTIONS:
         _known(raw.get(section) or {}, LABS, path, section)
-    types = {"prepare": lab.Prepare, "export": lab.Export, "evaluate": lab.Evaluate, "gate": Gate, "serve": lab.Serve}
+    types: dict[str, type[BaseModel]] = {
+        "prepare": lab.Prepare,
+        "export": lab.Export,
+        "evaluate": lab.Evaluate,
+        "gate": Gate,
+        "serve": lab.Serve,
+    }
     return LabParams(
         data=_check(Data, raw.get("data"), path, "data"),
         train=_check(lab.Train, raw.get(lab_name), path, lab_name),
         **{
-            section: _check(model, (raw.get(section) or {}).get(lab_name), path, f"{section}.{lab_name}")
+            section: _check(model, (raw.get(section) or {}).get(lab_name, {}), path, f"{section}.{lab_name}")
             for section, model in types.items()
         },
     )

@@ -18,7 +18,7 @@ class Settings(BaseSettings):
     log_level: str = "INFO"
     no_color: str | None = None
 
-    serve_bundle: str = Field("models:/music@champion", description="bundle to serve: a folder or models:/<lab>@<alias>")
+    serve_bundle: str = Field("models:/music@champion", description="a folder or models:/<lab>@<alias>")
     serve_host: str = "127.0.0.1"
     serve_port: int = 3000
     serve_allow_unpromoted: bool = False

@@ -1,0 +1,62 @@
+# make            lists the targets
+# make repro      environment, data and the whole graph: validated, trained, exported, evaluated, promoted
+.DEFAULT_GOAL := help
+.ONESHELL:
+.SHELLFLAGS := -eu -o pipefail -c
+SHELL := bash
+
+PYTHON ?= python3
+LAB ?=
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export DVC_NO_ANALYTICS := 1
+
+ENVIRONMENT := .venv/.installed
+
+.PHONY: help environment data repro smoke serve test lint system lock bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+environment: $(ENVIRONMENT) ## .venv from the lock
+$(ENVIRONMENT): requirements.lock pyproject.toml serving/page/package-lock.json
+	@echo "making .venv from requirements.lock (a few minutes, once)"
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	npm ci --prefix serving/page --no-audit --no-fund --loglevel=error
+	touch $@
+
+data: $(ENVIRONMENT) ## fetch the datasets and check them against their pin
+	@python -m components fetch
+
+repro: data ## run what has changed of the graph (LAB=music: one lab)
+	@python -m components repro $(LAB)
+
+smoke: $(ENVIRONMENT) ## the whole graph on small slices, in a scratch copy
+	@python -m tests.workspace $(LAB)
+
+serve: $(ENVIRONMENT) ## the music API and its page on localhost
+	@python -m serving.music
+
+test: data ## the whole test suite
+	@python -m pytest --cov=components --cov=serving --cov-report=term
+
+lint: $(ENVIRONMENT) ## ruff and mypy
+	@ruff check .
+	ruff format --check .
+	mypy
+
+bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios
+	@for benchmark in training generation serving; do python -m benchmarks.$$benchmark; done
+
+system: ## system packages that only tests need (Debian, as root)
+	@command -v apt-get >/dev/null || { echo "no apt-get here: install Chromium by hand"; exit 0; }
+	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+
+lock: $(ENVIRONMENT) ## make requirements.lock again
+	@UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" uv pip compile pyproject.toml --all-extras --python-version 3.11 --quiet --upgrade-package torch \
+	  --no-emit-find-links --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock
+	# A build's own suffix is nobody else's to install, and only Linux on x86-64 has onnxruntime with CUDA.
+	sed -E -i 's/^(torch==[0-9.]+)\+.*/\1/' requirements.lock
+	sed -E -i "s/^onnxruntime-gpu==(.*)/onnxruntime-gpu==\1 ; sys_platform == 'linux' and platform_machine == 'x86_64'\nonnxruntime==\1 ; sys_platform != 'linux' or platform_machine != 'x86_64'/" requirements.lock

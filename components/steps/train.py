@@ -1,0 +1,132 @@
+"""Train a lab's model with Lightning, so that a killed run ends as if it had never been killed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.files import output_folder, read_json, sha256_file, write_json
+from components.labs import Lab
+from components.params import LabParams
+from components.provenance import code_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytorch_lightning as pl
+    from pytorch_lightning.loggers import Logger
+
+log = logging.getLogger(__name__)
+
+KEPT_RUNS = 3
+"""Checkpoint folders kept per lab: the last inputs can be gone back to without training again."""
+
+
+def train(
+    lab: Lab, params: LabParams, prepared: Path, out: Path, checkpoints: Path, loggers: Sequence[Logger] = ()
+) -> dict[str, float]:
+    """Trains on `prepared` and writes `out`: model.ckpt (weights of the best epoch), curve.csv, training.json.
+
+    Checkpoints are kept outside `out`, in a folder of `checkpoints` named by the hash of the inputs: the same call
+    after a kill goes on from the last epoch boundary, and after the end returns at once. On a CPU the resumed run's
+    weights equal the uninterrupted one's, because every epoch's randomness is a function of (seed, epoch).
+    Returns the best epoch's metrics. Raises UserError on a full disk; the old output then stays.
+    """
+    import torch
+
+    with output_folder(out) as temporary:
+        folder = checkpoints / lab.name / _inputs_hash(lab, params, prepared)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "finished.json").exists():
+            _fit(lab, params, prepared, folder, loggers)
+        finished = read_json(folder / "finished.json")
+        state = torch.load(folder / finished["best"], weights_only=True, map_location="cpu")["state_dict"]
+        torch.save({"state_dict": state}, temporary / "model.ckpt")
+        shutil.copyfile(folder / "curve.csv", temporary / "curve.csv")
+        write_json(temporary / "training.json", finished)
+    _forget_old_runs(checkpoints / lab.name)
+    metrics: dict[str, float] = finished["metrics"]
+    return metrics
+
+
+def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Sequence[Logger]) -> None:
+    import pytorch_lightning as pl
+    from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+
+    from components.steps.training_callbacks import Curve, EpochLine, EpochSeed
+
+    settings = params.train
+    pl.seed_everything(settings.seed, verbose=False)
+    module = lab.module(prepared, settings)
+    data = lab.datamodule(prepared, settings)
+    monitor: str = module.monitor  # type: ignore[assignment]
+    best = ModelCheckpoint(
+        folder, filename="best", monitor=monitor, save_last=True, save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    curve = Curve(folder / "curve.csv")
+    trainer = pl.Trainer(
+        accelerator="auto",
+        devices=1,
+        precision=precision(settings.precision),
+        max_epochs=settings.max_epochs,
+        gradient_clip_val=settings.gradient_clip,
+        callbacks=[
+            EpochSeed(settings.seed),
+            curve,
+            EpochLine(monitor),
+            EarlyStopping(monitor, patience=settings.patience, check_on_train_epoch_end=True),
+            best,
+        ],
+        logger=list(loggers),
+        default_root_dir=folder,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        log_every_n_steps=settings.log_every_n_steps,
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    last = folder / "last.ckpt"
+    if last.exists():
+        log.info("resuming %s from the last epoch boundary in %s", lab.name, last)
+    started = time.monotonic()
+    trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    log.info("trained %s in %.0f s on %s, %s", lab.name, time.monotonic() - started, trainer.accelerator, trainer.precision)
+    write_json(
+        folder / "finished.json",
+        {"best": Path(best.best_model_path).name, "epochs": trainer.current_epoch, "metrics": curve.best(monitor)},
+    )
+
+
+def precision(wanted: str) -> Any:
+    """Lightning's precision: `auto` is bf16 where the hardware multiplies it fast, else 32-bit floats."""
+    import torch
+
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return "bf16-mixed" if fast else "32-true"
+
+
+def _inputs_hash(lab: Lab, params: LabParams, prepared: Path) -> str:
+    """Names the checkpoint folder: data, parameters, code, library and hardware kind that decide the weights."""
+    import torch
+
+    parts = [f"{file.relative_to(prepared)} {sha256_file(file)}" for file in sorted(prepared.rglob("*")) if file.is_file()]
+    parts += [params.train.model_dump_json(), code_hash(lab.name), torch.__version__]
+    parts += [str(torch.cuda.is_available()), str(precision(params.train.precision))]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _forget_old_runs(folder: Path) -> None:
+    runs = sorted(folder.iterdir(), key=lambda run: run.stat().st_mtime, reverse=True)
+    for run in runs[KEPT_RUNS:]:
+        shutil.rmtree(run, ignore_errors=True)

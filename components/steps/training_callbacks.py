@@ -1,0 +1,74 @@
+"""What the train step adds to Lightning's Trainer: seeds per epoch, the curve, a line per epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from components.files import write_text
+
+log = logging.getLogger(__name__)
+
+
+class EpochSeed(pl.Callback):
+    """Makes dropout and every other draw of an epoch a function of (seed, epoch), so that a resumed run repeats it."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        pl.seed_everything((self.seed * 1_000_003 + trainer.current_epoch) % 2**32, verbose=False)
+
+
+class Curve(pl.Callback):
+    """A row of metrics an epoch, in the checkpoint (so that a resumed run keeps its past) and in a CSV file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        self.rows.append({"step": trainer.global_step, "epoch": trainer.current_epoch, **metrics})
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path, text.getvalue())
+
+    def best(self, monitor: str) -> dict[str, float]:
+        """The row of the epoch with the lowest `monitor`, the earliest of equals: the one whose weights were kept."""
+        return min(self.rows, key=lambda row: row[monitor])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+
+
+class EpochLine(pl.Callback):
+    """One log line an epoch, for terminals and log files alike."""
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
+        self.started = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        log.info(
+            "epoch %d of %s: %s %.4f (%.1f s)",
+            trainer.current_epoch + 1,
+            trainer.max_epochs,
+            self.monitor,
+            float(trainer.callback_metrics[self.monitor]),
+            time.monotonic() - self.started,
+        )
