@@ -1,0 +1,87 @@
+"""The command line helps, and says in one line what was wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+STEPS = ("fetch", "prepare", "validate", "train", "export", "evaluate", "gate", "promote")
+
+
+def components(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "components", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_help_lists_every_step_with_what_it_does() -> None:
+    done = components("--help")
+    assert done.returncode == 0
+    listed = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ") and len(line.split()) > 2]
+    assert [step for step in STEPS if step not in listed] == []
+
+
+def test_help_of_a_step_names_the_labs_and_the_options() -> None:
+    done = components("train", "music", "--help")
+    assert done.returncode == 0
+    for word in ("music", "--params", "--build", "epoch"):
+        assert word in done.stdout
+
+
+def test_an_unknown_lab_names_the_nearest() -> None:
+    assert "there is no lab 'musik'; did you mean 'music'?" in one_line(components("train", "musik"))
+
+
+def test_an_unknown_step_names_the_nearest() -> None:
+    done = components("trian", "music")
+    assert done.returncode == 2
+    assert "Did you mean 'train'?" in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("hidden_size:", "hiden_size:"), "unknown parameter music.hiden_size; did you mean 'hidden_size'?"),
+        (("hidden_size:", "hidden_size: many #"), "music.hidden_size is 'many'"),
+        (("hidden_size:", "hidden_size: -1 #"), "music.hidden_size is -1"),
+        (("hidden_size:", "# hidden_size:"), "music.hidden_size is missing"),
+        (("\nmusic:", "\nmusik:"), "unknown parameter musik; did you mean 'music'?"),
+        (("folder: data ", "folder: dta "), "data.folder is 'dta'"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_the_nearest_right_one(
+    tmp_path: Path, change: tuple[str, str], message: str
+) -> None:
+    text = (PROJECT / "params.yaml").read_text()
+    assert change[0] in text
+    (tmp_path / "params.yaml").write_text(text.replace(change[0], change[1], 1))
+    line = one_line(components("train", "music", "--params", str(tmp_path / "params.yaml")))
+    assert message in line
+    assert "params.yaml" in line
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "a: [", "\x00", "music: 3"])
+def test_a_broken_params_file_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    assert "params.yaml" in one_line(components("train", "music", "--params", str(tmp_path / "params.yaml")))
+
+
+def test_a_missing_params_file_says_where_to_go(tmp_path: Path) -> None:
+    assert "run from the project's folder" in one_line(components("train", "music", "--params", str(tmp_path / "no.yaml")))
+
+
+@pytest.mark.parametrize("step", ["train", "export", "evaluate", "gate", "promote"])
+def test_a_step_without_its_input_says_which_step_to_run(tmp_path: Path, step: str) -> None:
+    line = one_line(components(step, "music", "--build", str(tmp_path / "build")))
+    assert "missing" in line

@@ -1,0 +1,101 @@
+"""A scratch copy of the project that runs the real graph on small slices: `make smoke`, and the pipeline tests.
+
+The copy holds the files git would hold (committed or not), the data by link, and params.yaml with SMOKE laid over it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+SMOKE = {
+    "music": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2},
+    "prepare": {"music": {"limit": 60}},
+    "evaluate": {"music": {"samples": 8}},
+}
+"""Numbers small enough for half a minute a lab; laid over params.yaml."""
+
+
+class Workspace:
+    """A folder in which `dvc repro` and `python -m components` run for real, without touching the project's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = _run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=PROJECT).stdout
+        for name in filter(None, listed.split("\0")):
+            source, target = PROJECT / name, folder / name
+            if source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
+        _run("git", "init", "-q", cwd=folder)
+        _run("git", "add", "-A", cwd=folder)
+        _run("git", "-c", "user.name=smoke", "-c", "user.email=smoke@localhost", "commit", "-qm", "scratch", cwd=folder)
+        for name in ("data", "data.starter"):
+            if (PROJECT / name).exists():
+                shutil.copytree(PROJECT / name, folder / name, copy_function=os.link)
+
+    def set_params(self, values: dict[str, object]) -> None:
+        """Lays nested values over params.yaml, keeping its comments."""
+        yaml = YAML()
+        path = self.folder / "params.yaml"
+        params = yaml.load(path)
+        _overlay(params, values)
+        yaml.dump(params, path)
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command in the workspace with the project's own environment first in PATH."""
+        return _run(*command, cwd=self.folder, check=check, environment=environment)
+
+    def make(self, *targets: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs make targets there, with the project's environment in place of one made anew."""
+        environment_file = self.folder / ".venv"
+        if not environment_file.exists():
+            environment_file.symlink_to(PROJECT / ".venv")
+        return self.run("make", "--assume-old=.venv/.installed", *targets, check=check, **environment)
+
+
+def _run(
+    *command: str, cwd: Path, check: bool = True, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check and done.returncode != 0:
+        raise AssertionError(f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def _overlay(target: dict[str, object], values: dict[str, object]) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            _overlay(target[key], value)  # type: ignore[arg-type]
+        else:
+            target[key] = value
+
+
+def main(labs: list[str]) -> int:
+    with tempfile.TemporaryDirectory(prefix="smoke-") as folder:
+        workspace = Workspace(Path(folder))
+        workspace.set_params(SMOKE)
+        targets = [f"promote@{lab}" for lab in labs]
+        environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "PYTHONPATH": folder}
+        return subprocess.run(["dvc", "repro", *targets], cwd=folder, env=environment, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
