@@ -1,0 +1,1 @@
+"""The APIs: what runs a promoted bundle for users. No torch."""
