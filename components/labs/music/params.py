@@ -17,3 +17,9 @@ class Evaluate(Section):
     max_quantisation_cost: float = Field(
         ge=0, description="bits per character on validation tunes that int8 may lose against float and still be served"
     )
+
+
+class Prepare(Section):
+    """What of the raw tunes is taken."""
+
+    limit: int = Field(ge=0, description="tunes taken, evenly through the file and from every split; 0 takes all")
