@@ -1,0 +1,1 @@
+"""Raw data: where it comes from, how it is recognised, how it is pinned and checked."""

@@ -1,0 +1,34 @@
+"""Other programs (git, pip, dvc), run so that they never ask, never hang and fail in one line."""
+
+import subprocess
+from pathlib import Path
+
+from components.data.errors import UnavailableError
+
+
+def run(
+    *command: str | Path, cwd: Path, stdin: bytes = b"", timeout: float = 600, variables: dict[str, str] | None = None
+) -> bytes:
+    """Runs a program and returns its standard output.
+
+    `variables` are added to the environment. Raises UnavailableError with the last line of its errors when it fails,
+    is not installed, or takes longer than `timeout` seconds.
+    """
+    additions = [f"{name}={value}" for name, value in (variables or {}).items()]
+    try:
+        # A session of its own has no terminal, so that nothing can stop to ask for a password.
+        done = subprocess.run(  # noqa: S603
+            ["env", *additions, *command],  # noqa: S607
+            cwd=cwd,
+            input=stdin,
+            capture_output=True,
+            timeout=timeout,
+            start_new_session=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"{command[0]} took longer than {timeout:.0f} s") from None
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        raise UnavailableError(f"{Path(command[0]).name}: {lines[-1].strip()}")
+    return done.stdout

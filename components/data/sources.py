@@ -1,0 +1,121 @@
+"""sources.toml as frozen models: every raw file, how it is recognised and who has it."""
+
+import tomllib
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from components.errors import UserError
+
+SOURCES = Path(__file__).with_name("sources.toml")
+
+Profile = Literal["course", "starter"]
+FOLDERS: dict[Profile, str] = {"course": "data", "starter": "data.starter"}
+"""Folder, below the project's root, that each profile fills."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Address(_Declared):
+    kind: Literal["file"]
+    url: str
+
+
+class Git(_Declared):
+    """Chosen files of a repository at a commit, as the deterministic tar; names in it are below `folder`."""
+
+    kind: Literal["git"]
+    repository: str
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    folder: str = ""
+    include: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+
+
+class Sdist(_Declared):
+    """The file at `path` in a source archive or, with `include`, the chosen files below it as the deterministic tar."""
+
+    kind: Literal["sdist"]
+    package: str
+    version: str
+    sha256: Sha256
+    path: str
+    include: tuple[str, ...] = ()
+
+
+class Installed(_Declared):
+    """A file of a package in this environment. `version` is one that carries it; the file's hash decides."""
+
+    kind: Literal["installed"]
+    package: str
+    version: str
+    path: str
+
+
+class Table(_Declared):
+    """A table of `tables.py`, made from other declared files (`inputs`: dataset/path) and from `urls`."""
+
+    kind: Literal["table"]
+    table: Literal["fairface_labels", "caltech101_nonfaces"]
+    inputs: tuple[str, ...]
+    urls: tuple[str, ...] = ()
+
+
+Place = Annotated[Address | Git | Sdist | Installed | Table, Field(discriminator="kind")]
+
+
+class SourceFile(_Declared):
+    dataset: str
+    path: str
+    profiles: tuple[Profile, ...]
+    sha256: Sha256
+    bytes: Annotated[int, Field(gt=0)]
+    licence: str
+    places: tuple[Place, ...] = Field(alias="from", min_length=1)
+
+    @field_validator("dataset", "path")
+    @classmethod
+    def _stays_inside(cls, value: str) -> str:
+        parts = PurePosixPath(value).parts
+        if not parts or parts[0] == "/" or ".." in parts:
+            raise ValueError("must be a relative path without '..'")
+        return value
+
+    @property
+    def location(self) -> str:
+        """Path below the data folder."""
+        return f"{self.dataset}/{self.path}"
+
+
+class _Sources(_Declared):
+    file: tuple[SourceFile, ...]
+
+
+@cache
+def declared(path: Path = SOURCES) -> tuple[SourceFile, ...]:
+    """Every declared file. Raises UserError that names the first wrong entry."""
+    try:
+        files = _Sources.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).file
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    seen: set[str] = set()
+    for file in files:
+        if file.location in seen:
+            raise UserError(f"{path}: {file.location} is declared twice")
+        seen.add(file.location)
+    return files
+
+
+def select(files: tuple[SourceFile, ...], profile: Profile, datasets: set[str] | None = None) -> list[SourceFile]:
+    """The profile's files, of the named datasets or (None) of all. A derived table comes after what it is made from."""
+    chosen = [file for file in files if profile in file.profiles and (datasets is None or file.dataset in datasets)]
+    return sorted(chosen, key=lambda file: isinstance(file.places[0], Table))
