@@ -1,5 +1,7 @@
 """The music lab's parameters: the types of its sections in params.yaml."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from components.params import Section
@@ -23,3 +25,34 @@ class Prepare(Section):
     """What of the raw tunes is taken."""
 
     limit: int = Field(ge=0, description="tunes taken, evenly through the file and from every split; 0 takes all")
+
+
+class Serve(Section):
+    """What the music API takes on, and how much at once."""
+
+    active_tunes: int = Field(ge=1, le=1024, description="tunes stepped together in one batch")
+    waiting_tunes: int = Field(ge=0, description="tunes that may wait for a slot; more are refused with 429")
+    read_chars: int = Field(ge=1, description="characters of a given start read between two blocks of the others")
+    attempts: int = Field(ge=1, le=100, description="samples drawn for a tune until one is valid ABC")
+    max_count: int = Field(ge=1, description="tunes one request may ask for")
+    max_length: int = Field(ge=1, description="characters a request may ask the model to write")
+    max_start: int = Field(ge=0, description="characters of a given start")
+    request_seconds: float = Field(gt=0, description="time a tune may take, waiting included; then 503")
+    stream_interval_ms: float = Field(ge=0, description="least time between two events of a stream, after the first")
+    body_bytes: int = Field(ge=1024, description="largest request body; a larger one is refused unread")
+    body_seconds: float = Field(gt=0, description="time a request body may take to arrive")
+    retry_after_seconds: int = Field(ge=1, description="what a refused client is told to wait")
+    drain_seconds: float = Field(ge=0, description="after SIGTERM, time for what is running to finish")
+    max_abc: int = Field(ge=1, description="characters of a tune to be played")
+    audio_waiting: int = Field(ge=0, description="tunes that may wait to be played; more are refused with 429")
+    audio_seconds: float = Field(gt=0, description="time playing a tune may take, waiting included; then 503")
+
+
+class Export(Section):
+    """The graphs that a bundle holds."""
+
+    variants: tuple[Literal["float", "int8"], ...] = Field(
+        min_length=1, description="the first is what is run unless another is asked for"
+    )
+    steps_per_call: int = Field(ge=1, le=64, description="characters per call of the sampler, unless a caller says so")
+    parity_tolerance: float = Field(gt=0, description="how far the float graphs may be from the model")

@@ -1,0 +1,309 @@
+"""Reads and writes tunes with an exported bundle: numpy and onnxruntime, no torch.
+
+A tune is written by a `Draft`: it holds the tune's own random numbers, so what comes out depends on its request and
+the bundle alone, never on the tunes beside it in a batch or on how many characters a call makes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from components.errors import UserError
+from components.labs.music import abc
+
+if TYPE_CHECKING:
+    from components.bundle import Bundle
+
+TUNE_START = "\n"
+"""What the model reads before a tune's first character."""
+
+TUNE_END = "\n\n"
+"""What it writes after the last one: tunes in an ABC file are parted by an empty line."""
+
+READ_AT_ONCE = 1024
+"""Characters of a long text in one call: log-probabilities of more would only take memory."""
+
+
+class Vocabulary:
+    """The characters of the training data, in the order of the model's ids."""
+
+    def __init__(self, characters: Sequence[str]) -> None:
+        self.characters = tuple(characters)
+        self._ids = {character: index for index, character in enumerate(self.characters)}
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+    def encode(self, text: str) -> np.ndarray:
+        """ids (T,) int64. Raises UserError naming the first unknown character and where it stands."""
+        try:
+            return np.array([self._ids[character] for character in text], dtype=np.int64)
+        except KeyError as error:
+            unknown = error.args[0]
+        index = text.index(unknown)
+        line, column = text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)
+        raise UserError(
+            f"the model does not know the character {unknown!r} (U+{ord(unknown):04X}), line {line}, column {column}: "
+            f"leave it out; it knows {''.join(self.characters).strip()}"
+        )
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return "".join(self.characters[index] for index in ids)
+
+
+@dataclass(frozen=True)
+class State:
+    """What the model remembers of each tune: a tune is one row, so joining and leaving a batch moves one row.
+
+    hidden: (rows, layers * H) float32, or uint8 around 128 in int8 graphs.  cell: (rows, layers * H) float32.
+    """
+
+    hidden: np.ndarray
+    cell: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.hidden)
+
+    def rows(self, index: np.ndarray | slice | Sequence[int]) -> State:
+        """The chosen rows, in that order; a row may be taken more than once."""
+        return State(self.hidden[index], self.cell[index])
+
+    def put(self, index: np.ndarray | slice | Sequence[int], other: State) -> None:
+        """Overwrites the chosen rows in place."""
+        self.hidden[index] = other.hidden
+        self.cell[index] = other.cell
+
+    @staticmethod
+    def stack(states: Sequence[State]) -> State:
+        return State(np.concatenate([s.hidden for s in states]), np.concatenate([s.cell for s in states]))
+
+
+class TuneModel:
+    """One variant ("float" or "int8") of a bundle. Not safe to call from two threads at once."""
+
+    def __init__(self, bundle: Bundle, graph: str | None = None, threads: int = 1) -> None:
+        """graph: the variant to run, by default the bundle's first. Raises UserError when the bundle lacks it."""
+        variants: list[str] = bundle.spec["variants"]
+        self.variant = graph or variants[0]
+        if self.variant not in variants:
+            raise UserError(f"{bundle.folder} has no variant '{self.variant}': it has {', '.join(variants)}")
+        self.vocabulary = Vocabulary(bundle.spec["vocabulary"])
+        self.layers: int = bundle.spec["layers"]
+        self.hidden_size: int = bundle.spec["hidden_size"]
+        self.steps_per_call: int = bundle.spec["steps_per_call"]
+        self._reader = bundle.session(f"{self.variant}_read", threads)
+        self._sampler = bundle.session(f"{self.variant}_sample", threads)
+
+    @property
+    def providers(self) -> list[str]:
+        """Where onnxruntime runs it, the preferred first."""
+        return list(self._sampler.get_providers())
+
+    def initial_state(self, batch: int) -> State:
+        """The state before a tune's first character: zero."""
+        width = self.layers * self.hidden_size
+        kind, zero = (np.uint8, 128) if self.variant == "int8" else (np.float32, 0)
+        return State(np.full((batch, width), zero, kind), np.zeros((batch, width), np.float32))
+
+    def read(self, ids: np.ndarray, state: State) -> tuple[State, np.ndarray]:
+        """Reads ids (B, T) int64; returns the state after and log_probs (B, T, V): [:, t] is of the character t + 1.
+
+        T may be anything from 1, and differ from call to call.
+        """
+        inputs = {"ids": ids, "hidden": state.hidden, "cell": state.cell}
+        log_probs, hidden, cell = self._reader.run(None, inputs)
+        return State(hidden, cell), log_probs
+
+    def start(self, text: str) -> tuple[State, int]:
+        """The state (one row) and the last character from which a tune that begins with `text` goes on.
+
+        Raises UserError naming a character that the model does not know.
+        """
+        ids = self.vocabulary.encode(TUNE_START + text)
+        state = self.initial_state(1)
+        for first in range(0, len(ids) - 1, READ_AT_ONCE):
+            state, _ = self.read(ids[None, first : min(first + READ_AT_ONCE, len(ids) - 1)], state)
+        return state, int(ids[-1])
+
+    def sample(
+        self,
+        state: State,
+        last: np.ndarray,
+        uniforms: np.ndarray,
+        temperature: np.ndarray,
+        top_k: np.ndarray,
+        top_p: np.ndarray,
+    ) -> tuple[np.ndarray, State]:
+        """Writes K more characters of each tune: ids (B, K) int64, and the state before the last of them is read.
+
+        last: (B,) int64, each tune's last character so far. uniforms: (B, K) float32 in [0, 1), K from 1.
+        temperature: (B,) float32 above 0. top_k: (B,) int64, 1 to V (V: no limit). top_p: (B,) float32 above 0, up to
+        1 (no limit). What they mean is said in graphs.sampling_graph.
+        """
+        inputs = {
+            "last": last,
+            "uniforms": uniforms,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "hidden": state.hidden,
+            "cell": state.cell,
+        }
+        ids, hidden, cell = self._sampler.run(None, inputs)
+        return ids, State(hidden, cell)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A tune to write. The same request and bundle give the same tune."""
+
+    seed: int
+    start: str = ""
+    """What the tune begins with, such as headers: X:1, M:6/8, K:D Major, each with its line end."""
+    temperature: float = 1.0
+    top_k: int = 0
+    """Only the k likeliest characters are picked from; 0 for no limit."""
+    top_p: float = 1.0
+    """Only the likeliest characters that together hold this share are picked from; 1 for no limit."""
+    max_length: int = 1000
+    """Characters, the start included."""
+    attempt: int = 0
+    """Another tune of the same seed: `generate_valid` counts up until one is valid."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError naming the field that is out of range (NaN is)."""
+        for name, low, high in (
+            ("seed", 0, 2**64 - 1),
+            ("temperature", 0.01, 100),
+            ("top_k", 0, 2**31),
+            ("top_p", 0.001, 1),
+            ("max_length", 1, 2**31),
+            ("attempt", 0, 2**31),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(f"{name} is {value}: it must be from {low} to {high}")
+        if TUNE_END in TUNE_START + self.start:
+            raise UserError("start holds an empty line, which ends a tune: leave it out")
+        if len(self.start) >= self.max_length:
+            raise UserError(f"start has {len(self.start)} characters: max_length must be more, not {self.max_length}")
+
+
+class Draft:
+    """One tune being written."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.written = request.start
+        self.ended = False
+        """The model wrote the tune's end itself."""
+        key = (request.attempt,) if request.attempt else ()
+        self._random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(request.seed, spawn_key=key)))
+
+    @property
+    def finished(self) -> bool:
+        """Ended, or as long as it may be."""
+        return self.ended or len(self.written) >= self.request.max_length
+
+    @property
+    def text(self) -> str:
+        return self.written.rstrip("\n") if self.ended else self.written
+
+    def uniforms(self, count: int) -> np.ndarray:
+        """The tune's next random numbers, one a character: (count,) float32 in [0, 1)."""
+        return self._random.random(count, dtype=np.float32)
+
+    def extend(self, characters: str) -> str:
+        """Takes what was written up to the tune's end and drops the rest; returns what it took."""
+        before = len(self.written)
+        for character in characters:
+            if self.finished:
+                break
+            self.written += character
+            self.ended = (TUNE_START + self.written).endswith(TUNE_END)
+        return self.written[before:]
+
+
+class Batch:
+    """Tunes written together, each joining and leaving when it likes."""
+
+    def __init__(self, model: TuneModel) -> None:
+        self.model = model
+        self.drafts: list[Draft] = []
+        self._state = model.initial_state(0)
+        self._last = np.empty(0, np.int64)
+        self._temperature = np.empty(0, np.float32)
+        self._top_k = np.empty(0, np.int64)
+        self._top_p = np.empty(0, np.float32)
+
+    def join(self, draft: Draft) -> None:
+        """Reads the draft's start and adds it as the last row. Raises UserError on a character the model lacks."""
+        state, last = self.model.start(draft.request.start)
+        request, characters = draft.request, len(self.model.vocabulary)
+        self.drafts.append(draft)
+        self._state = State.stack([self._state, state])
+        self._last = np.append(self._last, last)
+        self._temperature = np.append(self._temperature, np.float32(request.temperature))
+        self._top_k = np.append(self._top_k, min(request.top_k or characters, characters))
+        self._top_p = np.append(self._top_p, np.float32(request.top_p))
+
+    def step(self, count: int | None = None) -> list[str]:
+        """Writes up to `count` characters (by default the bundle's) of every draft; returns each one's new text."""
+        uniforms = np.stack([draft.uniforms(count or self.model.steps_per_call) for draft in self.drafts])
+        ids, self._state = self.model.sample(
+            self._state, self._last, uniforms, self._temperature, self._top_k, self._top_p
+        )
+        self._last = ids[:, -1]
+        return [draft.extend(self.model.vocabulary.decode(row)) for draft, row in zip(self.drafts, ids, strict=True)]
+
+    def leave(self, leaving: Iterable[Draft]) -> None:
+        """Frees the rows of these drafts; the others keep their order."""
+        gone = {id(draft) for draft in leaving}
+        rows = [row for row, draft in enumerate(self.drafts) if id(draft) not in gone]
+        if len(rows) == len(self.drafts):
+            return
+        self.drafts = [self.drafts[row] for row in rows]
+        self._state = self._state.rows(rows)
+        self._last, self._temperature = self._last[rows], self._temperature[rows]
+        self._top_k, self._top_p = self._top_k[rows], self._top_p[rows]
+
+
+def generate(model: TuneModel, requests: Sequence[Request], batch: int = 32) -> list[str]:
+    """The requests' tunes, in their order, at most `batch` at a time. Raises UserError on an unknown character."""
+    drafts = [Draft(request) for request in requests]
+    waiting, together = deque(drafts), Batch(model)
+    while waiting or together.drafts:
+        while waiting and len(together.drafts) < batch:
+            together.join(waiting.popleft())
+        together.step()
+        together.leave([draft for draft in together.drafts if draft.finished])
+    return [draft.text for draft in drafts]
+
+
+@dataclass(frozen=True)
+class CheckedTune:
+    """problems: what abc.check finds, [] for a valid tune.  attempts: how many tunes were written for it."""
+
+    text: str
+    problems: tuple[str, ...]
+    attempts: int
+
+
+def generate_valid(model: TuneModel, requests: Sequence[Request], attempts: int, batch: int = 32) -> list[CheckedTune]:
+    """As `generate`, but writes an invalid tune again, as attempt 1, 2, ... of its seed, up to `attempts` tunes.
+
+    The first valid attempt counts, so the answer is the same whatever else is asked for; where none is valid the
+    last one is returned with its problems.
+    """
+    tunes: dict[int, CheckedTune] = {}
+    for attempt in range(attempts):
+        open_ones = [index for index in range(len(requests)) if index not in tunes or tunes[index].problems]
+        texts = generate(model, [replace(requests[index], attempt=attempt) for index in open_ones], batch)
+        for index, text in zip(open_ones, texts, strict=True):
+            tunes[index] = CheckedTune(text, tuple(abc.check(text)), attempt + 1)
+    return [tunes[index] for index in range(len(requests))]
