@@ -112,9 +112,7 @@ def read_blocks(text: str, path: Path) -> list[Block]:
         elif lines:
             block = Block("\n".join(lines).strip(), number - len(lines))
             if len(block.text) == 1:
-                raise UserError(
-                    f"{path}, line {block.line}: a tune of one character, {block.text!r}; mend it"
-                )
+                raise UserError(f"{path}, line {block.line}: a tune of one character, {block.text!r}; mend it")
             blocks.append(block)
             lines = []
     if not any(block.text.startswith("X:") for block in blocks):
@@ -191,6 +189,7 @@ def _select(blocks: list[Block], limit: int) -> tuple[list[Block], dict[str, lis
 def _describe(text: str) -> dict[str, Any]:
     """What validation asks of one tune."""
     tune = parse_tune(text)
+    wrong_bars = tune.wrong_bars
     problems = check(text)
     return {
         "type": tune.type or "unknown",
@@ -200,11 +199,11 @@ def _describe(text: str) -> dict[str, Any]:
         "length": len(text),
         "alphabet": "".join(sorted(set(text))),
         "bars": len(tune.bars),
-        "wrong_bars": len(tune.wrong_bars),
+        "wrong_bars": len(wrong_bars),
         "headerless": int("X" not in tune.headers),
         "incomplete_header": int(any(letter not in tune.headers for letter in REQUIRED)),
         "no_notes": int(not tune.notes),
-        "bars_do_not_add_up": int(bool(tune.wrong_bars)),
+        "bars_do_not_add_up": int(bool(wrong_bars)),
         "invalid": int(bool(problems)),
         "problem": problems[0] if problems else "",
     }
