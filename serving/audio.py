@@ -47,15 +47,15 @@ def to_midi(abc: str) -> bytes:
     from mido import Message, MetaMessage, MidiFile, MidiTrack, bpm2tempo
 
     tune = _playable(abc)
-    title = tune.headers.get("T", "Untitled").encode("latin-1", "replace").decode("latin-1")
+    title = tune.tune.headers.get("T", "Untitled").encode("latin-1", "replace").decode("latin-1")
     track = MidiTrack(
         [
             MetaMessage("track_name", name=title),
-            MetaMessage("set_tempo", tempo=bpm2tempo(float(tempo(tune.headers)))),
+            MetaMessage("set_tempo", tempo=bpm2tempo(float(tempo(tune.tune.headers)))),
             Message("program_change", program=PROGRAM),
         ]
     )
-    if metre := re.fullmatch(r"(\d+)/(1|2|4|8|16|32)", tune.headers.get("M", "")):
+    if metre := re.fullmatch(r"(\d+)/(1|2|4|8|16|32)", tune.tune.headers.get("M", "")):
         track.append(MetaMessage("time_signature", numerator=int(metre[1]), denominator=int(metre[2])))
     last = 0
     for tick, kind, pitch, velocity in sorted(_events(tune)):
@@ -82,7 +82,7 @@ def to_wav(abc: str, *, sample_rate: int = SAMPLE_RATE) -> bytes:
 def render(tune: Melody, sample_rate: int) -> Audio:
     """The tune's sound, (seconds * sample_rate,), its peak at 0.9."""
     mix = np.zeros(int((_seconds(tune) + TAIL_SECONDS) * sample_rate), dtype=np.float32)
-    whole = _whole_note(tune.headers)
+    whole = _whole_note(tune.tune.headers)
     sounds: dict[tuple[int, Fraction], Audio] = {}  # a tune has some forty different ones
     for note in tune.notes:
         key = (note.pitch, note.length)
@@ -118,7 +118,7 @@ def _whole_note(headers: dict[str, str]) -> Fraction:
 
 
 def _seconds(tune: Melody) -> float:
-    return float(tune.length * _whole_note(tune.headers))
+    return float(tune.length * _whole_note(tune.tune.headers))
 
 
 def _velocity(note: Note) -> int:
