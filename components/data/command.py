@@ -11,9 +11,10 @@ def run(
 ) -> bytes:
     """Runs a program and returns its standard output.
 
-    `variables` are added to the environment. Raises UnavailableError with the last line of its errors when it fails,
-    is not installed, or takes longer than `timeout` seconds.
+    `variables` are added to the environment. Raises UnavailableError with the last two lines of its errors when it
+    fails, is not installed, or takes longer than `timeout` seconds.
     """
+    name = command[2] if command[1] == "-m" else command[0]
     additions = [f"{name}={value}" for name, value in (variables or {}).items()]
     try:
         # A session of its own has no terminal, so that nothing can stop to ask for a password.
@@ -27,8 +28,8 @@ def run(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise UnavailableError(f"{command[0]} took longer than {timeout:.0f} s") from None
+        raise UnavailableError(f"{name} took longer than {timeout:.0f} s") from None
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-        raise UnavailableError(f"{Path(command[0]).name}: {lines[-1].strip()}")
+        raise UnavailableError(f"{name}: {' '.join(' '.join(lines[-2:]).split())}")
     return done.stdout

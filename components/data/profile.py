@@ -24,7 +24,7 @@ def use_profile(path: Path, profile: Profile) -> None:
     if old == new:
         return
     line, column = data.lc.value("folder")
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = path.read_bytes().decode().splitlines(keepends=True)  # read_text would lose \r\n
     quotes = lines[line][column] if lines[line][column] in "'\"" else ""
     rest = lines[line][column:].removeprefix(f"{quotes}{old}{quotes}")
     lines[line] = f"{lines[line][:column]}{quotes}{new}{quotes}{rest}"
