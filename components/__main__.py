@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from components import params as parameters
+from components.data.sources import Profile
 from components.errors import UserError
-from components.labs import LABS, Lab, find
-from components.params import LabParams
+from components.labs import LABS
 from components.settings import settings
+from components.steps import recorded
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="python -m components",
@@ -29,51 +33,95 @@ ParamsFile = Annotated[Path, typer.Option("--params", help="Where the numbers ar
 Build = Annotated[Path, typer.Option("--build", help="Folder of the steps' outputs: BUILD/LAB/STEP.")]
 PARAMS = Path("params.yaml")
 BUILD = Path("build")
+PROFILES: tuple[Profile, ...] = get_args(Profile)
+
+
+@app.command()
+def fetch(
+    labs: Annotated[
+        list[str] | None, typer.Argument(metavar="[LAB]...", help="Bring these labs' data only (default: all).")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help=f"{' or '.join(PROFILES)} (default: the one in params.yaml).")
+    ] = None,
+) -> None:
+    """Bring the raw data. Falls back to the small starter data, loudly, where the course's can't be had."""
+    from components.steps.fetch import fetch as step
+
+    step(labs or [], _profile(profile), Path())
+
+
+@app.command()
+def accept_data() -> None:
+    """Take data/ as it is for a new version. Rewrites its pin, which git then records."""
+    from components.data.pin import accept_data as accept
+
+    folder = parameters.load(LABS[0], PARAMS).data.folder
+    log.info("%s.dvc now pins %s; commit it with git", folder, accept(Path(), folder))
+
+
+@app.command()
+def repro(
+    labs: Annotated[
+        list[str] | None, typer.Argument(metavar="[LAB]...", help="These labs only (default: all).")
+    ] = None,
+) -> None:
+    """Run what has changed of the graph. Checks the data against its pin, then `dvc repro` as one MLflow run."""
+    from components.repro import repro as run
+
+    sys.exit(run(tuple(labs or ())))
 
 
 @app.command()
 def prepare(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
-    """Clean and split the raw data; the report says what was dropped, by which rule."""
+    """Clean and split the raw data. The report says what was dropped, by which rule."""
     from components.steps.prepare import prepare as step
 
-    found, values, folder = _resolve(lab, params, build)
-    step(found, values, Path(values.data.folder), folder / "prepare")
+    with recorded("prepare", lab, params, build) as this:
+        step(this.lab, this.params, Path(this.params.data.folder), this.out)
 
 
 @app.command()
 def validate(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
-    """Check raw and prepared data with Great Expectations; a failed expectation stops the graph and names rows."""
+    """Check raw and prepared data. A failed Great Expectation stops the graph and names the rows."""
     from components.steps.validate import validate as step
 
-    found, values, folder = _resolve(lab, params, build)
-    step(found, values, Path(values.data.folder), folder / "prepare", folder / "validate")
+    with recorded("validate", lab, params, build) as this:
+        step(this.lab, this.params, Path(this.params.data.folder), this.build / "prepare", this.out)
 
 
 @app.command()
 def train(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
     """Train the model. Killed, it goes on from the last epoch boundary when run again."""
     from components.steps.train import train as step
+    from components.tracking import lightning_logger
 
-    found, values, folder = _resolve(lab, params, build)
-    step(found, values, folder / "prepare", folder / "train", build / ".checkpoints")
+    with recorded("train", lab, params, build, live=True) as this:
+        checkpoints = build / ".checkpoints"
+        metrics = step(
+            this.lab, this.params, this.build / "prepare", this.out, checkpoints, [lightning_logger(this.run)]
+        )
+        this.run.log_metrics({f"best_{name}": value for name, value in metrics.items()})
 
 
 @app.command()
 def export(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
-    """Write the bundle: ONNX graphs, bundle.json and the parity of torch and onnxruntime."""
+    """Write the model as a bundle. It holds ONNX graphs, bundle.json and the parity of torch and onnxruntime."""
     from components.steps.export import export as step
 
-    found, values, folder = _resolve(lab, params, build)
-    step(found, values, folder / "prepare", folder / "train", folder / "export")
+    with recorded("export", lab, params, build) as this:
+        step(this.lab, this.params, this.build / "prepare", this.build / "train", this.out)
 
 
 @app.command()
 def evaluate(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
-    """Measure the exported bundle on held-out data, through onnxruntime."""
+    """Measure the bundle on held-out data. What runs is what is served, through onnxruntime."""
     from components.steps.evaluate import evaluate as step
 
-    found, values, folder = _resolve(lab, params, build)
-    step(found, values, folder / "prepare", folder / "export", folder / "evaluate")
+    with recorded("evaluate", lab, params, build) as this:
+        this.run.log_metrics(
+            step(this.lab, this.params, this.build / "prepare", this.build / "export", this.out).metrics
+        )
 
 
 @app.command()
@@ -81,26 +129,34 @@ def gate(
     lab: LabName,
     params: ParamsFile = PARAMS,
     build: Build = BUILD,
-    require_pass: Annotated[bool, typer.Option(help="Exit with 3 when the candidate is blocked.")] = False,
+    require_pass: Annotated[
+        bool, typer.Option("--require-pass", help="Exit with 3 when the candidate is blocked.")
+    ] = False,
 ) -> None:
-    """Decide whether the candidate may replace the champion. A blocked candidate is a result: exit code 0."""
+    """Decide whether the candidate may pass. A blocked candidate is a result: exit code 0."""
     from components.steps.gate import gate as step
 
-    found, values, folder = _resolve(lab, params, build)
-    step(found, values, folder / "evaluate", folder / "gate", require_pass=require_pass)
+    with recorded("gate", lab, params, build) as this:
+        step(this.lab, this.params, this.build / "evaluate", this.out, require_pass=require_pass)
 
 
 @app.command()
 def promote(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
-    """Register the bundle and move the alias `champion` to it, if the decision allows it."""
+    """Make a passed candidate the champion. Registers the bundle in MLflow and moves the alias to it."""
     from components.steps.promote import promote as step
 
-    found, values, folder = _resolve(lab, params, build)
-    step(found, values, folder / "export", folder / "evaluate", folder / "gate", folder / "promote")
+    with recorded("promote", lab, params, build) as this:
+        step(this.lab, this.params, this.build / "export", this.build / "evaluate", this.build / "gate", this.out)
 
 
-def _resolve(lab: str, params: Path, build: Path) -> tuple[Lab, LabParams, Path]:
-    return find(lab), parameters.load(lab, params), build / lab
+def _profile(name: str | None) -> Profile | None:
+    for profile in PROFILES:
+        if name == profile:
+            return profile
+    if name is None:
+        return None
+    near = difflib.get_close_matches(name, PROFILES, n=1, cutoff=0.0)
+    raise UserError(f"there is no profile '{name}'; did you mean '{near[0]}'?")
 
 
 def main() -> None:

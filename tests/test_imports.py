@@ -37,7 +37,9 @@ def test_imports_go_one_way(path: Path) -> None:
         if inside[:2] == ("components", "steps"):
             assert not name.startswith("components.labs.") or name.split(".")[2] in ("Lab", "find", "LABS")
         if inside[0] == "serving" and name.startswith("components.labs."):
-            assert name.split(".")[3:4] in (["runtime"], ["abc"], ["params"], []), "serving knows a lab's torch-free half"
+            assert name.split(".")[3:4] in (["runtime"], ["abc"], ["params"], []), (
+                "serving knows a lab's torch-free half"
+            )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PROJECT)))

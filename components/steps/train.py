@@ -18,7 +18,6 @@ from components.provenance import code_hash
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pytorch_lightning as pl
     from pytorch_lightning.loggers import Logger
 
 log = logging.getLogger(__name__)
@@ -66,7 +65,12 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
     data = lab.datamodule(prepared, settings)
     monitor: str = module.monitor  # type: ignore[assignment]
     best = ModelCheckpoint(
-        folder, filename="best", monitor=monitor, save_last=True, save_on_train_epoch_end=True, enable_version_counter=False
+        folder,
+        filename="best",
+        monitor=monitor,
+        save_last=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
     )
     curve = Curve(folder / "curve.csv")
     trainer = pl.Trainer(
@@ -96,7 +100,9 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
         log.info("resuming %s from the last epoch boundary in %s", lab.name, last)
     started = time.monotonic()
     trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
-    log.info("trained %s in %.0f s on %s, %s", lab.name, time.monotonic() - started, trainer.accelerator, trainer.precision)
+    log.info(
+        "trained %s in %.0f s on %s, %s", lab.name, time.monotonic() - started, trainer.accelerator, trainer.precision
+    )
     write_json(
         folder / "finished.json",
         {"best": Path(best.best_model_path).name, "epochs": trainer.current_epoch, "metrics": curve.best(monitor)},
@@ -109,18 +115,24 @@ def precision(wanted: str) -> Any:
 
     if wanted != "auto":
         return wanted
-    if torch.cuda.is_available():
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        fast = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return "bf16-mixed" if fast else "32-true"
+    cuda = torch.cuda.is_available()
+    return "bf16-mixed" if (torch.cuda.is_bf16_supported() if cuda else _cpu_multiplies_bf16()) else "32-true"
+
+
+def _cpu_multiplies_bf16() -> bool:
+    """Whether the CPU has AMX or AVX512-bf16; others emulate bf16, slower than 32-bit floats."""
+    import torch
+
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _inputs_hash(lab: Lab, params: LabParams, prepared: Path) -> str:
     """Names the checkpoint folder: data, parameters, code, library and hardware kind that decide the weights."""
     import torch
 
-    parts = [f"{file.relative_to(prepared)} {sha256_file(file)}" for file in sorted(prepared.rglob("*")) if file.is_file()]
+    parts = [
+        f"{file.relative_to(prepared)} {sha256_file(file)}" for file in sorted(prepared.rglob("*")) if file.is_file()
+    ]
     parts += [params.train.model_dump_json(), code_hash(lab.name), torch.__version__]
     parts += [str(torch.cuda.is_available()), str(precision(params.train.precision))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

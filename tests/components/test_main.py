@@ -78,7 +78,9 @@ def test_a_broken_params_file_is_one_line(tmp_path: Path, text: str) -> None:
 
 
 def test_a_missing_params_file_says_where_to_go(tmp_path: Path) -> None:
-    assert "run from the project's folder" in one_line(components("train", "music", "--params", str(tmp_path / "no.yaml")))
+    assert "run from the project's folder" in one_line(
+        components("train", "music", "--params", str(tmp_path / "no.yaml"))
+    )
 
 
 @pytest.mark.parametrize("step", ["train", "export", "evaluate", "gate", "promote"])

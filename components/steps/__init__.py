@@ -1,0 +1,53 @@
+"""The steps, a file each, and what surrounds every one: the lab is found, its numbers are checked, a run is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components import params as parameters
+from components.labs import Lab, find
+from components.params import LabParams
+
+if TYPE_CHECKING:
+    from components.journal import Run
+
+REPORTS = (".json", ".html", ".css", ".md", ".csv", ".svg", ".png", ".abc")
+"""Files of a step's output that people look at; they are kept with its run. Data and weights are DVC's."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One execution of a step on a lab."""
+
+    lab: Lab
+    params: LabParams
+    build: Path
+    """The lab's folder of outputs, build/<lab>."""
+    out: Path
+    run: Run
+
+
+@contextmanager
+def recorded(name: str, lab_name: str, params_file: Path, build: Path, live: bool = False) -> Iterator[Step]:
+    """Finds the lab, checks its parameters and records the block as a run with the reports that it writes.
+
+    live: upload to MLflow while the step runs, for steps that take minutes.
+    Raises UserError for an unknown lab, a wrong parameter, or an MLflow that can't be reached.
+    """
+    from components.provenance import provenance
+    from components.tracking import tracked
+
+    lab = find(lab_name)
+    params = parameters.load(lab_name, params_file)
+    out = build / lab_name / name
+    section = getattr(params, name, None)
+    values = section.model_dump(mode="json") if section is not None else {}
+    with tracked(lab_name, name, values, provenance(lab_name, params), live) as run:
+        yield Step(lab, params, build / lab_name, out, run)
+        for path in sorted(out.rglob("*")):
+            if path.is_file() and path.suffix in REPORTS:
+                run.log_artifact(path)
