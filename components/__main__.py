@@ -146,7 +146,7 @@ def promote(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> 
     from components.steps.promote import promote as step
 
     with recorded("promote", lab, params, build) as this:
-        step(this.lab, this.params, this.build / "export", this.build / "evaluate", this.build / "gate", this.out)
+        step(this.lab, this.build / "export", this.build / "evaluate", this.build / "gate", this.out, run=this.run)
 
 
 def _profile(name: str | None) -> Profile | None:

@@ -4,10 +4,10 @@ import difflib
 import json
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.errors import UserError
 from components.labs import LABS, find
@@ -37,15 +37,25 @@ class Data(Section):
 
 
 class Bound(Section):
-    """What a metric must reach, and how far it may fall behind the champion (in the metric's own unit)."""
+    """What a metric must reach, and how far it may fall behind the champion, both in the metric's own unit.
+
+    Either `min` (higher is better) or `max` (lower is better). `min_count`: items it must have been measured over.
+    """
 
     min: float | None = None
     max: float | None = None
     max_regression: float | None = Field(None, ge=0)
+    min_count: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Self:
+        if (self.min is None) == (self.max is None):
+            raise ValueError("give either min (higher is better) or max (lower is better)")
+        return self
 
 
 class Waiver(Section):
-    """Lets a failing metric pass until a date, in somebody's name."""
+    """Lets a metric miss its bounds until a date (that day included), in somebody's name."""
 
     metric: str
     reason: str = Field(min_length=1)
@@ -54,8 +64,16 @@ class Waiver(Section):
 
 
 class Gate(Section):
-    metrics: dict[str, Bound]
+    metrics: dict[str, Bound] = Field(min_length=1)
+    profile: Literal["course"] | None = Field(None, description="course: measured on the starter data is insufficient")
     waivers: tuple[Waiver, ...] = ()
+
+    @model_validator(mode="after")
+    def _waivers_are_of_gated_metrics(self) -> Self:
+        for waiver in self.waivers:
+            if waiver.metric not in self.metrics:
+                raise ValueError(f"a waiver names {waiver.metric!r}, which has no gate")
+        return self
 
 
 class LabParams(BaseModel):

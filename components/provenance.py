@@ -88,7 +88,5 @@ def git_state(root: Path) -> tuple[str, bool]:
 
 
 def _git(git: str, root: Path, *arguments: str) -> str | None:
-    done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-        [git, "-C", str(root), *arguments], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([git, "-C", str(root), *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None

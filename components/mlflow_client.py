@@ -1,0 +1,93 @@
+"""The way to MLflow: a client with short patience, and every failure as one line that names the server."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.errors import UserError
+from components.settings import settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SQLITE = "sqlite:///"
+TIMEOUT = 5
+RETRIES = 2
+"""Seconds and repetitions of a request to the server; MLflow's own are 120 and 7."""
+
+
+class MlflowError(UserError):
+    """MLflow can't be reached, or refused."""
+
+
+def database(uri: str) -> Path | None:
+    """The file of an embedded database, None for a server."""
+    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+
+
+def check_reachable() -> None:
+    """Raises MlflowError within seconds when runs could not be recorded. Does not load MLflow."""
+    uri = settings().mlflow_tracking_uri
+    file = database(uri)
+    try:
+        if file is not None:
+            _check_database(file)
+        elif uri.startswith(("http://", "https://")):
+            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=TIMEOUT).close()  # noqa: S310 - scheme checked
+        elif "://" not in uri and not uri.startswith("databricks"):
+            raise OSError("not an address; take sqlite:///mlflow.db or http://host:port")
+    except urllib.error.HTTPError:
+        return  # it answers; whether it lets us in, the first request tells
+    except (OSError, ValueError, sqlite3.DatabaseError) as error:
+        raise _unreachable(error) from None
+
+
+def connect() -> MlflowClient:
+    """A client of the tracking server and registry. Takes about two seconds the first time in a process."""
+    check_reachable()
+    with failures_named():
+        from mlflow import MlflowClient, environment_variables
+
+        for variable, value in (
+            (environment_variables.MLFLOW_HTTP_REQUEST_TIMEOUT, TIMEOUT),
+            (environment_variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES, RETRIES),
+            (environment_variables.MLFLOW_DISABLE_TELEMETRY, True),
+            (environment_variables.MLFLOW_ALLOW_PICKLE_DESERIALIZATION, False),
+            (environment_variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, False),
+        ):
+            if not variable.is_set():  # type: ignore[no-untyped-call]
+                variable.set(value)  # type: ignore[no-untyped-call]
+        return MlflowClient(settings().mlflow_tracking_uri)
+
+
+@contextmanager
+def failures_named() -> Iterator[None]:
+    """Turns what MLflow raises into MlflowError. Raises UserError where MLflow is not installed."""
+    try:
+        from mlflow.exceptions import MlflowException
+    except ImportError:
+        raise UserError("mlflow is not installed here: pip install mlflow, or name a bundle's folder instead") from None
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        raise _unreachable(error) from error
+
+
+def _check_database(file: Path) -> None:
+    if not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+        raise OSError("cannot be written")
+    if file.exists():
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            connection.execute("PRAGMA schema_version")
+
+
+def _unreachable(error: Exception) -> MlflowError:
+    reason = " ".join(str(getattr(error, "reason", error)).split())[:300]
+    return MlflowError(f"MLflow at {settings().mlflow_tracking_uri}: {reason}; set MLFLOW_TRACKING_URI or mend it")

@@ -1,0 +1,192 @@
+"""Whether a candidate may replace the champion: a pure decision, and the records it is written in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import date
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from pydantic import ValidationError
+
+from components.bundle import EvaluationReport, Record
+from components.errors import UserError
+from components.files import read_json
+from components.params import Bound, Gate, Waiver
+from components.provenance import Provenance
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class Verdict(StrEnum):
+    PASS = "PASS"  # noqa: S105
+    WAIVED = "WAIVED"
+    INSUFFICIENT = "INSUFFICIENT"
+    """Not measured, or on too little: says nothing against the model, and blocks it."""
+    FAIL = "FAIL"
+
+    @property
+    def allows(self) -> bool:
+        return self in (Verdict.PASS, Verdict.WAIVED)
+
+
+WORST_FIRST = (Verdict.FAIL, Verdict.INSUFFICIENT, Verdict.WAIVED, Verdict.PASS)
+
+
+class Champion(Record):
+    """The registered version that a candidate is compared with, and what was measured of it."""
+
+    version: str
+    model_digest: str
+    data_version: str
+    metrics: dict[str, float]
+
+
+class ChampionSeen(Record):
+    """Which champion a decision was made against."""
+
+    version: str
+    model_digest: str
+
+
+class Decision(Record):
+    """decision.json. reasons: a line for every metric, worst first. waived_until: last day of a WAIVED verdict."""
+
+    lab: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    waived_until: date | None
+    model_digest: str
+    provenance: Provenance
+    champion: ChampionSeen | None
+    metrics: dict[str, float]
+
+
+class Promotion(Record):
+    """promotion.json, of the step and in the registered bundle.
+
+    The step's names the version and neither run nor time, so that it is the same however often it is made. The
+    registered one, written before there is a version, names the MLflow run that holds it and when that was.
+    """
+
+    lab: str
+    promoted: bool
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    model_digest: str
+    version: str | None = None
+    mlflow_run: str | None = None
+    promoted_at: str | None = None
+
+    @classmethod
+    def of(cls, decision: Decision, **details: str | None) -> Promotion:
+        return cls(
+            lab=decision.lab,
+            promoted=decision.verdict.allows,
+            verdict=decision.verdict,
+            reasons=decision.reasons,
+            model_digest=decision.model_digest,
+            **details,
+        )
+
+
+def decide(candidate: EvaluationReport, champion: Champion | None, gates: Gate, today: date) -> Decision:
+    """Judges every gated metric: its bound, and its distance to the champion's value where both saw the same data.
+
+    FAIL when any metric fails, else INSUFFICIENT when any was not measured well enough, else WAIVED when a waiver
+    was needed, else PASS. A metric that is not a number fails, and no waiver helps it.
+    """
+    comparable = champion is not None and champion.data_version == candidate.provenance.data_version
+    findings = [
+        _judge(name, bound, candidate, champion if comparable else None, gates.waivers, today)
+        for name, bound in gates.metrics.items()
+    ]
+    findings += _notes(candidate, champion, gates.profile)
+    findings.sort(key=lambda finding: WORST_FIRST.index(finding.verdict))
+    verdict = findings[0].verdict
+    return Decision(
+        lab=candidate.lab,
+        verdict=verdict,
+        reasons=tuple(finding.reason for finding in findings),
+        waived_until=min(finding.until for finding in findings if finding.until) if verdict is Verdict.WAIVED else None,
+        model_digest=candidate.model_digest,
+        provenance=candidate.provenance,
+        champion=ChampionSeen(version=champion.version, model_digest=champion.model_digest) if champion else None,
+        metrics=candidate.metrics,
+    )
+
+
+class Finding(NamedTuple):
+    verdict: Verdict
+    reason: str
+    until: date | None = None
+
+
+def _judge(
+    name: str,
+    bound: Bound,
+    candidate: EvaluationReport,
+    champion: Champion | None,
+    waivers: tuple[Waiver, ...],
+    today: date,
+) -> Finding:
+    if name not in candidate.metrics:
+        return Finding(Verdict.INSUFFICIENT, f"{name} was not measured")
+    value = candidate.metrics[name]
+    if not math.isfinite(value):
+        return Finding(Verdict.FAIL, f"{name} is {value}, not a number")
+    count = candidate.counts.get(name, 0)
+    if count < bound.min_count:
+        return Finding(Verdict.INSUFFICIENT, f"{name} was measured over {count} items, min_count {bound.min_count}")
+    misses = "; ".join(_misses(name, value, bound, champion))
+    if not misses:
+        limit = f"max {bound.max}" if bound.max is not None else f"min {bound.min}"
+        return Finding(Verdict.PASS, f"{name} {value} is within its bound, {limit}")
+    for waiver in waivers:
+        if waiver.metric == name and today <= waiver.until:
+            by = f"waived until {waiver.until} by {waiver.by} ({waiver.reason})"
+            return Finding(Verdict.WAIVED, f"{misses}: {by}", waiver.until)
+    return Finding(Verdict.FAIL, misses)
+
+
+def _misses(name: str, value: float, bound: Bound, champion: Champion | None) -> Iterator[str]:
+    if bound.max is not None and value > bound.max:
+        yield f"{name} {value} is above its bound, max {bound.max}"
+    if bound.min is not None and value < bound.min:
+        yield f"{name} {value} is below its bound, min {bound.min}"
+    if champion is None or bound.max_regression is None or name not in champion.metrics:
+        return
+    theirs = champion.metrics[name]
+    regression = value - theirs if bound.max is not None else theirs - value
+    if regression > bound.max_regression:
+        yield (
+            f"{name} {value} is worse than {theirs}, champion version {champion.version}'s, "
+            f"by more than max_regression {bound.max_regression}"
+        )
+
+
+def _notes(candidate: EvaluationReport, champion: Champion | None, needed_profile: str | None) -> Iterator[Finding]:
+    provenance = candidate.provenance
+    if needed_profile not in (None, provenance.data_profile):
+        yield Finding(
+            Verdict.INSUFFICIENT, f"measured on the {provenance.data_profile} data, the gate asks for {needed_profile}"
+        )
+    if champion is None:
+        yield Finding(Verdict.PASS, "there is no champion yet")
+    elif champion.model_digest == candidate.model_digest:
+        yield Finding(Verdict.PASS, f"the candidate is the champion already (version {champion.version})")
+    elif champion.data_version != provenance.data_version:
+        yield Finding(
+            Verdict.PASS, f"champion version {champion.version} was measured on other data: regression is not judged"
+        )
+
+
+def read_record(path: Path, kind: type[RecordT]) -> RecordT:
+    """Reads evaluation.json and the like. Raises UserError naming the file and the first wrong key."""
+    try:
+        return kind.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; make it again") from None

@@ -1,0 +1,69 @@
+"""Decide whether the candidate may replace the champion, and write the decision down."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+from components.bundle import EvaluationReport
+from components.errors import BlockedError, UserError
+from components.files import output_folder, write_json, write_text
+from components.labs import Lab
+from components.params import LabParams
+from components.promotion import Decision, decide, read_record
+from components.registry import champion
+
+log = logging.getLogger(__name__)
+
+
+def gate(
+    lab: Lab, params: LabParams, evaluation: Path, out: Path, audit: Path | None = None, require_pass: bool = False
+) -> Decision:
+    """Judges evaluation.json (and audit.json) by `gate.<lab>` and writes `out`: decision.json, decision.md.
+
+    A blocked candidate is a result: it is logged loudly and returned. Raises BlockedError (exit code 3) instead where
+    `require_pass`, after writing; UserError when evaluation and audit speak of different models.
+    """
+    candidate = read_record(evaluation / "evaluation.json", EvaluationReport)
+    if lab.audited:
+        candidate = _with_audit(candidate, audit)
+    decision = decide(candidate, champion(lab.name), params.gate, datetime.now(UTC).date())
+    with output_folder(out) as folder:
+        write_json(folder / "decision.json", decision.model_dump(mode="json"))
+        write_text(folder / "decision.md", _markdown(decision))
+    summary = f"{lab.name}: {decision.verdict}: {'; '.join(decision.reasons)}"
+    if decision.verdict.allows:
+        log.info(summary)
+        return decision
+    log.warning("BLOCKED %s", summary)
+    if require_pass:
+        raise BlockedError(f"blocked {summary}; see {out / 'decision.md'}")
+    return decision
+
+
+def _with_audit(candidate: EvaluationReport, audit: Path | None) -> EvaluationReport:
+    if audit is None:
+        raise UserError(f"{candidate.lab} is gated by its audit too: run `python -m components audit {candidate.lab}`")
+    report = read_record(audit / "audit.json", EvaluationReport)
+    if report.model_digest != candidate.model_digest:
+        raise UserError(f"{audit / 'audit.json'} and the evaluation speak of different models: run both steps again")
+    return candidate.model_copy(
+        update={
+            "metrics": {**candidate.metrics, **report.metrics},
+            "counts": {**candidate.counts, **report.counts},
+        }
+    )
+
+
+def _markdown(decision: Decision) -> str:
+    seen = f"version {decision.champion.version}" if decision.champion else "none"
+    lines = [
+        f"# {decision.lab}: {decision.verdict}",
+        "",
+        *(f"- {reason}" for reason in decision.reasons),
+        "",
+        f"Model {decision.model_digest[:12]}, data {decision.provenance.data_version[:12]} "
+        f"({decision.provenance.data_profile}), commit {decision.provenance.git_commit[:12]}. Champion: {seen}.",
+    ]
+    return "\n".join(lines) + "\n"
