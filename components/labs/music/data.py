@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.errors import UserError
 from components.files import read_json, write_json, write_text
-from components.labs.music.abc import REQUIRED, check, parse_tune
+from components.labs.music.abc import check, parse_tune
 from components.labs.music.params import Prepare
 
 if TYPE_CHECKING:
@@ -123,35 +123,50 @@ def read_blocks(text: str, path: Path) -> list[Block]:
 def facts(raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
     """A row per block of the raw file and a row per prepared tune, for validation.
 
-    Counts of faults are columns of 0 and 1, so that their sum is how many tunes have the fault.
+    Faults are columns of 0 and 1, so that a column's sum says how many tunes have the fault. `fate` is where a raw
+    block went: its split, the rule that dropped it, or "lost". `music` is a tune without its header.
     """
     import pandas as pd
 
     path = raw / FILE
     blocks = read_blocks(read_text(path), path)
-    first: dict[str, int] = {}
-    table = []
-    for block in blocks:
-        duplicate = first.setdefault(block.text, block.line) != block.line
-        table.append({"id": block.id, "line": block.line, "duplicate": int(duplicate), **_describe(block.text)})
-
     tunes = read_tunes(prepared)
     vocabulary = set(read_json(prepared / "vocabulary.json"))
-    splits: dict[str, set[str]] = {}
-    for tune in tunes:
-        splits.setdefault(tune["text"], set()).add(tune["split"])
-    rows = [
+    dropped = read_json(prepared / "report.json")["dropped"]
+    fates = {tune["line"]: tune["split"] for tune in tunes}
+    fates |= {line: rule for rule, drop in dropped.items() for line in drop["lines"]}
+
+    seen: Counter[str] = Counter()
+    raw_rows = []
+    for block in blocks:
+        music = _music(block.text)
+        raw_rows.append(
+            {
+                "id": block.id,
+                "line": block.line,
+                "fate": fates.get(block.line, "lost"),
+                "repeats_music": int(bool(music) and seen[music] > 0),
+                **_describe(block.text),
+            }
+        )
+        seen[music] += 1
+
+    copies = Counter(tune["text"] for tune in tunes)
+    splits = {(_music(tune["text"]) or tune["text"], tune["split"]) for tune in tunes}
+    in_splits = Counter(music for music, _ in splits)
+    prepared_rows = [
         {
             "id": tune["id"],
-            "split": tune["split"],
             "line": tune["line"],
-            "in_splits": len(splits[tune["text"]]),
+            "split": tune["split"],
+            "copies": copies[tune["text"]],
+            "music_in_splits": in_splits[_music(tune["text"]) or tune["text"]],
             "unknown_characters": "".join(sorted(set(tune["text"]) - vocabulary)),
             **_describe(tune["text"]),
         }
         for tune in tunes
     ]
-    return {"raw": pd.DataFrame(table), "prepared": pd.DataFrame(rows)}
+    return {"raw": pd.DataFrame(raw_rows), "prepared": pd.DataFrame(prepared_rows)}
 
 
 def read_tunes(prepared: Path) -> list[dict[str, Any]]:
@@ -186,13 +201,17 @@ def _select(blocks: list[Block], limit: int) -> tuple[list[Block], dict[str, lis
     return [block for block in tunes.values() if block in kept], dropped
 
 
+def _music(text: str) -> str:
+    """A tune without its header; '' if nothing follows it."""
+    return re.split(r"^K:.*\n?", text, maxsplit=1, flags=re.MULTILINE)[-1]
+
+
 def _describe(text: str) -> dict[str, Any]:
-    """What validation asks of one tune."""
+    """What validation asks of one tune, raw or prepared."""
     tune = parse_tune(text)
     wrong_bars = tune.wrong_bars
-    problems = check(text)
     return {
-        "type": tune.type or "unknown",
+        "type": tune.type or None,
         "key": tune.headers.get("K"),
         "metre": tune.headers.get("M"),
         "unit_length": tune.headers.get("L"),
@@ -201,9 +220,8 @@ def _describe(text: str) -> dict[str, Any]:
         "bars": len(tune.bars),
         "wrong_bars": len(wrong_bars),
         "headerless": int("X" not in tune.headers),
-        "incomplete_header": int(any(letter not in tune.headers for letter in REQUIRED)),
         "no_notes": int(not tune.notes),
+        "unreadable": int(bool(tune.headers and tune.faults)),
         "bars_do_not_add_up": int(bool(wrong_bars)),
-        "invalid": int(bool(problems)),
-        "problem": problems[0] if problems else "",
+        "problem": next(iter(check(text)), None),
     }
