@@ -13,7 +13,7 @@ import typer
 from components import params as parameters
 from components.data.sources import Profile
 from components.errors import UserError
-from components.labs import LABS
+from components.labs import LABS, find
 from components.settings import settings
 from components.steps import recorded
 
@@ -147,6 +147,14 @@ def promote(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> 
 
     with recorded("promote", lab, params, build) as this:
         step(this.lab, this.build / "export", this.build / "evaluate", this.build / "gate", this.out, run=this.run)
+
+
+@app.command()
+def rollback(lab: LabName, version: Annotated[int, typer.Argument(help="A version promoted earlier.")]) -> None:
+    """Make an earlier version the champion again. Its bundle is verified first."""
+    from components.steps.promote import roll_back
+
+    roll_back(find(lab), str(version))
 
 
 def _profile(name: str | None) -> Profile | None:

@@ -1,0 +1,107 @@
+"""Training survives being killed, at any moment, as if it had never happened."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+import torch
+
+from components import params as parameters
+from components.errors import UserError
+from components.labs import find
+from components.params import LabParams
+from components.steps.train import train
+
+PROJECT = Path(__file__).resolve().parents[3]
+KILLS = 20
+
+
+@pytest.fixture(scope="module")
+def small() -> LabParams:
+    """The project's own parameters, with a model that trains in seconds."""
+    params = parameters.load("music", PROJECT / "params.yaml")
+    smaller = {"hidden_size": 32, "embedding_size": 16, "max_epochs": 6, "precision": "32-true"}
+    return params.model_copy(update={"train": params.train.model_copy(update=smaller)})
+
+
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    """Forks from a server that has imported the slow libraries already: a restart costs what training costs."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["components.labs.music.model", "components.steps.training_callbacks"])
+    return context
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = torch.load(folder / "model.ckpt", weights_only=True)["state_dict"]
+    return state
+
+
+def train_in_process(params: LabParams, prepared: Path, out: Path, checkpoints: Path) -> None:
+    train(find("music"), params, prepared, out, checkpoints)
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_end_with_the_weights_of_an_uninterrupted_run(
+    tmp_path: Path, music_prepared: Path, small: LabParams, processes: ForkServerContext
+) -> None:
+    def start(name: str) -> multiprocessing.process.BaseProcess:
+        process = processes.Process(
+            target=train_in_process, args=(small, music_prepared, tmp_path / name, tmp_path / f"checkpoints-{name}")
+        )
+        process.start()
+        return process
+
+    started = time.monotonic()
+    uninterrupted = start("uninterrupted")
+    uninterrupted.join()
+    duration = time.monotonic() - started
+    assert uninterrupted.exitcode == 0
+
+    moments = random.Random(1)  # noqa: S311
+    killed = 0
+    for _ in range(KILLS):
+        process = start("killed")
+        process.join(timeout=moments.uniform(0, duration / 2))
+        if process.is_alive():
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            killed += 1
+        process.join()
+        assert not (tmp_path / "killed" / "model.ckpt").exists() or process.exitcode == 0
+    last = start("killed")
+    last.join()
+    assert last.exitcode == 0
+    assert killed > KILLS / 2
+
+    expected, found = weights(tmp_path / "uninterrupted"), weights(tmp_path / "killed")
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert (tmp_path / "killed" / "curve.csv").read_text() == (tmp_path / "uninterrupted" / "curve.csv").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_the_same_inputs_are_not_trained_twice_and_other_inputs_are(
+    tmp_path: Path, music_prepared: Path, small: LabParams
+) -> None:
+    short = small.model_copy(update={"train": small.train.model_copy(update={"max_epochs": 1})})
+    checkpoints = tmp_path / "checkpoints"
+    first = train(find("music"), short, music_prepared, tmp_path / "out", checkpoints)
+    (run,) = (checkpoints / "music").iterdir()
+    written = (run / "finished.json").stat().st_mtime_ns
+    assert train(find("music"), short, music_prepared, tmp_path / "out", checkpoints) == first
+    assert (run / "finished.json").stat().st_mtime_ns == written
+    other = short.model_copy(update={"train": short.train.model_copy(update={"seed": 2})})
+    assert train(find("music"), other, music_prepared, tmp_path / "out", checkpoints) != first
+    assert len(list((checkpoints / "music").iterdir())) == 2
+
+
+def test_a_read_only_place_for_the_output_is_one_line(tmp_path: Path, music_prepared: Path, small: LabParams) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        train(find("music"), small, music_prepared, tmp_path / "file" / "train", tmp_path / "checkpoints")
