@@ -81,8 +81,10 @@ def _write(file: SourceFile, place: Place | Path, folder: Path, workshop: Path, 
         case Address():
             download(place.url, part, file.bytes)
         case Git():
+            log.info("%s: asking %s, which can take minutes", file.location, _name(place))
             write_tar(part, chosen_files(place, workshop))
         case Sdist():
+            log.info("%s: asking the package index for %s", file.location, _name(place))
             from_sdist(place, workshop, part)
         case Installed():
             from_installed(place, part)

@@ -116,6 +116,10 @@ def declared(path: Path = SOURCES) -> tuple[SourceFile, ...]:
 
 
 def select(files: tuple[SourceFile, ...], profile: Profile, datasets: set[str] | None = None) -> list[SourceFile]:
-    """The profile's files, of the named datasets or (None) of all. A derived table comes after what it is made from."""
+    """The profile's files, of the named datasets or (None) of all, in the order to fetch them.
+
+    A derived table comes after what it is made from. A file that only one place has comes before files that several
+    have: if the profile can't be had complete, that is known before anything else is downloaded.
+    """
     chosen = [file for file in files if profile in file.profiles and (datasets is None or file.dataset in datasets)]
-    return sorted(chosen, key=lambda file: isinstance(file.places[0], Table))
+    return sorted(chosen, key=lambda file: (isinstance(file.places[0], Table), len(file.places)))

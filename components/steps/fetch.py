@@ -61,13 +61,16 @@ def fetch(labs: Iterable[str], profile: Profile | None, root: Path) -> FetchRepo
 
 def _bring_all(profile: Profile, datasets: set[str] | None, root: Path) -> FetchReport:
     name = FOLDERS[profile]
+    mirror = settings().data_mirror
+    if mirror and "://" not in mirror and not Path(mirror).expanduser().is_dir():
+        log.warning("DATA_MIRROR names %s, which is no folder: going on without it", mirror)
     folder = root / name
     files = select(declared(), profile, datasets)
     with _alone(folder):
         if pin.is_pinned(root, name):  # also data that was accepted on purpose and that sources.toml does not know
             places = {file.location: "already there" for file in files}
         else:
-            places = {file.location: bring(file, folder, settings().data_mirror) for file in files}
+            places = {file.location: bring(file, folder, mirror) for file in files}
         if pin.is_pinned(root, name):
             pin.cache_pinned(root, name)
     return FetchReport(profile, folder, places)

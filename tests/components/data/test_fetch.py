@@ -504,6 +504,12 @@ def test_tables_come_after_what_they_are_made_from() -> None:
         seen.add(source.location)
 
 
+def test_files_that_one_place_has_come_before_files_that_several_have() -> None:
+    counts = [len(source.places) for source in select(declared(), "course") if source.places[0].kind != "table"]
+
+    assert counts == sorted(counts)
+
+
 def test_upstream_addresses_are_pinned_to_a_commit() -> None:
     for source in declared():
         for place in source.places:

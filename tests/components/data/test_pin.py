@@ -36,9 +36,9 @@ def pinned(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "data" / name).write_bytes(content)
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    dvc(root, "init", "-q")
-    dvc(root, "config", "core.analytics", "false")
-    shutil.copy(PROJECT / ".dvcignore", root)
+    (root / ".dvc").mkdir()
+    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore"):
+        shutil.copy(PROJECT / name, root / name)
     pin.accept_data(root, "data")
     subprocess.run(["git", "add", "-A"], cwd=root, check=True)
     who = ["-c", "user.name=a", "-c", "user.email=a@b"]

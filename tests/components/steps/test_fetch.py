@@ -4,7 +4,6 @@ import hashlib
 import logging
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -20,6 +19,7 @@ from components.errors import UserError
 from components.settings import settings
 from components.steps.fetch import fetch
 
+PROJECT = Path(__file__).resolve().parents[3]
 PARAMS = "# numbers\ndata:\n  folder: data  # the profile\nmusic:\n  layers: 2  # keep\n"
 TUNES, DIGITS = b"X:1\nT:real\n", b"digits"
 
@@ -135,6 +135,18 @@ def test_nothing_to_be_had_names_both_profiles(root: Path, mirror: Path) -> None
     assert (root / "params.yaml").read_text() == PARAMS
 
 
+def test_a_mirror_that_is_not_there_is_said(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("DATA_MIRROR", "/no/such/mirror")
+    settings.cache_clear()
+
+    with pytest.raises(UserError, match="no data can be had"):
+        fetch((), None, root)
+
+    assert "/no/such/mirror, which is no folder" in caplog.text
+
+
 def test_a_wrong_hash_is_an_error_and_no_reason_to_fall_back(root: Path, mirror: Path) -> None:
     put(mirror / "mnist/mnist.txt", b"wrong")
 
@@ -151,8 +163,8 @@ def test_data_that_was_accepted_on_purpose_is_left_alone(root: Path, mirror: Pat
     with pytest.raises(UserError, match="accept-data"):
         fetch((), None, root)
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
-    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], cwd=root, check=True)
-    put(root / ".dvcignore", b".fetch/\n")
+    for name in (".dvc/config", ".dvcignore"):
+        put(root / name, (PROJECT / name).read_bytes())
     pin.accept_data(root, "data")
 
     assert set(fetch((), None, root).files.values()) == {"already there"}
