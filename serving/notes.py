@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 from components.errors import UserError
 from components.labs.music import abc
+from components.labs.music.abc_reader import TICKS
 
 MAX_TEXT = 20_000  # characters; the longest tune of the collection has 1,900
+MAX_CHORD = 10  # notes: each costs as much as a tune of its own
 
 _SIGN = re.compile(
     r"""(?:"[^"\n]*"|![^!\s|]+!|\[[A-Za-z]:[^]\n]*\])  # may hold what looks like a sign, and is none
@@ -75,7 +77,7 @@ def melody(text: str) -> Melody:
     notes = _timed(played)
     if not notes:
         raise UserError("this ABC can't be played: it has no notes")
-    return Melody(tune, notes, Fraction(sum(note.ticks for note in played.notes), abc.TICKS))
+    return Melody(tune, notes, Fraction(sum(note.ticks for note in played.notes), TICKS))
 
 
 def unfold(text: str) -> str:
@@ -126,7 +128,9 @@ def _timed(tune: abc.Tune) -> list[Note]:
     held: dict[int, int] = {}  # pitch to the index of its note, tied over from the event before
     time = 0
     for event in tune.notes:
-        start, length = Fraction(time, abc.TICKS), event.duration
+        if len(event.pitches) > MAX_CHORD:
+            raise UserError(f"this ABC can't be played: a chord of {len(event.pitches)} notes, at most {MAX_CHORD}")
+        start, length = Fraction(time, TICKS), event.duration
         holding = {}
         for pitch in event.pitches:
             if not 0 <= pitch <= 127:

@@ -64,7 +64,7 @@ class Instrument:
         release = min(_seconds(get(_RELEASE, _INSTANT)), 0.6)  # longer ones smear a fast tune
         count = int((seconds + release) * sample_rate)
         wave = self._wave(zone, pitch, count, sample_rate)
-        times = np.arange(len(wave), dtype=np.float32) / sample_rate
+        times = np.arange(len(wave), dtype=np.float32) / np.float32(sample_rate)
         gain = 10 ** (-0.4 * get(_ATTENUATION, 0) / 200)  # centibels; 0.4 as the chips that fonts were made for
         return np.asarray(gain * wave * _envelope(zone.generators, times, seconds, release), dtype=np.float32)
 

@@ -15,11 +15,13 @@ FOLDER = Path(__file__).parent
 ABCJS = FOLDER / "node_modules" / "abcjs" / "dist"
 """What `npm ci` puts there. Without it the page works, and says that it can't draw sheet music."""
 
+ABCJS_STYLES = "'unsafe-hashes' 'sha256-BCpnf71gZdCsSCHDzyB1RsBbZ0qQdqseK6v+yJsgg30='"
+"""Lets through the one style attribute that abcjs sets. It moves with abcjs's version: a test says so."""
+
 HEADERS = {
-    # Nothing comes from anywhere but this server; blob: is sound that the page got as an answer. The hashes are of the
-    # one <style> and the one style attribute that abcjs sets. They move with its version: a test says so.
+    # Nothing comes from anywhere but this server; blob: is sound that the page got as an answer.
     "content-security-policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'; style-src 'self' 'unsafe-hashes' 'sha256-BCpnf71gZdCsSCHDzyB1RsBbZ0qQdqseK6v+yJsgg30='",
+    f"form-action 'self'; frame-ancestors 'none'; style-src 'self' {ABCJS_STYLES}",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "cache-control": "no-cache",  # asked again each time and answered 304: never an old page on a new server
