@@ -57,3 +57,29 @@ class Export(Section):
     )
     steps_per_call: int = Field(ge=1, le=64, description="characters per call of the sampler, unless a caller says so")
     parity_tolerance: float = Field(gt=0, description="how far the float graphs may be from the model")
+
+
+class Train(Section):
+    """The model and its training."""
+
+    seed: int = Field(ge=0, lt=2**32, description="weights, dropout, order and augmentation of every epoch")
+    embedding_size: int = Field(ge=1, le=4096, description="numbers per character")
+    hidden_size: int = Field(ge=1, le=4096, description="memory cells per LSTM layer")
+    layers: int = Field(ge=1, le=8, description="LSTM layers, one on another")
+    input_dropout: float = Field(ge=0, lt=1, description="share of the embedding dropped")
+    hidden_dropout: float = Field(ge=0, lt=1, description="share of the values between two LSTM layers dropped")
+    output_dropout: float = Field(ge=0, lt=1, description="share of the last LSTM layer's values dropped")
+    transpose: bool = Field(description="move tunes to the keys that other tunes of their mode have")
+    header_shuffle: float = Field(ge=0, le=1, description="probability of another tune's number and title")
+    batch_size: int = Field(ge=1, description="whole tunes a step")
+    length_noise: float = Field(ge=0, lt=1, description="how far lengths may differ in a batch: more is more random")
+    max_epochs: int = Field(ge=1, description="passes over the tunes; the learning rate ends at zero with them")
+    patience: int = Field(ge=1, description="epochs without a better validation figure before stopping")
+    learning_rate: float = Field(gt=0, description="the highest, of AdamW")
+    warmup: float = Field(gt=0, lt=1, description="share of the steps in which the learning rate rises")
+    weight_decay: float = Field(ge=0, description="of matrices but the embedding")
+    gradient_clip: float = Field(gt=0, description="largest norm of the gradient")
+    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
+        description="auto: bf16 where the hardware multiplies it fast, else 32-bit floats"
+    )
+    log_every_n_steps: int = Field(ge=1, description="steps between two points of the training curve")

@@ -1,0 +1,211 @@
+"""The music model and its batches: a character-level LSTM that reads every tune from its start to its end."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from components.labs.music.augment import Augmentation
+from components.labs.music.params import Train
+
+State = tuple[Tensor, Tensor]
+"""The LSTM's memory: h and c, each (layers, batch, hidden_size) float."""
+
+START = "\n"  # what a tune's first character is predicted from
+END = "\n\n"  # what follows a tune's last character; the model learns it, bits per character do not count it
+IGNORED = -100  # target of padding, skipped by the loss
+
+
+class Batch(NamedTuple):
+    """Whole tunes of about one length, padded at the end."""
+
+    inputs: Tensor
+    """(B, T) int64: START, then the tune."""
+    targets: Tensor
+    """(B, T) int64: the character that follows each input, IGNORED beyond the tune's end."""
+
+
+class MusicModel(pl.LightningModule):
+    """Embedding, LSTM layers, and a linear layer to the logits of the next character."""
+
+    monitor = "val_bits_per_char"
+
+    def __init__(self, vocabulary: Sequence[str], params: Train) -> None:
+        super().__init__()
+        self.params = params
+        size = len(vocabulary)
+        self.embedding = nn.Embedding(size, params.embedding_size)
+        self.lstm = nn.LSTM(params.embedding_size, params.hidden_size, params.layers, batch_first=True)
+        self.projection = nn.Identity()
+        self.decoder = nn.Linear(params.hidden_size, size)
+        self._initialise()
+
+    @classmethod
+    def create(cls, prepared: Path, params: Train) -> Self:
+        """A new model for the vocabulary of a prepared folder."""
+        return cls(read_vocabulary(prepared), params)
+
+    def forward(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Logits (B, T, vocabulary) of the character after each of ids (B, T), and the memory after the last one.
+
+        Without a state each row starts as a tune does, from zeros.
+        """
+        read = locked_dropout(self.embedding(ids), self.params.input_dropout, self.training)
+        if self.training and self.params.layers > 1:
+            hidden, state = self._layer_by_layer(read, state)
+        else:
+            hidden, state = self.lstm(read, state)
+        hidden = locked_dropout(hidden, self.params.output_dropout, self.training)
+        return self.decoder(self.projection(hidden)), state
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        logits, _ = self(batch.inputs)
+        loss = cross_entropy(logits, batch.targets)
+        characters = int((batch.targets != IGNORED).sum())
+        self.log("train_bits_per_char", loss.detach() / math.log(2), on_epoch=True, batch_size=characters)
+        return loss
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        logits, _ = self(batch.inputs)
+        bits = cross_entropy(logits, batch.targets) / math.log(2)
+        self.log(self.monitor, bits, batch_size=int((batch.targets != IGNORED).sum()))
+
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; the learning rate rises linearly, then falls to zero along a cosine at the last step of max_epochs."""
+        weights = [weight for name, weight in self.named_parameters() if weight.dim() > 1 and "embedding" not in name]
+        others = [weight for name, weight in self.named_parameters() if weight.dim() == 1 or "embedding" in name]
+        optimizer = torch.optim.AdamW(
+            [{"params": weights, "weight_decay": self.params.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=self.params.learning_rate,
+            betas=(0.9, 0.99),
+        )
+        steps, warmup = int(self.trainer.estimated_stepping_batches), self.params.warmup
+
+        def factor(step: int) -> float:
+            done = step / steps
+            return done / warmup if done < warmup else (1 + math.cos(math.pi * (done - warmup) / (1 - warmup))) / 2
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _layer_by_layer(self, read: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """As self.lstm, with locked dropout between the layers, which nn.LSTM does not have."""
+        if state is None:
+            zeros = read.new_zeros(self.params.layers, read.shape[0], self.params.hidden_size)
+            state = (zeros, zeros)
+        hs, cs = [], []
+        for layer, weights in enumerate(self.lstm.all_weights):
+            if layer > 0:
+                read = locked_dropout(read, self.params.hidden_dropout, self.training)
+            first = (state[0][layer : layer + 1], state[1][layer : layer + 1])
+            read, h, c = torch.lstm(read, first, list(weights), True, 1, 0.0, self.training, False, True)
+            hs.append(h)
+            cs.append(c)
+        return read, (torch.cat(hs), torch.cat(cs))
+
+    def _initialise(self) -> None:
+        """Orthogonal recurrent matrices, one a gate, and forget gates that start open: memory lasts from the outset."""
+        size = self.params.hidden_size
+        for name, weight in self.lstm.named_parameters():
+            if name.startswith("weight_hh"):
+                for gate in weight.data.chunk(4):
+                    nn.init.orthogonal_(gate)
+            elif name.startswith("bias"):
+                nn.init.zeros_(weight)
+            if name.startswith("bias_ih"):
+                nn.init.ones_(weight.data[size : 2 * size])  # gates lie in the order i, f, g, o
+
+
+class MusicData(pl.LightningDataModule):
+    """Prepared tunes in batches; the order and the augmentation of an epoch depend on (seed, epoch) only."""
+
+    def __init__(self, prepared: Path, params: Train) -> None:
+        super().__init__()
+        self.params = params
+        self.vocabulary = read_vocabulary(prepared)
+        self.train, self.validation = read_tunes(prepared, "train"), read_tunes(prepared, "validation")
+        self.augmentation = Augmentation(self.train, self.vocabulary, params)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The batches of the trainer's current epoch; rebuilt every epoch (reload_dataloaders_every_n_epochs=1)."""
+        return DataLoader(self.epoch(self.trainer.current_epoch if self.trainer else 0), batch_size=None)  # type: ignore[arg-type]
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return DataLoader(evaluation_batches(self.validation, self.vocabulary), batch_size=None)  # type: ignore[arg-type]
+
+    def epoch(self, epoch: int) -> list[Batch]:
+        """Every training tune once, augmented, in batches of tunes of about one length, in random order."""
+        draw = random.Random(f"{self.params.seed}/{epoch}")  # noqa: S311
+        tunes = [self.augmentation.draw(index, draw) + END for index in range(len(self.train))]
+        noise = self.params.length_noise
+        tunes.sort(key=lambda tune: len(tune) * draw.uniform(1 - noise, 1 + noise))
+        batches = to_batches(tunes, self.vocabulary, self.params.batch_size)
+        draw.shuffle(batches)
+        return batches
+
+
+def locked_dropout(values: Tensor, probability: float, training: bool) -> Tensor:
+    """Dropout of values (B, T, F) with one mask for all T steps of a row (Gal and Ghahramani 2016)."""
+    if not training or probability == 0:
+        return values
+    return values * functional.dropout(values.new_ones(values.shape[0], 1, values.shape[2]), probability)
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean nats per target that is not IGNORED. logits (B, T, V) of any float type, targets (B, T)."""
+    return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
+
+
+def bits_per_char(model: nn.Module, tunes: Iterable[str], vocabulary: Sequence[str]) -> float:
+    """Mean -log2 of the probability of every character of the tunes, each read from its start."""
+    bits = characters = 0.0
+    with torch.inference_mode():
+        for batch in evaluation_batches(tunes, vocabulary):
+            count = int((batch.targets != IGNORED).sum())
+            bits += float(cross_entropy(model(batch.inputs)[0], batch.targets)) / math.log(2) * count
+            characters += count
+    return bits / characters
+
+
+def evaluation_batches(tunes: Iterable[str], vocabulary: Sequence[str], size: int = 32) -> list[Batch]:
+    """Every character of every tune once, as bits per character count them: without END."""
+    return to_batches(sorted(tunes, key=len), vocabulary, size)
+
+
+def to_batches(tunes: Sequence[str], vocabulary: Sequence[str], size: int) -> list[Batch]:
+    """Tunes in their order, `size` to a batch."""
+    index = {character: number for number, character in enumerate(vocabulary)}
+    ids = [torch.tensor([index[character] for character in START + tune]) for tune in tunes]
+    pad = nn.utils.rnn.pad_sequence
+    return [
+        Batch(
+            pad([row[:-1] for row in ids[first : first + size]], batch_first=True, padding_value=index[START]),
+            pad([row[1:] for row in ids[first : first + size]], batch_first=True, padding_value=IGNORED),
+        )
+        for first in range(0, len(ids), size)
+    ]
+
+
+def read_vocabulary(prepared: Path) -> list[str]:
+    vocabulary: list[str] = json.loads((prepared / "vocabulary.json").read_text(encoding="utf-8"))
+    return vocabulary
+
+
+def read_tunes(prepared: Path, split: str) -> list[str]:
+    """Texts of the tunes of a split: "train", "validation" or "test"."""
+    with (prepared / "tunes.jsonl").open(encoding="utf-8") as lines:
+        tunes = [json.loads(line) for line in lines]
+    return [tune["text"] for tune in tunes if tune["split"] == split]
