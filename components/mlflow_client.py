@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import urllib.error
@@ -64,6 +65,7 @@ def connect() -> MlflowClient:
         ):
             if not variable.is_set():  # type: ignore[no-untyped-call]
                 variable.set(value)  # type: ignore[no-untyped-call]
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it announces every table of a new database
         return MlflowClient(settings().mlflow_tracking_uri)
 
 
