@@ -1,0 +1,103 @@
+"""Fixtures that more than one folder of tests uses."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+OVERFIT_STEPS = 400
+OVERFIT_TUNES = {"C": 4, "6/8": 4, "3/4": 2}
+"""How many tunes of which metre the model of `music_bundle` learns by heart."""
+
+
+@pytest.fixture(scope="session")
+def raw_data() -> Path:
+    """The fetched data folder; the starter's tunes are the same file."""
+    for folder in (PROJECT / "data", PROJECT / "data.starter"):
+        if (folder / "music" / "irish.abc").exists():
+            return folder
+    pytest.skip("no tunes: `make data` fetches them")
+
+
+@pytest.fixture(scope="session")
+def prepared_music(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All real tunes, as the step prepare leaves them."""
+    from components.labs.music.data import prepare
+    from components.labs.music.params import Prepare
+
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(raw_data, folder, Prepare(limit=0))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def overfitted_tunes(prepared_music: Path) -> list[str]:
+    """The shortest valid tune of each of some keys and metres."""
+    from components.labs.music.abc import check
+    from components.labs.music.data import read_tunes
+
+    tunes = sorted((tune["text"] for tune in read_tunes(prepared_music) if tune["split"] == "train"), key=len)
+    found: dict[str, dict[str, str]] = {metre: {} for metre in OVERFIT_TUNES}
+    for tune in tunes:
+        headers = dict(line.split(":", 1) for line in tune.split("\n")[:6] if line[1:2] == ":")
+        if headers.get("M") in found and not check(tune):
+            found[headers["M"]].setdefault(headers["K"], tune)
+    return [tune for metre, count in OVERFIT_TUNES.items() for tune in list(found[metre].values())[:count]]
+
+
+@pytest.fixture(scope="session")
+def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a small music model that knows a few tunes by heart under any number and title (ten seconds).
+
+    Most of what it writes at temperature 1 in the metres and keys that it knows is valid ABC.
+    """
+    import torch
+
+    from components.bundle import write_bundle
+    from components.labs.music.export import export
+    from components.labs.music.model import END, MusicModel, cross_entropy, read_vocabulary, to_batches
+    from components.params import load
+    from components.provenance import Provenance
+
+    params = load("music", PROJECT / "params.yaml")
+    small = params.train.model_copy(update={"hidden_size": 128, "layers": 1, "embedding_size": 32})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = MusicModel.create(prepared_music, small).eval()
+    optimizer = torch.optim.Adam(model.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=OVERFIT_STEPS)
+    draw = random.Random(0)
+    for _ in range(OVERFIT_STEPS):
+        tunes = [_with_another_title(tune, draw) + END for tune in overfitted_tunes]
+        batch = to_batches(tunes, read_vocabulary(prepared_music), len(tunes))[0]
+        loss = cross_entropy(model(batch.inputs)[0], batch.targets)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    torch.set_num_threads(threads)
+
+    folder = tmp_path_factory.mktemp("bundle") / "music"
+    folder.mkdir()
+    spec = export(model, prepared_music, folder, params.export)
+    made_here = Provenance(
+        git_commit="0" * 40,
+        git_dirty=False,
+        data_version="0" * 32,
+        data_profile="course",
+        params_hash="0" * 64,
+        code_hash="0" * 64,
+    )
+    write_bundle(folder, "music", spec, made_here)
+    return folder
+
+
+def _with_another_title(tune: str, draw: random.Random) -> str:
+    title = "".join(draw.choices("abcdefghijklmnopqrstuvwxyzABCDEF '", k=draw.randint(3, 15)))
+    source = f"Z: id:dc-reel-{draw.randint(1, 400)}\n" if draw.random() < 0.5 else ""
+    return f"X:{draw.randint(1, 400)}\nT:{title}\n{source}{tune[tune.index('M:') :]}"
