@@ -18,8 +18,8 @@ def run(
     additions = [f"{name}={value}" for name, value in (variables or {}).items()]
     try:
         # A session of its own has no terminal, so that nothing can stop to ask for a password.
-        done = subprocess.run(  # noqa: S603
-            ["env", *additions, *command],  # noqa: S607
+        done = subprocess.run(
+            ["env", *additions, *command],
             cwd=cwd,
             input=stdin,
             capture_output=True,

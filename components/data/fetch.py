@@ -26,9 +26,12 @@ def bring(file: SourceFile, folder: Path, mirror: str | None) -> str:
     Raises WrongHashError when a place (or the data folder itself) has other content under that name, UnavailableError
     when no place has it, naming each place's reason.
     """
+    folder = folder.resolve()  # git and pip run in folders of their own
     target = folder / file.location
     if target.exists():
-        _check(file, target, str(target), f"remove it and fetch again, or keep it with `accept-data {folder.name}`")
+        _check(
+            file, target, str(target), "remove it and fetch again, or keep it with `python -m components accept-data`"
+        )
         return "already there"
     target.parent.mkdir(parents=True, exist_ok=True)
     workshop = folder / WORKSHOP

@@ -58,7 +58,7 @@ def _contents(clone: Path, blobs: list[str]) -> Iterator[bytes]:
         wanted.write("\n".join(blobs).encode() + b"\n")
         wanted.seek(0)
         command = ["git", "-C", str(clone), "cat-file", "--batch"]
-        with subprocess.Popen(command, stdin=wanted, stdout=subprocess.PIPE) as reader:  # noqa: S603
+        with subprocess.Popen(command, stdin=wanted, stdout=subprocess.PIPE) as reader:
             output = cast(IO[bytes], reader.stdout)
             for blob in blobs:
                 header = output.readline().split()

@@ -117,6 +117,7 @@ def _md5(path: Path) -> str:
 
 
 def _dvc(root: Path, *arguments: str) -> None:
+    root = root.resolve()
     dvc = (sys.executable, "-m", "dvc")
     quiet = {"DVC_NO_ANALYTICS": "1"}
     site = root / ".dvc" / "tmp" / "site"

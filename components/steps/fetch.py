@@ -67,11 +67,12 @@ def _bring_all(profile: Profile, datasets: set[str] | None, root: Path) -> Fetch
     folder = root / name
     files = select(declared(), profile, datasets)
     with _alone(folder):
-        if pin.is_pinned(root, name):  # also data that was accepted on purpose and that sources.toml does not know
+        pinned = pin.is_pinned(root, name)
+        if pinned:  # also data that was accepted on purpose and that sources.toml does not know
             places = {file.location: "already there" for file in files}
         else:
             places = {file.location: bring(file, folder, mirror) for file in files}
-        if pin.is_pinned(root, name):
+        if pinned or pin.is_pinned(root, name):
             pin.cache_pinned(root, name)
     return FetchReport(profile, folder, places)
 

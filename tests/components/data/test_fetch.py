@@ -310,14 +310,17 @@ def repository(tmp_path: Path) -> dict[str, str]:
     return {"repository": work.as_uri(), "commit": commit}
 
 
-def test_chosen_files_of_a_commit_become_the_deterministic_tar(tmp_path: Path, repository: dict[str, str]) -> None:
+def test_chosen_files_of_a_commit_become_the_deterministic_tar(
+    tmp_path: Path, repository: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     # As they are in the commit: CRLF was normalised when it was added, and nothing is converted back.
     members = [("faces/a/1.png", b"one\n"), ("faces/a/10.png", b"$Id$\n"), ("faces/b/2.png", b"two\n")]
     write_tar(tmp_path / "expected.tar", members)
     expected = (tmp_path / "expected.tar").read_bytes()
     place = {"kind": "git", **repository, "folder": "data", "include": ["faces/*/*.png"]}
 
-    bring(file(place, content=expected), tmp_path / "data", mirror=None)
+    bring(file(place, content=expected), Path("data"), mirror=None)
 
     assert landed(tmp_path / "data") == expected
     assert list((tmp_path / "data" / WORKSHOP).iterdir()) == []
@@ -392,8 +395,11 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return {"kind": "sdist", "package": "tunes", "version": "1.0", "sha256": digest}
 
 
-def test_a_file_is_taken_out_of_a_source_archive(tmp_path: Path, index: dict[str, str]) -> None:
-    bring(file({**index, "path": "tunes/data/a.abc"}), tmp_path / "data", mirror=None)
+def test_a_file_is_taken_out_of_a_source_archive(
+    tmp_path: Path, index: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bring(file({**index, "path": "tunes/data/a.abc"}), Path("data"), mirror=None)
 
     assert landed(tmp_path / "data") == CONTENT
 

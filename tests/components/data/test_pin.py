@@ -129,9 +129,10 @@ def test_in_a_fresh_clone_the_same_data_is_no_change_to_dvc(pinned: Path, tmp_pa
     assert subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, check=True).stdout == b""
 
 
-def test_dvc_keeps_what_it_pickles_where_nobody_else_writes(root: Path) -> None:
+def test_dvc_keeps_what_it_pickles_where_nobody_else_writes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "data/new.txt").write_bytes(b"")
-    pin.accept_data(root, "data")  # the project was copied: its settings named the old place
+    monkeypatch.chdir(root)
+    pin.accept_data(Path(), "data")  # the project was copied: its settings named the old place
 
     site = root / ".dvc/tmp/site"
     assert str(site) in (root / ".dvc/config.local").read_text()

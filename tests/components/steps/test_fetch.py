@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import resource
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -191,6 +192,20 @@ def test_a_data_folder_that_cannot_be_made_is_one_line(root: Path) -> None:
 
     with pytest.raises(UserError, match="cannot write to"):
         fetch((), "course", root)
+
+
+def test_a_disk_that_is_full_is_one_line_and_leaves_no_data(root: Path, mirror: Path) -> None:
+    put(mirror / "mnist/mnist.txt", DIGITS)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(DIGITS) + 1, limits[1]))  # enough for one file, not for the other
+    try:
+        with pytest.raises(UserError, match="cannot write to"):
+            fetch((), "course", root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert not (root / "data/music/music.txt").exists()
+    assert set(fetch((), "course", root).files) == {"music/music.txt", "mnist/mnist.txt"}
 
 
 def test_the_folders_of_the_profiles_are_the_ones_params_yaml_may_name() -> None:
