@@ -1,0 +1,59 @@
+"""Small bundles made on the spot: y = x * w, and what is said of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper
+
+from components.bundle import Bundle, BundleSpec, Evaluation, EvaluationReport, write_bundle
+from components.files import write_json
+from components.provenance import Provenance
+
+PROVENANCE = Provenance(
+    git_commit="0" * 40,
+    git_dirty=False,
+    data_version="1" * 32 + ".dir",
+    data_profile="course",
+    params_hash="2" * 64,
+    code_hash="3" * 64,
+)
+
+
+def graph(*nodes: onnx.NodeProto, weight: float = 2.0) -> onnx.GraphProto:
+    """x (batch, 3) float -> y, by `nodes` or by a product with w."""
+    return helper.make_graph(
+        nodes or [helper.make_node("Mul", ["x", "w"], ["y"])],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor("w", TensorProto.FLOAT, [3], [weight] * 3)],
+    )
+
+
+def model(graph: onnx.GraphProto, functions: list[onnx.FunctionProto] | None = None) -> onnx.ModelProto:
+    domains = [helper.make_opsetid("", 20), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=domains, ir_version=10, functions=functions or [])
+
+
+def write(
+    folder: Path, onnx_model: onnx.ModelProto | None = None, weight: float = 2.0, provenance: Provenance = PROVENANCE
+) -> Bundle:
+    """A bundle of one graph, `step`, in an empty folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    content = onnx_model or model(graph(weight=weight))
+    (folder / "step.onnx").write_bytes(content.SerializeToString())
+    (folder / "parity.json").write_text('{"step": 0.0}')
+    write_bundle(folder, "music", BundleSpec({"step": folder / "step.onnx"}, {"vocabulary": "ab"}), provenance)
+    return Bundle.open(folder)
+
+
+def evaluate(bundle: Bundle, folder: Path, **metrics: float) -> EvaluationReport:
+    """An evaluation.json of that bundle, as the step writes it."""
+    evaluation = Evaluation(metrics=metrics, counts=dict.fromkeys(metrics, 100))
+    report = EvaluationReport.of(bundle, evaluation)
+    write_json(folder / "evaluation.json", report.model_dump(mode="json"))
+    return report
