@@ -11,7 +11,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-Kind = Literal["header", "key", "metre", "note", "bar", "unreadable"]
+Kind = Literal["header", "key", "metre", "note", "bar", "end", "unreadable"]
 
 REQUIRED = {"X": re.compile(r"[0-9]+"), "M": None, "L": re.compile(r"1/(1|2|4|8|16|32)"), "K": None}
 """Header fields a tune can't do without, and the form of those that music21 doesn't check here."""
@@ -43,7 +43,7 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What the judge made of a text. A text with faults may still have notes (those read before the fault)."""
+    """What the judge made of a text. One with faults still has its notes if they could be read without guessing."""
 
     faults: tuple[Fault, ...]
     notes: tuple[Note, ...] = ()
@@ -68,17 +68,19 @@ def read(text: str) -> Reading:
 
     # Version 2 lets an accidental last until the end of its bar.
     handler = ABCHandler(abcVersion=(2, 1, 0))
+    faults: list[Fault] = []
     try:
         source = _normal(text)
         handler.tokenize(source)
-        faults = [*_lexical(handler.tokens, source), *_headers(text)]
-        if faults:
-            return Reading(tuple(faults))
-        handler.tokenProcess()
-        notes = tuple(_notes(handler.tokens))
-        return Reading(tuple(_bar_faults(handler.tokens)), notes, _tonic(handler.tokens))
+        faults += [*_lexical(handler.tokens, source), *_headers(text)]
+        # Notes can be read without a number or a title, but not where music21 would have to guess.
+        if all(fault.kind == "header" for fault in faults):
+            handler.tokenProcess()
+            faults += _bar_faults(handler.tokens)
+            return Reading(tuple(faults), tuple(_notes(handler.tokens)), _tonic(handler.tokens))
     except Exception as error:  # noqa: BLE001 - whatever music21 stumbles over is not a tune
-        return Reading((Fault("unreadable", f"{type(error).__name__}: {error}"),))
+        faults.append(Fault("unreadable", f"{type(error).__name__}: {error}"))
+    return Reading(tuple(faults))
 
 
 def _normal(text: str) -> str:
@@ -143,7 +145,7 @@ def _notes(tokens: list[Any]) -> Iterator[Note]:
     for token in tokens:
         if not isinstance(token, ABCNote) or token.inGrace:
             continue
-        first = token.subTokens[0] if isinstance(token, ABCChord) else token
+        first: Any = token.subTokens[0] if isinstance(token, ABCChord) else token
         if first.pitchName:
             yield Note(_midi(first.pitchName), _length(token))
 
@@ -166,7 +168,9 @@ def _length(note: Any) -> Fraction:
 def _tonic(tokens: list[Any]) -> int | None:
     from music21.abcFormat import ABCMetadata
 
-    key = next(token for token in tokens if isinstance(token, ABCMetadata) and token.isKey())
+    key = next((token for token in tokens if isinstance(token, ABCMetadata) and token.isKey()), None)
+    if key is None:
+        return None
     return _midi(key.data[:2].strip().replace("b", "-").capitalize() + "4") % 12
 
 
@@ -196,8 +200,8 @@ def _bars(tokens: list[Any]) -> Iterator[_Bar]:
                 boundaries.append(set())
             boundaries[-1].add(token.src)
             if isinstance(token, ABCMetadata) and token.isMeter():
-                beats, unit, _ = token.getTimeSignatureParameters()
-                full = Fraction(4 * beats, unit)
+                signature: Any = token.getTimeSignatureParameters()
+                full = Fraction(4 * signature[0], signature[1])
     if len(lengths) == len(boundaries):
         boundaries.append(set())
     boundaries[-1].add("end")
