@@ -1,0 +1,210 @@
+"""The routes of the music API, as one Starlette application; `app.state.house` is what they work with.
+
+They are Starlette's, mounted in the BentoML service: a `@bentoml.api` method costs four times the CPU of a mounted
+route, does not notice that its client has left, and answers errors without naming the field.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from components.errors import UserError
+from serving import audio, schemas
+from serving.batching import BrokenError, DrainingError, FullError
+from serving.house import House
+from serving.limits import RefusalError, busy
+from serving.page import page
+
+PLAYERS: dict[str, tuple[str, Callable[[str], bytes]]] = {
+    "midi": ("audio/midi", audio.to_midi),
+    "wav": ("audio/wav", audio.to_wav),
+}
+REFUSED = (RefusalError, HTTPException, FullError, DrainingError, BrokenError, TimeoutError)
+RequestT = TypeVar("RequestT", bound=schemas.Request)
+
+
+async def generate(request: Request) -> Response:
+    house = _house(request)
+    wish = await _read_json(request, schemas.GenerateRequest)
+    seed = house.maker.seed(wish)
+    house.maker.plan(wish, seed)  # what the model cannot write is refused before it takes a place
+    with house.batcher.hold(wish.count):
+        async with asyncio.timeout(house.limits.request_seconds):
+            tunes = await asyncio.gather(*(house.maker.make(wish, seed, index) for index in range(wish.count)))
+    made = [tune for tune in tunes if tune]
+    if len(made) < wish.count:
+        raise RefusalError(
+            422,
+            f"no valid tune in {house.limits.attempts} samples of seed {seed}: try another seed, a lower temperature, "
+            "a larger max_length or fewer constraints; valid_only=false returns what comes",
+        )
+    return _answer(schemas.GenerateAnswer(tunes=made, seed=seed, model=house.origin))
+
+
+async def stream(request: Request) -> Response | EventStream:
+    house = _house(request)
+    wish = await _read_json(request, schemas.StreamRequest)
+    events = _events(house, wish)
+    # Nothing is sent before the first characters, so a refusal until then is a status and not an event.
+    return EventStream(await anext(events), events)
+
+
+async def _events(house: House, wish: schemas.StreamRequest) -> AsyncGenerator[bytes]:
+    seed = house.maker.seed(wish)
+    loop = asyncio.get_running_loop()
+    started, sent = loop.time(), False
+    deadline = started + house.limits.request_seconds
+    with house.batcher.hold(1):
+        async with aclosing(house.maker.stream(wish, seed)) as parts:
+            while True:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        part = await anext(parts)
+                except StopAsyncIteration:
+                    return
+                except (BrokenError, TimeoutError) as error:
+                    if not sent:
+                        raise
+                    yield _event(
+                        "error", json.dumps({"detail": as_refusal(error, house.limits.retry_after_seconds).detail})
+                    )
+                    return
+                if not sent:
+                    house.metrics.first_character.observe(loop.time() - started)
+                    sent = True
+                if isinstance(part, str):
+                    yield _event("text", json.dumps({"text": part}))
+                    await asyncio.sleep(house.limits.stream_interval_ms / 1000)
+                else:
+                    yield _event("done", schemas.DoneEvent(tune=part, model=house.origin).model_dump_json())
+
+
+def _event(name: str, data: str) -> bytes:
+    return f"event: {name}\ndata: {data}\n\n".encode()
+
+
+class EventStream:
+    """Server-sent events. Its source is closed as soon as nobody listens any more."""
+
+    HEADERS = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes]) -> None:
+        self._first = first
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._rest):
+            await send({"type": "http.response.start", "status": 200, "headers": [*self.HEADERS]})
+            await send({"type": "http.response.body", "body": self._first, "more_body": True})
+            async for event in self._rest:
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+            await send({"type": "http.response.body"})
+
+
+async def play(request: Request, kind: str) -> Response:
+    house = _house(request)
+    if request.method == "POST":
+        wish = await _read_json(request, schemas.AbcRequest)
+    else:
+        wish = _check(house, schemas.AbcRequest, json.dumps(dict(request.query_params)).encode())
+    media_type, render = PLAYERS[kind]
+    try:
+        async with asyncio.timeout(house.limits.audio_seconds):
+            return Response(await house.player.play(render, wish.abc), media_type=media_type)
+    except UserError as error:
+        raise RefusalError(422, f"abc: {error}", [("abc", str(error))]) from None
+
+
+async def info(request: Request) -> Response:
+    return _answer(_house(request).info)
+
+
+async def docs(request: Request) -> Response:
+    return Response(_house(request).docs, media_type="application/json")
+
+
+async def metrics(request: Request) -> Response:
+    return Response(_house(request).metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _house(request: Request) -> House:
+    house: House = request.app.state.house
+    return house
+
+
+async def _read_json(request: Request, model: type[RequestT]) -> RequestT:
+    """The request's body, checked. Raises RefusalError (415, 400, 422)."""
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise RefusalError(415, "the body must be JSON, with content-type: application/json")
+    return _check(_house(request), model, await request.body())
+
+
+def _check(house: House, model: type[RequestT], body: bytes) -> RequestT:
+    """Against the model with this server's limits. Raises RefusalError that names every wrong field."""
+    try:
+        return cast(RequestT, house.requests[model.__name__].model_validate_json(body))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+    if found[0]["type"] == "json_invalid":
+        raise RefusalError(400, f"the body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}")
+    errors = [(".".join(map(str, one["loc"])) or "body", one["msg"]) for one in found]
+    raise RefusalError(422, "; ".join(f"{field}: {reason}" for field, reason in errors), errors)
+
+
+def _answer(model: BaseModel) -> Response:
+    return Response(model.model_dump_json(), media_type="application/json")
+
+
+def as_refusal(error: Exception, retry_after: int) -> RefusalError:
+    """What a client is told of an error."""
+    match error:
+        case RefusalError():
+            return error
+        case HTTPException():
+            return RefusalError(error.status_code, error.detail, headers=dict(error.headers or {}))
+        case FullError():
+            return busy(429, "every place is taken: come back later", retry_after)
+        case DrainingError():
+            return busy(503, "the server is shutting down", retry_after)
+        case BrokenError():
+            return busy(503, "the server can make no tunes any more and waits to be restarted", retry_after)
+        case TimeoutError():
+            return busy(503, "it took too long: the server is busy", retry_after)
+    raise error
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    refusal = as_refusal(error, _house(request).limits.retry_after_seconds)
+    return refusal.response(request.state.request_id)
+
+
+def application() -> Starlette:
+    """The routes. Whoever serves them sets `state.house` before the first request."""
+    pages = page()
+    return Starlette(
+        routes=[
+            Route("/generate", generate, methods=["POST"]),
+            Route("/stream", stream, methods=["POST"]),
+            *(Route(f"/tunes/{kind}", partial(play, kind=kind), methods=["GET", "POST"]) for kind in PLAYERS),
+            Route("/info", info),
+            Route("/docs.json", docs),
+            Route("/metrics", metrics),
+            # Not a mount at "/": that would answer 404 where a route of ours is asked with another method.
+            *(Route(path, pages, methods=["GET"]) for path in ("/", "/static/{path:path}")),
+        ],
+        exception_handlers=dict.fromkeys(REFUSED, _refuse),
+    )

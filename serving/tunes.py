@@ -1,0 +1,113 @@
+"""From what was asked for to a tune: the plan, the samples, and the check that what is returned is valid ABC."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncGenerator
+
+import numpy as np
+
+from components.errors import UserError
+from components.labs.music.abc import check
+from components.labs.music.params import Serve
+from serving.batching import Batcher, Plan
+from serving.limits import RefusalError
+from serving.metrics import Metrics
+from serving.schemas import SEEDS, GenerateRequest, StreamRequest, TuneAnswer, begins_with_header
+
+MUSIC_LINE = 6
+"""Where the music starts, in every tune of the collection: X, T, Z, M, L and K come first, in this order."""
+
+
+class TuneMaker:
+    def __init__(self, batcher: Batcher, limits: Serve, metrics: Metrics) -> None:
+        self._batcher = batcher
+        self._limits = limits
+        self._metrics = metrics
+
+    def seed(self, wish: StreamRequest) -> int:
+        return secrets.randbelow(SEEDS) if wish.seed is None else wish.seed
+
+    def plan(self, wish: StreamRequest, seed: int) -> Plan:
+        characters = len(self._batcher.model.vocabulary)
+        return Plan(
+            seed=seed,
+            temperature=wish.temperature,
+            top_k=min(wish.top_k, characters) or characters,
+            top_p=wish.top_p,
+            max_length=wish.max_length,
+            forced=self._forced(wish),
+        )
+
+    async def make(self, wish: GenerateRequest, seed: int, index: int) -> TuneAnswer | None:
+        """The request's tune number `index`: the first of its samples that is valid; None when none was."""
+        for attempt in range(self._limits.attempts):
+            sample_seed = derived_seed(seed, index, attempt)
+            with self._batcher.make(self.plan(wish, sample_seed), streamed=False) as tune:
+                text = await tune.whole()
+            answer = self.answer(text, tune.ended, sample_seed, attempt + 1)
+            if answer.valid or not wish.valid_only:
+                return answer
+        return None
+
+    async def stream(self, wish: StreamRequest, seed: int) -> AsyncGenerator[str | TuneAnswer]:
+        """One sample: its text as it is made, then the tune."""
+        with self._batcher.make(self.plan(wish, seed), streamed=True) as tune:
+            pieces = []
+            async for piece in tune.pieces():
+                pieces.append(piece)
+                yield piece
+        yield self.answer("".join(pieces).strip(), tune.ended, seed, 1)
+
+    def answer(self, text: str, ended: bool, seed: int, attempts: int) -> TuneAnswer:
+        """ended: the model ended the tune itself; one that was cut off is not valid, wherever it stops."""
+        problems = check(text) if ended else ["cut off at max_length before its end"]
+        self._metrics.samples.labels("false" if problems else "true").inc()
+        headers = read_headers(text)
+        return TuneAnswer(
+            abc=text,
+            title=headers.get("T", ""),
+            key=headers.get("K", ""),
+            metre=headers.get("M", ""),
+            type=headers.get("Z", "").removeprefix("id:dc-").rpartition("-")[0],
+            length=len(text),
+            valid=not problems,
+            problems=problems,
+            seed=seed,
+            attempts=attempts,
+        )
+
+    def _forced(self, wish: StreamRequest) -> dict[int, str]:
+        start = wish.start or ""
+        whole = begins_with_header(start)
+        lines = {
+            "title": (1, f"T:{wish.title}\n" if wish.title else ""),
+            "type": (2, f"Z: id:dc-{wish.type}-" if wish.type else ""),
+            "metre": (3, f"M:{wish.metre}\n" if wish.metre else ""),
+            "key": (5, f"K:{wish.key}\n" if wish.key else ""),
+            "start": (0 if whole else MUSIC_LINE, start),
+        }
+        for field, (_, text) in lines.items():
+            try:
+                self._batcher.model.vocabulary.encode(text)
+            except UserError as error:
+                raise RefusalError(422, f"{field}: {error}", [(field, str(error))]) from None
+        return {line: text for line, text in lines.values() if text}
+
+
+def derived_seed(seed: int, index: int, attempt: int) -> int:
+    """The seed of a sample of a request: its own for the first, so that a returned tune's seed makes it again."""
+    if index == attempt == 0:
+        return seed
+    high, low = np.random.SeedSequence([seed, index, attempt]).generate_state(2)
+    return (int(high) << 32 | int(low)) % SEEDS
+
+
+def read_headers(text: str) -> dict[str, str]:
+    """The fields before the music."""
+    headers: dict[str, str] = {}
+    for line in text.split("\n"):
+        if line[1:2] != ":":
+            break
+        headers.setdefault(line[0], line[2:].strip())
+    return headers
