@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.data.validation_page import render
 from components.errors import UserError
 from components.files import write_json, write_text
 
@@ -62,20 +63,20 @@ def validate_tables(lab: str, tables: dict[str, pd.DataFrame], out: Path, folder
     failures: list[Failure] = []
     report: dict[str, Any] = {}
     for name, table in tables.items():
-        result = run_suite(read_suite(lab, name, folder), table)
-        failures += [_failure(name, table, item) for item in result["results"] if not item["success"]]
-        report[name] = {"rows": len(table), "success": result["success"], "expectations": _summary(result)}
-        write_text(out / f"{name}.html", result["page"])
+        suite = read_suite(lab, name, folder)
+        result = run_suite(suite, table)
+        items = result.to_json_dict()["results"]
+        failures += [_failure(name, table, item) for item in items if not item["success"]]
+        report[name] = {"rows": len(table), "success": result.success, "expectations": _summary(items)}
+        write_text(out / f"{name}.html", render(suite, result))
     write_json(out / "validation.json", report)
     return failures
 
 
-def run_suite(suite: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
-    """Great Expectations' result for a suite over a table, as its JSON, and "page", the result as HTML."""
+def run_suite(suite: dict[str, Any], table: pd.DataFrame) -> Any:
+    """Great Expectations' result (an ExpectationSuiteValidationResult) for a suite over a table."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    from components.data.validation_page import render
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
@@ -83,13 +84,12 @@ def run_suite(suite: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": table})
     expectations = context.suites.add(gx.ExpectationSuite(**suite))
     names = [name for name in ("id", "line") if name in table]
-    result: Any = batch.validate(
+    return batch.validate(
         expectations, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": names}
     )
-    return {**result.to_json_dict(), "page": render(suite, result)}
 
 
-def _summary(result: dict[str, Any]) -> list[dict[str, Any]]:
+def _summary(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "type": item["expectation_config"]["type"],
@@ -97,7 +97,7 @@ def _summary(result: dict[str, Any]) -> list[dict[str, Any]]:
             "success": item["success"],
             "observed": _observed(item),
         }
-        for item in result["results"]
+        for item in items
     ]
 
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from great_expectations.core import ExpectationSuiteValidationResult
+from typing import Any
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bad: #c22; --good: #2a7; }
@@ -36,8 +33,8 @@ _LINK = re.compile(r"</?a\b[^>]*>")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def render(suite: dict[str, Any], result: ExpectationSuiteValidationResult) -> str:
-    """The page for a suite's result. The same result gives the same bytes."""
+def render(suite: dict[str, Any], result: Any) -> str:
+    """The page for a suite and its ExpectationSuiteValidationResult. The same result gives the same bytes."""
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaSectionView
 
