@@ -16,7 +16,19 @@ from components.params import LabParams
 
 PACKAGE = Path(__file__).resolve().parent
 MAKING_STEPS = ("prepare.py", "train.py", "training_callbacks.py", "export.py")
-NOT_MAKING = ("runtime.py", "judge.py", "evaluate.py", "audit.py")
+NOT_MAKING = (
+    "runtime.py",
+    "audit.py",
+    "evaluate.py",
+    "comparison.py",
+    "histograms.py",
+    "judge.py",
+    "likelihood.py",
+    "novelty.py",
+    "plots.py",
+    "report.py",
+    "weaknesses.py",
+)
 """A lab's modules that only run or judge a bundle. A new module counts as making it until it is named here."""
 
 
