@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints, ValidationError
 
 from components.errors import UserError
 from components.files import read_json, sha256_file, write_json
@@ -32,12 +33,20 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+def _number(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+Measured = Annotated[float, PlainSerializer(_number, when_used="json")]
+"""JSON has no NaN, and one that was measured must not get lost: it is written as a string."""
+
+
 class BundleError(UserError):
     """A bundle that must not be used: the message names the file and the fault."""
 
 
 class Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TensorSpec(Record):
@@ -85,9 +94,9 @@ class Evaluation(Record):
     variants: metrics of each graph.  serve: what evaluation chose for serving, such as the graph or a threshold.
     """
 
-    metrics: dict[str, float]
+    metrics: dict[str, Measured]
     counts: dict[str, int] = {}
-    variants: dict[str, dict[str, float]] = {}
+    variants: dict[str, dict[str, Measured]] = {}
     serve: dict[str, Any] = {}
 
 

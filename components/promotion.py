@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from components.bundle import EvaluationReport, Record
+from components.bundle import EvaluationReport, Measured, Record
 from components.errors import UserError
 from components.files import read_json
 from components.params import Bound, Gate, Waiver
@@ -61,7 +61,7 @@ class Decision(Record):
     model_digest: str
     provenance: Provenance
     champion: ChampionSeen | None
-    metrics: dict[str, float]
+    metrics: dict[str, Measured]
 
 
 class Promotion(Record):
