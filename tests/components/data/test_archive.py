@@ -72,7 +72,7 @@ def test_members_out_of_order_are_a_mistake(tmp_path: Path) -> None:
     [
         member("../evil"),
         member("a/../../evil"),
-        member("/tmp/evil"),  # noqa: S108
+        member("/evil"),
         member("a\\..\\evil"),
         member("n" * 300),
         member("link", tarfile.SYMTYPE, "/etc/passwd"),

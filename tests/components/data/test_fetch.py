@@ -46,6 +46,14 @@ def nowhere() -> Iterator[str]:
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
+@pytest.fixture
+def course() -> Path:
+    folder = PROJECT / "data"
+    if not (folder / "fairface/fairface_val_5k.tar").exists():
+        pytest.skip("needs `python -m components fetch`")
+    return folder
+
+
 def file(*places: dict[str, Any], content: bytes = CONTENT) -> SourceFile:
     return SourceFile.model_validate(
         {
@@ -360,6 +368,33 @@ def test_a_star_does_not_cross_a_slash(name: str, fits: bool) -> None:
     assert matches(name, ("*/*.png",)) is fits
 
 
+NEAR_MISSES = [
+    *(
+        "train/0.jpg",
+        "train/10001.jpg",
+        "train/11000.jpg",
+        "train/01.jpg",
+        "val/5001.jpg",
+        "val/10000.jpg",
+        "val/1.png",
+    ),
+    *("101_ObjectCategories/ant/image_0031.jpg", "101_ObjectCategories/Faces/image_0001.jpg", "ant/image_0001.jpg"),
+    *("101_ObjectCategories/saxophone/image_0003.jpg", "101_ObjectCategories/BACKGROUND_Google/image_0001.jpg"),
+    *("ABC/jigs.abc", "ABC_cleaned/README.md", "faces/1.png", "text_styles/yoda.txt"),
+]
+
+
+@pytest.mark.parametrize(
+    "source", [file for file in declared() if file.places[0].kind == "git"], ids=lambda source: source.dataset
+)
+def test_the_declared_patterns_choose_exactly_the_members_of_the_tar(course: Path, source: SourceFile) -> None:
+    place = source.places[0]
+    assert isinstance(place, Git)
+    members = [name for name, _ in read_tar(course / source.location)]
+
+    assert [name for name in members + NEAR_MISSES if matches(name, place.include, place.exclude)] == members
+
+
 # --- packages
 
 
@@ -440,14 +475,6 @@ def test_the_starter_sets_of_installed_packages_are_the_declared_ones(tmp_path: 
 
 
 # --- tables
-
-
-@pytest.fixture
-def course() -> Path:
-    folder = PROJECT / "data"
-    if not (folder / "fairface/fairface_val_5k.tar").exists():
-        pytest.skip("needs `python -m components fetch`")
-    return folder
 
 
 def test_the_list_of_caltech_pictures_is_made_again_byte_for_byte(course: Path) -> None:
