@@ -10,6 +10,7 @@ from components.labs.music.transpose import TranspositionError, between, is_key,
 
 LOWEST, HIGHEST = 0, 23  # C to b: what whistle, fiddle and flute players write; semitones above middle C
 KIND = re.compile(r"^Z:.*?([a-z]+)-\d", re.MULTILINE)  # the collection's number says what a tune is: dc-reel-12
+NUMBER = re.compile(r"^(X: *|Z:.*-)(\d+)$", re.MULTILINE)
 
 
 class Augmentation:
@@ -24,15 +25,14 @@ class Augmentation:
         for tune in tunes:
             self.alike[kind(tune)].append(tune)
 
-    def draw(self, index: int, random: random.Random) -> str:
+    def draw(self, index: int, rng: random.Random) -> str:
         """Training tune `index`, in a key drawn as often as tunes of its mode have it, perhaps with other headers."""
         variants = self.variants[index]
-        (tune,) = random.choices(list(variants), list(variants.values()))
-        if random.random() < self.params.header_shuffle:
-            alike = self.alike[kind(tune)]
-            tune = with_fields(tune, random.choice(alike), "T")
-            tune = with_fields(tune, random.choice(alike), "XZ")  # both count up through the collection
-        return tune
+        (tune,) = rng.choices(list(variants), list(variants.values()))
+        if rng.random() < self.params.header_shuffle:
+            tune = with_header(tune, rng.choice(self.alike[kind(tune)]))
+        jitter = self.params.number_jitter
+        return renumbered(tune, rng.randint(-jitter, jitter))
 
 
 def in_other_keys(tune: str, keys: Counter[str], alphabet: set[str]) -> dict[str, int]:
@@ -60,13 +60,18 @@ def in_other_keys(tune: str, keys: Counter[str], alphabet: set[str]) -> dict[str
     return variants
 
 
-def with_fields(tune: str, other: str, names: str) -> str:
-    """The tune with header fields taken from another tune, where both have them."""
-    for name in names:
-        theirs = field(other, name, whole=True)
-        if theirs:
-            tune = re.sub(rf"^{name}:.*$", lambda _, line=theirs: line, tune, count=1, flags=re.MULTILINE)  # type: ignore[misc]
+def with_header(tune: str, other: str) -> str:
+    """The tune under the number, title and source of another one, which belong together: titles are in order."""
+    for name in "XTZ":
+        line = field(other, name, whole=True)
+        if line:
+            tune = re.sub(rf"^{name}:.*$", line.replace("\\", r"\\"), tune, count=1, flags=re.MULTILINE)
     return tune
+
+
+def renumbered(tune: str, by: int) -> str:
+    """The tune with the number of its X: and Z: fields moved; the two run through the collection side by side."""
+    return NUMBER.sub(lambda match: match[1] + str(max(1, int(match[2]) + by)), tune)
 
 
 def field(tune: str, name: str, whole: bool = False) -> str:

@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from components.labs.music.augment import Augmentation
+from components.labs.music.optimizer import MuonAdamW
 from components.labs.music.params import Train
 
 State = tuple[Tensor, Tensor]
@@ -72,7 +73,9 @@ class MusicModel(pl.LightningModule):
         logits, _ = self(batch.inputs)
         loss = cross_entropy(logits, batch.targets)
         characters = int((batch.targets != IGNORED).sum())
-        self.log("train_bits_per_char", loss.detach() / math.log(2), on_epoch=True, batch_size=characters)
+        self.log(
+            "train_bits_per_char", loss.detach() / math.log(2), on_step=False, on_epoch=True, batch_size=characters
+        )
         return loss
 
     def validation_step(self, batch: Batch, index: int) -> None:
@@ -81,22 +84,38 @@ class MusicModel(pl.LightningModule):
         self.log(self.monitor, bits, batch_size=int((batch.targets != IGNORED).sum()))
 
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
-        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[-1]["lr"])
 
     def configure_optimizers(self) -> Any:
-        """AdamW; the learning rate rises linearly, then falls to zero along a cosine at the last step of max_epochs."""
-        weights = [weight for name, weight in self.named_parameters() if weight.dim() > 1 and "embedding" not in name]
-        others = [weight for name, weight in self.named_parameters() if weight.dim() == 1 or "embedding" in name]
-        optimizer = torch.optim.AdamW(
-            [{"params": weights, "weight_decay": self.params.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=self.params.learning_rate,
+        """Muon for the LSTM's matrices, AdamW for the rest.
+
+        The learning rates rise linearly, then fall to zero along a cosine that ends with max_epochs.
+        """
+        params = self.params
+        matrices = [weight for name, weight in self.lstm.named_parameters() if name.startswith("weight")]
+        biases = [bias for name, bias in self.lstm.named_parameters() if name.startswith("bias")]
+        optimizer = MuonAdamW(
+            [
+                {
+                    "params": matrices,
+                    "muon": True,
+                    "lr": params.muon_learning_rate,
+                    "weight_decay": params.weight_decay,
+                },
+                {"params": [self.decoder.weight], "weight_decay": params.weight_decay},
+                {"params": [self.embedding.weight, self.decoder.bias, *biases], "weight_decay": 0.0},
+            ],
+            dtype=torch.bfloat16 if "bf16" in str(self.trainer.precision) else torch.float32,
+            lr=params.learning_rate,
             betas=(0.9, 0.99),
         )
-        steps, warmup = int(self.trainer.estimated_stepping_batches), self.params.warmup
+        steps = int(self.trainer.estimated_stepping_batches)
 
         def factor(step: int) -> float:
             done = step / steps
-            return done / warmup if done < warmup else (1 + math.cos(math.pi * (done - warmup) / (1 - warmup))) / 2
+            if done < params.warmup:
+                return done / params.warmup
+            return (1 + math.cos(math.pi * (done - params.warmup) / (1 - params.warmup))) / 2
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -71,13 +71,15 @@ class Train(Section):
     output_dropout: float = Field(ge=0, lt=1, description="share of the last LSTM layer's values dropped")
     transpose: bool = Field(description="move tunes to the keys that other tunes of their mode have")
     header_shuffle: float = Field(ge=0, le=1, description="probability of another tune's number and title")
+    number_jitter: int = Field(ge=0, description="a tune's numbers move up or down by as much as this")
     batch_size: int = Field(ge=1, description="whole tunes a step")
     length_noise: float = Field(ge=0, lt=1, description="how far lengths may differ in a batch: more is more random")
     max_epochs: int = Field(ge=1, description="passes over the tunes; the learning rate ends at zero with them")
     patience: int = Field(ge=1, description="epochs without a better validation figure before stopping")
-    learning_rate: float = Field(gt=0, description="the highest, of AdamW")
+    learning_rate: float = Field(gt=0, description="the highest, of AdamW: embedding, biases and decoder")
+    muon_learning_rate: float = Field(gt=0, description="the highest, of Muon: the LSTM's matrices")
     warmup: float = Field(gt=0, lt=1, description="share of the steps in which the learning rate rises")
-    weight_decay: float = Field(ge=0, description="of matrices but the embedding")
+    weight_decay: float = Field(ge=0, description="of the LSTM's and the decoder's matrices")
     gradient_clip: float = Field(gt=0, description="largest norm of the gradient")
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         description="auto: bf16 where the hardware multiplies it fast, else 32-bit floats"
