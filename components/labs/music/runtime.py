@@ -124,7 +124,7 @@ class TuneModel:
 
         Raises UserError naming a character that the model does not know.
         """
-        ids = self.vocabulary.encode(TUNE_START + text)
+        ids = np.concatenate([self.vocabulary.encode(TUNE_START), self.vocabulary.encode(text)])
         state = self.initial_state(1)
         for first in range(0, len(ids) - 1, READ_AT_ONCE):
             state, _ = self.read(ids[None, first : min(first + READ_AT_ONCE, len(ids) - 1)], state)

@@ -1,0 +1,56 @@
+"""Write a trained model as a bundle: what everything after training reads."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.bundle import Manifest, write_bundle
+from components.errors import UserError
+from components.files import output_folder
+from components.labs import Lab
+from components.params import LabParams
+from components.provenance import provenance
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+log = logging.getLogger(__name__)
+
+
+def export(lab: Lab, params: LabParams, prepared: Path, trained: Path, out: Path) -> Manifest:
+    """Loads `trained`/model.ckpt into the lab's model and lands its bundle, with the parity report, at `out`.
+
+    Raises UserError when the checkpoint is missing, damaged or of other parameters, or parity fails; the old `out`
+    then stays.
+    """
+    module = lab.module(prepared, params.train)
+    _load(module, trained / "model.ckpt")
+    module.eval()
+    with output_folder(out) as folder:
+        spec = lab.export(module, prepared, folder, params.export)
+        manifest = write_bundle(folder, lab.name, spec, provenance(lab.name, params))
+    log.info("exported %s: %s, digest %s", lab.name, ", ".join(manifest.graphs), manifest.digest[:12])
+    return manifest
+
+
+def _load(module: pl.LightningModule, checkpoint: Path) -> None:
+    import torch
+
+    try:
+        content: dict[str, Any] = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        module.load_state_dict(content["state_dict"])
+    except FileNotFoundError:
+        raise UserError(f"{checkpoint} is missing: run the step train first") from None
+    except (pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+        raise UserError(f"{checkpoint} is not a checkpoint of the step train ({_line(error)}): train again") from None
+    except RuntimeError as error:
+        raise UserError(
+            f"{checkpoint} does not fit the model of these parameters ({_line(error)}): train again"
+        ) from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
