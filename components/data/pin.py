@@ -128,7 +128,8 @@ def _dvc(root: Path, *arguments: str) -> None:
             private.mkdir(mode=0o700, parents=True, exist_ok=True)
             private.chmod(0o700)
         # DVC pickles its state, by default into a folder that everybody on the machine may write to.
-        if not (local.is_file() and setting in local.read_text(encoding="utf-8").splitlines()):
+        lines = local.read_text(encoding="utf-8").splitlines() if local.is_file() else []
+        if setting not in map(str.strip, lines):
             run(*dvc, "config", "--local", "core.site_cache_dir", str(site), cwd=root, variables=quiet)
         run(*dvc, *arguments, cwd=root, variables=quiet)
     except UnavailableError as error:
