@@ -1,0 +1,287 @@
+"""Promotion moves one alias, once, for the bundle that was judged; killed anywhere it is done or not begun."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from components.bundle import Bundle, BundleError
+from components.errors import UserError
+from components.files import write_json
+from components.journal import Run
+from components.labs import find
+from components.mlflow_client import connect
+from components.promotion import Champion, Decision, Promotion, Verdict, decide
+from components.registry import champion, champion_version, fetch_model
+from components.steps.promote import promote, roll_back
+from tests.components import bundles
+from tests.components.steps.test_gate import PARAMS, Audited
+
+LAB = find("music")
+EXPORT, EVALUATE, GATE, OUT = Path("export"), Path("evaluate"), Path("gate"), Path("promote")
+
+
+def make_candidate(weight: float = 2.0, bits_per_char: float = 1.3) -> Bundle:
+    """Outputs of export, evaluate and gate, as the steps write them; the gate sees the champion there is now."""
+    bundle = bundles.write(EXPORT, weight=weight)
+    report = bundles.evaluate(bundle, EVALUATE, bits_per_char=bits_per_char)
+    decision = decide(report, champion("music"), PARAMS.gate, datetime.now(UTC).date())
+    write_json(GATE / "decision.json", decision.model_dump(mode="json"))
+    return bundle
+
+
+def run_promote(audit: Path | None = None) -> Promotion:
+    return promote(LAB, EXPORT, EVALUATE, GATE, OUT, run=Run.open("music promote", None, {}), audit=audit)
+
+
+def champion_now() -> Champion:
+    found = champion("music")
+    assert found is not None
+    return found
+
+
+def test_the_first_candidate_that_passes_becomes_the_champion_with_all_that_was_said_of_it(workplace: Path) -> None:
+    bundle = make_candidate()
+    promotion = run_promote()
+    assert (promotion.promoted, promotion.version, promotion.verdict) == (True, "1", Verdict.PASS)
+    assert Promotion.model_validate(json.loads((OUT / "promotion.json").read_text())) == promotion
+    assert champion_now().metrics == {"bits_per_char": 1.3}
+    served = Bundle.open(fetch_model("models:/music@champion", Path("served")))
+    assert served.digest == bundle.digest
+    for name in ("evaluation.json", "decision.json", "promotion.json"):
+        assert json.loads((served.folder / name).read_text())["model_digest"] == bundle.digest
+    record = Promotion.model_validate(json.loads((served.folder / "promotion.json").read_text()))
+    run = connect().get_run(str(record.mlflow_run))
+    assert run.info.run_name == "music promote"
+    tags = connect().get_model_version("music", "1").tags
+    assert tags["data_version"] == bundles.PROVENANCE.data_version
+
+
+def test_promoting_the_champion_again_moves_nothing_and_the_record_is_the_same(workplace: Path) -> None:
+    make_candidate()
+    run_promote()
+    first = (OUT / "promotion.json").read_bytes()
+    assert run_promote().version == "1"
+    assert (OUT / "promotion.json").read_bytes() == first
+    make_candidate()
+    assert run_promote().version == "1"
+    assert len(connect().search_model_versions("name = 'music'")) == 1
+
+
+def test_a_blocked_candidate_is_recorded_loudly_and_the_champion_stays(
+    workplace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_candidate()
+    run_promote()
+    make_candidate(weight=3.0, bits_per_char=1.5)
+    with caplog.at_level(logging.WARNING):
+        promotion = run_promote()
+    assert (promotion.promoted, promotion.version, promotion.verdict) == (False, None, Verdict.FAIL)
+    assert "NOT PROMOTED music: FAIL: bits_per_char 1.5 is above its bound" in caplog.text
+    assert champion_now().version == "1"
+
+
+def test_a_bundle_swapped_after_its_evaluation_is_refused(workplace: Path) -> None:
+    make_candidate()
+    bundles.write(EXPORT, weight=3.0)
+    with pytest.raises(UserError, match=r"evaluation\.json speaks of another bundle.*model_digest"):
+        run_promote()
+    assert champion("music") is None
+    assert not OUT.exists()
+
+
+@pytest.mark.parametrize("field", ["data_version", "data_profile", "params_hash", "code_hash"])
+def test_records_of_other_data_parameters_or_code_are_refused_by_name(workplace: Path, field: str) -> None:
+    bundle = make_candidate()
+    path = GATE / "decision.json"
+    decision = json.loads(path.read_text())
+    write_json(path, {**decision, "provenance": {**decision["provenance"], field: "other"}})
+    with pytest.raises(UserError, match=rf"decision\.json speaks of another bundle.*{field}"):
+        run_promote()
+    write_json(path, {**decision, "provenance": {**decision["provenance"], "git_commit": "other"}})
+    assert run_promote().model_digest == bundle.digest
+
+
+def test_an_evaluation_changed_after_the_decision_is_refused(workplace: Path) -> None:
+    bundle = make_candidate()
+    bundles.evaluate(bundle, EVALUATE, bits_per_char=1.2)
+    with pytest.raises(UserError, match="other metrics"):
+        run_promote()
+
+
+def test_a_damaged_bundle_is_refused(workplace: Path) -> None:
+    make_candidate()
+    (EXPORT / "step.onnx").write_bytes(b"no model")
+    with pytest.raises(BundleError, match=r"step\.onnx"):
+        run_promote()
+
+
+def test_a_waiver_that_ran_out_after_the_decision_is_refused(workplace: Path) -> None:
+    make_candidate()
+    path = GATE / "decision.json"
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    write_json(path, {**json.loads(path.read_text()), "verdict": "WAIVED", "waived_until": yesterday.isoformat()})
+    with pytest.raises(UserError, match=f"ran out on {yesterday}"):
+        run_promote()
+
+
+def test_an_audited_lab_is_not_promoted_without_an_audit_of_the_same_bundle(workplace: Path) -> None:
+    bundle = make_candidate()
+    run = Run.open("music promote", None, {})
+    with pytest.raises(UserError, match="promoted with its audit"):
+        promote(Audited(), EXPORT, EVALUATE, GATE, OUT, run=run)
+    bundles.evaluate(bundles.write(Path("other"), weight=9.0), Path("audit"), recall_gap=0.1)
+    Path("audit/evaluation.json").rename("audit/audit.json")
+    with pytest.raises(UserError, match=r"audit\.json speaks of another bundle"):
+        promote(Audited(), EXPORT, EVALUATE, GATE, OUT, run=run, audit=Path("audit"))
+    assert bundle.digest == Bundle.open(EXPORT).digest
+
+
+def test_of_two_candidates_judged_against_the_same_champion_the_second_is_refused(workplace: Path) -> None:
+    make_candidate(weight=2.0)
+    second = workplace / "second"
+    for folder in (EXPORT, EVALUATE, GATE):
+        second.mkdir(exist_ok=True)
+        folder.rename(second / folder.name)
+    make_candidate(weight=3.0)
+    run_promote()
+    run = Run.open("music promote", None, {})
+    with pytest.raises(UserError, match="is version 1, the gate saw none: run gate again"):
+        promote(LAB, second / EXPORT, second / EVALUATE, second / GATE, second / OUT, run=run)
+    assert not (second / OUT).exists()
+
+
+def test_two_promotions_at_once_wait_for_each_other_and_make_one_version(workplace: Path) -> None:
+    make_candidate()
+    codes = [_in_child(run_promote) for _ in range(2)]
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in codes] == [0, 0]
+    assert champion_now().version == "1"
+    assert len(connect().search_model_versions("name = 'music'")) == 1
+
+
+MOMENTS = (
+    (False, "log_artifacts", "after"),
+    (False, "create_registered_model", "after"),
+    (False, "set_registered_model_alias", "before"),
+    (True, "log_artifacts", "before"),
+    (True, "create_model_version", "after"),
+    (True, "set_registered_model_alias", "before"),
+    (True, "set_registered_model_alias", "after"),
+)
+"""Whether there was a champion, and the call of MLflow's client before or after which the process dies."""
+
+
+@pytest.mark.parametrize(("with_champion", "call", "moment"), MOMENTS)
+def test_killed_anywhere_the_alias_is_old_or_new_and_the_next_run_finishes(
+    workplace: Path, with_champion: bool, call: str, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = _promoted_in_child(weight=2.0) if with_champion else None
+
+    def killed() -> None:
+        make_candidate(weight=3.0)
+        _kill_at(monkeypatch, call, moment)
+        run_promote()
+
+    status = os.waitpid(_in_child(killed), 0)[1]
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+    new = Bundle.open(EXPORT).digest
+    found = champion_version(connect(), "music")
+    if (call, moment) == ("set_registered_model_alias", "after"):
+        assert found is not None
+        assert found.tags["model_digest"] == new
+    else:
+        assert (found.tags["model_digest"] if found else None) == old
+    assert run_promote().promoted
+    assert champion_now().model_digest == new
+    assert len(connect().search_model_versions("name = 'music'")) == (2 if with_champion else 1)
+
+
+def _promoted_in_child(weight: float) -> str:
+    def work() -> None:
+        make_candidate(weight)
+        run_promote()
+
+    assert os.waitpid(_in_child(work), 0)[1] == 0
+    return Bundle.open(EXPORT).digest
+
+
+def _kill_at(monkeypatch: pytest.MonkeyPatch, call: str, moment: str) -> None:
+    original = getattr(MlflowClient, call)
+
+    def kill(*arguments: object, **options: object) -> None:
+        if moment == "after":
+            original(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(MlflowClient, call, kill)
+
+
+def _in_child(work: Callable[[], object]) -> int:
+    """Runs `work` in a process of its own, forked because MLflow takes seconds to import; returns its pid.
+
+    This process must not have opened the test's database before: a connection does not survive a fork.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        work()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def test_rolling_back_moves_the_alias_to_an_earlier_version_and_only_to_a_whole_one(workplace: Path) -> None:
+    make_candidate(weight=2.0)
+    run_promote()
+    make_candidate(weight=3.0)
+    assert run_promote().version == "2"
+    roll_back(LAB, "1")
+    assert champion_now().version == "1"
+    with pytest.raises(UserError, match="no version 7"):
+        roll_back(LAB, "7")
+    version = connect().get_model_version("music", "2")
+    (Path(version.source) / "step.onnx").write_bytes(b"damaged")
+    with pytest.raises(BundleError, match=r"step\.onnx"):
+        roll_back(LAB, "2")
+    assert champion_now().version == "1"
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("models:/music@champion", "no such model"),
+        ("models:/music/3", "no such model"),
+        ("models:/music", "no model's address"),
+        ("models:/../x@champion", "no model's address"),
+        ("file:///etc", "no model's address"),
+    ],
+)
+def test_a_model_that_is_not_there_is_one_line(workplace: Path, uri: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        fetch_model(uri, Path("served"))
+    assert not Path("served").exists()
+
+
+def test_fetching_without_a_database_does_not_make_one(workplace: Path) -> None:
+    Path("mlflow.db").unlink()
+    with pytest.raises(UserError, match=r"there is no .*mlflow\.db"):
+        fetch_model("models:/music@champion", Path("served"))
+    assert not Path("mlflow.db").exists()
+
+
+def test_the_decision_keeps_which_champion_it_saw(workplace: Path) -> None:
+    make_candidate()
+    run_promote()
+    make_candidate(weight=3.0)
+    decision = Decision.model_validate(json.loads((GATE / "decision.json").read_text()))
+    assert decision.champion is not None
+    assert decision.champion.version == "1"
