@@ -9,15 +9,12 @@ from typing import Any, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from components.data.sources import FOLDERS, Profile
 from components.errors import UserError
 from components.labs import LABS, find
 
 STEP_SECTIONS = ("prepare", "export", "evaluate", "gate", "serve")
 """Sections beside the lab's own: each is keyed by lab, so that changing a gate does not retrain a model."""
-
-FOLDERS = {"data": "course", "data.starter": "starter"}
-"""Profile of each data folder."""
-
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -32,8 +29,8 @@ class Data(Section):
     folder: Literal["data", "data.starter"] = Field(description="data: the course profile; data.starter: the starter")
 
     @property
-    def profile(self) -> str:
-        return FOLDERS[self.folder]
+    def profile(self) -> Profile:
+        return next(profile for profile, folder in FOLDERS.items() if folder == self.folder)
 
 
 class Bound(Section):

@@ -206,9 +206,3 @@ def test_a_disk_that_is_full_is_one_line_and_leaves_no_data(root: Path, mirror: 
 
     assert not (root / "data/music/music.txt").exists()
     assert set(fetch((), "course", root).files) == {"music/music.txt", "mnist/mnist.txt"}
-
-
-def test_the_folders_of_the_profiles_are_the_ones_params_yaml_may_name() -> None:
-    from components.params import FOLDERS
-
-    assert {folder: profile for profile, folder in sources.FOLDERS.items()} == FOLDERS

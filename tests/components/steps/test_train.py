@@ -14,6 +14,8 @@ import torch
 from components import params as parameters
 from components.errors import UserError
 from components.labs import find
+from components.labs.music.data import prepare
+from components.labs.music.params import Prepare
 from components.params import LabParams
 from components.steps.train import train
 
@@ -27,6 +29,14 @@ def small() -> LabParams:
     params = parameters.load("music", PROJECT / "params.yaml")
     smaller = {"hidden_size": 32, "embedding_size": 16, "max_epochs": 6, "precision": "32-true"}
     return params.model_copy(update={"train": params.train.model_copy(update=smaller)})
+
+
+@pytest.fixture(scope="module")
+def music_prepared(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A slice of the real tunes."""
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(raw_data, folder, Prepare(limit=60))
+    return folder
 
 
 @pytest.fixture(scope="module")
