@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from components.data import pin, sources
+from components.data import pin
 from components.data.fetch import WORKSHOP
 from components.data.sources import SourceFile
 from components.errors import UserError
