@@ -57,8 +57,8 @@ def read_suite(lab: str, table: str, folder: Path = EXPECTATIONS) -> dict[str, A
 def validate_tables(lab: str, tables: dict[str, pd.DataFrame], out: Path, folder: Path = EXPECTATIONS) -> list[Failure]:
     """Holds each table to its suite; writes validation.json and a page for each table into `out`.
 
-    Returns what failed. What it writes depends on tables and suites alone (no times, no random ids), so that the
-    steps after it need not run again.
+    Returns what failed, the most telling first: the fewest rows named. What it writes depends on tables and suites
+    alone (no times, no random ids), so that the steps after it need not run again.
     """
     failures: list[Failure] = []
     report: dict[str, Any] = {}
@@ -70,16 +70,19 @@ def validate_tables(lab: str, tables: dict[str, pd.DataFrame], out: Path, folder
         report[name] = {"rows": len(table), "success": result.success, "expectations": _summary(items)}
         write_text(out / f"{name}.html", render(suite, result))
     write_json(out / "validation.json", report)
-    return failures
+    return sorted(failures, key=lambda failure: (not failure.rows, len(failure.rows)))
 
 
 def run_suite(suite: dict[str, Any], table: pd.DataFrame) -> Any:
     """Great Expectations' result (an ExpectationSuiteValidationResult) for a suite over a table."""
     import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types import base
 
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    config = base.DataContextConfig(
+        store_backend_defaults=base.InMemoryStoreBackendDefaults(),
+        progress_bars=base.ProgressBarsConfig(globally=False),
+    )
+    context = gx.get_context(mode="ephemeral", project_config=config)
     asset = context.data_sources.add_pandas("facts").add_dataframe_asset(suite["name"])
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": table})
     expectations = context.suites.add(gx.ExpectationSuite(**suite))

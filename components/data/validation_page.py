@@ -6,6 +6,7 @@ and fonts. Here its sections are put on a page with a small stylesheet, without 
 
 from __future__ import annotations
 
+import copy
 import html
 import re
 from typing import Any
@@ -38,7 +39,10 @@ def render(suite: dict[str, Any], result: Any) -> str:
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaSectionView
 
-    document = ValidationResultsPageRenderer().render(result)
+    shown = copy.deepcopy(result)
+    for item in shown.results:
+        item.result = _escaped(item.result)
+    document = ValidationResultsPageRenderer().render(shown)
     # The overview folds away when and how the data was read.
     overview = document.sections[0]
     overview.content_blocks = [block for block in overview.content_blocks if block.content_block_type != "collapse"]
@@ -53,9 +57,19 @@ def render(suite: dict[str, Any], result: Any) -> str:
     body = _LINK.sub("", _UNUSED.sub("", sections)) + _notes(suite)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n'
+        f'<meta name="viewport" content="width=device-width"><meta http-equiv="Content-Security-Policy" '
+        f"content=\"default-src 'none'; style-src 'unsafe-inline'\"><style>{STYLE}</style></head>\n"
         f"<body><h1>{title}: {'met' if result.success else 'NOT met'}</h1>\n{body}</body></html>\n"
     )
+
+
+def _escaped(value: Any) -> Any:
+    """Great Expectations puts offending values into its tables as they are: a tune's "<" would be markup."""
+    if isinstance(value, str):
+        return html.escape(value)
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    return [_escaped(item) for item in value] if isinstance(value, list) else value
 
 
 def _notes(suite: dict[str, Any]) -> str:

@@ -50,6 +50,14 @@ class Tune:
         return match[1] if match else ""
 
     @property
+    def problems(self) -> list[str]:
+        """What is wrong, in words; [] is valid ABC."""
+        problems = [f"no {letter}: field" for letter in REQUIRED if letter not in self.headers]
+        if not any(note.pitches for note in self.notes):
+            problems.append("no notes")
+        return [*problems, *self.faults, *(problem for _, problem in self.wrong_bars)]
+
+    @property
     def wrong_bars(self) -> list[tuple[Bar, str]]:
         """Bars that do not add up (see the top of this file), each with what is wrong."""
         return list(_wrong_bars(self.bars))
@@ -57,11 +65,7 @@ class Tune:
 
 def check(text: str) -> list[str]:
     """What is wrong with a tune, in words; [] is valid ABC. Never raises."""
-    tune = parse_tune(text)
-    problems = [f"no {letter}: field" for letter in REQUIRED if letter not in tune.headers]
-    if not any(note.pitches for note in tune.notes):
-        problems.append("no notes")
-    return [*problems, *tune.faults, *(problem for _, problem in tune.wrong_bars)]
+    return parse_tune(text).problems
 
 
 def parse_tune(text: str) -> Tune:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.errors import UserError
 from components.files import read_json, write_json, write_text
-from components.labs.music.abc import check, parse_tune
+from components.labs.music.abc import parse_tune
 from components.labs.music.params import Prepare
 
 if TYPE_CHECKING:
@@ -223,5 +223,5 @@ def _describe(text: str) -> dict[str, Any]:
         "no_notes": int(not tune.notes),
         "unreadable": int(bool(tune.headers and tune.faults)),
         "bars_do_not_add_up": int(bool(wrong_bars)),
-        "problem": next(iter(check(text)), None),
+        "problem": next(iter(tune.problems), None),
     }

@@ -130,9 +130,8 @@ def test_an_expectation_fails_alone_when_what_it_guards_against_happens(
     assert [label(config) for config in failed] == [expectation]
 
 
-@pytest.mark.parametrize("limit", [30, 60])
-def test_a_small_slice_meets_every_expectation(limit: int, tmp_path: Path) -> None:
-    prepare(RAW, tmp_path, Prepare(limit=limit))
+def test_a_small_slice_meets_every_expectation(tmp_path: Path) -> None:
+    prepare(RAW, tmp_path, Prepare(limit=30))
     assert validate_tables("music", facts(RAW, tmp_path), tmp_path / "out") == []
 
 

@@ -1,0 +1,56 @@
+"""The step validate lets good data pass, and stops at bad data with a report that can be opened."""
+
+from pathlib import Path
+
+import pytest
+
+from components.errors import UserError
+from components.labs import find
+from components.labs.music.data import FILE
+from components.params import LabParams, load
+from components.settings import project_root
+from components.steps.prepare import prepare
+from components.steps.validate import validate
+from tests.music_data import RAW, raw_folder
+
+REPORT = ["prepared.html", "raw.html", "validation.json"]
+STRANGE = "X:1\nT:New\nZ: id:dc-reel-999\nM:C\nL:1/8\nK:D Major\nd4 é d4|d8|]"
+
+
+@pytest.fixture
+def params() -> LabParams:
+    return load("music", project_root() / "params.yaml")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+def test_new_dirt_stops_the_graph_and_the_report_shows_it_until_the_data_is_good_again(
+    params: LabParams, tmp_path: Path
+) -> None:
+    lab, prepared, out, failed = (
+        find("music"),
+        tmp_path / "prepare",
+        tmp_path / "validate",
+        tmp_path / "validate.failed",
+    )
+    text = (RAW / FILE).read_text()
+    dirty = raw_folder(tmp_path / "raw", f"{text}\n{STRANGE}\n")
+    line = text.count("\n") + 2
+    prepare(lab, params, dirty, prepared)
+    with pytest.raises(UserError) as caught:
+        validate(lab, params, dirty, prepared, out)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "music raw: expect_column_values_to_match_regex failed for column 'alphabet'" in message
+    assert f"(line {line}) (and 2 more)" in message
+    assert str(failed / "raw.html") in message
+    assert names(failed) == REPORT
+    assert "NOT met" in (failed / "raw.html").read_text()
+    assert not out.exists()
+
+    prepare(lab, params, RAW, prepared)
+    validate(lab, params, RAW, prepared, out)
+    assert names(out) == REPORT
+    assert not failed.exists()
