@@ -1,0 +1,116 @@
+"""Evaluation of a real bundle: what it measures, chooses and writes."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from components.bundle import Bundle, Evaluation
+from components.errors import UserError
+from components.labs.music.data import prepare
+from components.labs.music.evaluate import choose, evaluate, quantisation_cost
+from components.labs.music.params import Evaluate, Prepare
+from components.labs.music.report import PICTURES
+from tests.html_pages import loads
+
+PARAMS = Evaluate(
+    samples=8, seed=1, attempts=3, temperature=0.5, max_length=500, examples=3, batch=8, max_quantisation_cost=0.02
+)
+
+
+@pytest.fixture(scope="module")
+def some_tunes(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(raw_data, folder, Prepare(limit=60))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(
+    music_bundle: Path, some_tunes: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Evaluation, Path]:
+    out = tmp_path_factory.mktemp("evaluate")
+    return evaluate(Bundle.open(music_bundle), some_tunes, out, PARAMS), out
+
+
+def test_the_names_that_others_rely_on_are_measured(evaluated: tuple[Evaluation, Path]) -> None:
+    metrics = evaluated[0].metrics
+    assert {"bits_per_char", "valid_sample_rate"} <= metrics.keys()
+    assert all(math.isfinite(value) for value in metrics.values())
+    assert 0 <= metrics["valid_sample_rate"] <= 1
+    assert metrics["valid_sample_rate_real"] > 0.8
+
+
+def test_every_variant_is_measured_and_the_one_to_serve_is_named(evaluated: tuple[Evaluation, Path]) -> None:
+    evaluation = evaluated[0]
+    assert evaluation.variants.keys() == {"float", "int8"}
+    served = evaluation.serve["graph"]
+    assert evaluation.metrics["bits_per_char"] == evaluation.variants[served]["bits_per_char"]
+    assert abs(evaluation.metrics["quantisation_cost"]) < 0.1
+
+
+def test_a_second_evaluation_is_the_same_to_the_byte(
+    evaluated: tuple[Evaluation, Path], music_bundle: Path, some_tunes: Path, tmp_path: Path
+) -> None:
+    # In another batch size, which changes the time and nothing else.
+    again = evaluate(Bundle.open(music_bundle), some_tunes, tmp_path, PARAMS.model_copy(update={"batch": 5}))
+    assert again.metrics == pytest.approx(evaluated[0].metrics, abs=1e-4)
+    for path in sorted(tmp_path.rglob("*.abc")):
+        assert path.read_bytes() == (evaluated[1] / path.relative_to(tmp_path)).read_bytes()
+
+
+def test_the_report_stands_alone_and_names_the_model(evaluated: tuple[Evaluation, Path], music_bundle: Path) -> None:
+    html = (evaluated[1] / "report.html").read_text()
+    assert loads(html) == []
+    assert "<script" not in html
+    assert Bundle.open(music_bundle).digest in html
+    assert "profile course" in html
+    assert html.count("<svg") == len(PICTURES)
+    weaknesses = re.search(r"<h2>Weaknesses</h2><ul>(.*?)</ul>", html, re.DOTALL)
+    assert weaknesses is not None
+    assert weaknesses[1].count("<li>") >= 2
+
+
+def test_every_picture_has_its_numbers_as_a_table(evaluated: tuple[Evaluation, Path]) -> None:
+    plots = evaluated[1] / "plots"
+    assert {path.stem for path in plots.iterdir()} == PICTURES.keys()
+    with (plots / "verbatim_run.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0] == {"length": "0", "generated": "1.0", "held_out": "1.0"}
+    assert float(rows[-1]["generated"]) == 0
+
+
+def test_the_examples_are_tunes(evaluated: tuple[Evaluation, Path]) -> None:
+    examples = sorted((evaluated[1] / "examples").iterdir())
+    assert [path.name for path in examples] == ["01.abc", "02.abc", "03.abc"]
+    assert all(path.read_text().startswith("X:") for path in examples)
+
+
+@pytest.mark.parametrize(
+    ("float_bits", "int8_bits", "served"), [(1.30, 1.31, "int8"), (1.30, 1.33, "float"), (1.30, 1.29, "int8")]
+)
+def test_int8_is_served_only_if_it_costs_little(float_bits: float, int8_bits: float, served: str) -> None:
+    # The test tunes say the opposite: they have no say.
+    variants = {
+        "float": {"bits_per_char": 2 - float_bits, "bits_per_char_validation": float_bits},
+        "int8": {"bits_per_char": 2 - int8_bits, "bits_per_char_validation": int8_bits},
+    }
+    assert choose(variants, max_cost=0.02) == served
+    assert quantisation_cost(variants) == pytest.approx(int8_bits - float_bits)
+
+
+@pytest.mark.parametrize("variant", ["float", "int8"])
+def test_the_only_variant_there_is_is_served(variant: str) -> None:
+    variants = {variant: {"bits_per_char": 1.3, "bits_per_char_validation": 1.3}}
+    assert choose(variants, max_cost=0.0) == variant
+    assert quantisation_cost(variants) == 0
+
+
+def test_a_split_without_tunes_is_one_line(music_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "tunes.jsonl").write_text('{"id": "a", "split": "train", "text": "X:1", "line": 1}\n')
+    with pytest.raises(UserError, match="no validation tunes"):
+        evaluate(Bundle.open(music_bundle), tmp_path, tmp_path, PARAMS)

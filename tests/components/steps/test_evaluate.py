@@ -1,0 +1,86 @@
+"""The step evaluate says which model was measured, and leaves nothing half done."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.bundle import Bundle, BundleError, Evaluation, EvaluationReport
+from components.errors import UserError
+from components.labs import find
+from components.params import Bound, Data, Gate, LabParams
+from components.steps.evaluate import evaluate
+from tests.components import bundles
+
+MUSIC = find("music")
+PARAMS = LabParams(
+    data=Data(folder="data"),
+    train=None,
+    prepare=None,
+    export=None,
+    evaluate=None,
+    gate=Gate(metrics={"bits_per_char": Bound(max=1.4)}),
+    serve=None,
+)
+
+
+class Measured(type(MUSIC)):  # type: ignore[misc]
+    """A lab that finds whatever it is told to."""
+
+    def __init__(self, **metrics: float) -> None:
+        self.metrics = metrics
+        self.calls = 0
+
+    def evaluate(self, bundle: Bundle, prepared: Path, out: Path, params: Any) -> Evaluation:
+        self.calls += 1
+        (out / "report.html").write_text("<p>measured</p>")
+        return Evaluation(metrics=self.metrics, counts={"bits_per_char": 88}, serve={"graph": "int8"})
+
+
+def run(lab: Measured, folder: Path) -> EvaluationReport:
+    return evaluate(lab, PARAMS, folder / "prepare", folder / "export", folder / "evaluate")
+
+
+def test_the_evaluation_names_its_model(tmp_path: Path) -> None:
+    bundle = bundles.write(tmp_path / "export")
+    run(Measured(bits_per_char=1.3, valid_sample_rate=0.9), tmp_path)
+    out = tmp_path / "evaluate"
+    written = EvaluationReport.model_validate_json((out / "evaluation.json").read_text())
+    assert written.model_digest == bundle.digest
+    assert written.provenance == bundle.manifest.provenance
+    assert written.serve == {"graph": "int8"}
+    assert json.loads((out / "metrics.json").read_text()) == {"bits_per_char": 1.3, "valid_sample_rate": 0.9}
+    assert (out / "report.html").exists()
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+def test_a_metric_that_is_no_number_is_an_error_and_the_old_evaluation_stays(tmp_path: Path, broken: float) -> None:
+    bundles.write(tmp_path / "export")
+    run(Measured(bits_per_char=1.3), tmp_path)
+    with pytest.raises(UserError, match="bits_per_char is"):
+        run(Measured(bits_per_char=broken), tmp_path)
+    assert json.loads((tmp_path / "evaluate" / "metrics.json").read_text()) == {"bits_per_char": 1.3}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evaluate", "export"]
+
+
+def test_a_damaged_bundle_is_never_measured(tmp_path: Path) -> None:
+    bundles.write(tmp_path / "export")
+    graph = tmp_path / "export" / "step.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"\0")
+    lab = Measured(bits_per_char=1.3)
+    with pytest.raises(BundleError):
+        run(lab, tmp_path)
+    assert lab.calls == 0
+    assert not (tmp_path / "evaluate").exists()
+
+
+def test_another_labs_bundle_is_refused(tmp_path: Path) -> None:
+    bundles.write(tmp_path / "export")
+    lab = Measured(bits_per_char=1.3)
+    lab.name = "faces"
+    with pytest.raises(BundleError, match="a bundle of the lab music, not of faces"):
+        run(lab, tmp_path)
