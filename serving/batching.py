@@ -226,10 +226,10 @@ class Batcher:
     @contextmanager
     def make(self, plan: Plan, *, streamed: bool) -> Iterator[Tune]:
         """A tune in the making; leaving the block before its end frees its slot."""
-        if self.failed:
-            raise BrokenError
         tune = Tune(plan, self.model, streamed)
         self._submitted.put(tune)
+        if self.failed:  # looked at after the tune was submitted: before, the thread could still fail in between
+            raise BrokenError
         try:
             yield tune
         finally:

@@ -8,36 +8,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from components.bundle import Bundle, EvaluationReport
 from components.errors import UserError
-from components.files import read_json
-from components.promotion import Decision, read_record
-from components.settings import settings
+from components.promotion import Decision, Promotion, read_record
 
 log = logging.getLogger(__name__)
+
+RecordT = TypeVar("RecordT", EvaluationReport, Decision, Promotion)
 
 REGISTRY = "models:/"
 
 
 @dataclass(frozen=True)
 class Served:
-    """A verified bundle, and what is known of it."""
+    """A verified bundle and the records beside it; None where there is none that speaks of this very model."""
 
     bundle: Bundle
     evaluation: EvaluationReport | None
-    """None: nobody measured this model."""
-    unpromoted: str
-    """Why the bundle does not count as promoted; "" when it does."""
+    decision: Decision | None
+    promotion: Promotion | None
 
     @property
-    def promoted(self) -> bool:
-        return not self.unpromoted
+    def unpromoted(self) -> str:
+        """Why the bundle does not count as promoted; "" when it does."""
+        if self.evaluation is None or self.decision is None or self.promotion is None:
+            return "evaluation.json, decision.json and promotion.json beside it must all speak of this very model"
+        allowed = self.decision.verdict.allows and self.promotion.promoted
+        return "" if allowed else f"its gate said {self.decision.verdict}"
 
 
 @contextmanager
 def open_bundle(reference: str, lab: str, allow_unpromoted: bool) -> Iterator[Served]:
-    """A bundle: a folder, or an alias in MLflow's registry (models:/music@champion), downloaded for the while.
+    """A bundle: a folder, or a model of MLflow's registry (models:/music@champion), downloaded for the while.
 
     Raises UserError when it is damaged, another lab's, not to be had, or not promoted and not allowed to be.
     """
@@ -45,8 +49,13 @@ def open_bundle(reference: str, lab: str, allow_unpromoted: bool) -> Iterator[Se
         bundle = Bundle.open(folder)
         if bundle.manifest.lab != lab:
             raise UserError(f"{reference} is a bundle of the lab {bundle.manifest.lab}; this serves {lab}")
-        served = Served(bundle, _evaluation(bundle), _why_unpromoted(bundle))
-        if not served.promoted:
+        served = Served(
+            bundle,
+            _read(bundle, "evaluation.json", EvaluationReport),
+            _read(bundle, "decision.json", Decision),
+            _read(bundle, "promotion.json", Promotion),
+        )
+        if served.unpromoted:
             if not allow_unpromoted:
                 raise UserError(
                     f"{reference} is not promoted: {served.unpromoted}; promote it "
@@ -61,35 +70,13 @@ def _folder(reference: str) -> Iterator[Path]:
     if not reference.startswith(REGISTRY):
         yield Path(reference)
         return
+    from components.registry import fetch_model  # MLflow takes seconds to load: only who asks for it waits
+
     with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
-        yield _download(reference, Path(folder))
+        yield fetch_model(reference, Path(folder) / "bundle")
 
 
-def _download(reference: str, folder: Path) -> Path:
-    import mlflow  # three seconds: only who serves from a registry waits for it
-    from mlflow.exceptions import MlflowException
-
-    mlflow.set_tracking_uri(settings().mlflow_tracking_uri)
-    try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=reference, dst_path=str(folder)))
-    except MlflowException as error:
-        where = settings().mlflow_tracking_uri
-        raise UserError(f"{reference} is not to be had from {where}: {' '.join(str(error).split())}") from None
-
-
-def _evaluation(bundle: Bundle) -> EvaluationReport | None:
-    path = bundle.folder / "evaluation.json"
-    report = read_record(path, EvaluationReport) if path.exists() else None
-    return report if report and report.model_digest == bundle.digest else None
-
-
-def _why_unpromoted(bundle: Bundle) -> str:
-    """What keeps a bundle from counting as promoted; "" for nothing."""
-    for name in ("evaluation.json", "decision.json", "promotion.json"):
-        path = bundle.folder / name
-        if not path.exists():
-            return f"it has no {name}"
-        if read_json(path).get("model_digest") != bundle.digest:
-            return f"its {name} is about another model"
-    decision = read_record(bundle.folder / "decision.json", Decision)
-    return "" if decision.verdict.allows else f"its decision is {decision.verdict}"
+def _read(bundle: Bundle, name: str, kind: type[RecordT]) -> RecordT | None:
+    path = bundle.folder / name
+    record = read_record(path, kind) if path.exists() else None
+    return record if record and record.model_digest == bundle.digest else None

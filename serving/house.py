@@ -36,7 +36,8 @@ class House:
         self.origin = schemas.Origin(
             model_digest=bundle.digest,
             graph=self.model.variant,
-            promoted=served.promoted,
+            promoted=not served.unpromoted,
+            mlflow_run=served.promotion.mlflow_run or "" if served.promotion else "",
             provenance=bundle.manifest.provenance,
         )
         self.info = schemas.Info(
@@ -86,5 +87,6 @@ def _headers(origin: schemas.Origin) -> list[tuple[bytes, bytes]]:
         "x-data-version": made.data_version,
         "x-data-profile": made.data_profile,
         "x-params-hash": made.params_hash,
+        "x-mlflow-run": origin.mlflow_run,
     }
     return [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -10,6 +10,7 @@ import gc
 import os
 import socket
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -34,9 +35,9 @@ SWITCH_SECONDS = 0.001
 app = api.application()
 
 
-def furnish(bundle: str, allow_unpromoted: bool) -> House:
+def furnish(bundle: str, allow_unpromoted: bool, params: Path | None = None) -> House:
     """Opens the bundle and makes ready what the routes need. Raises UserError."""
-    limits = load(LAB, project_root() / "params.yaml").serve
+    limits = load(LAB, params or project_root() / "params.yaml").serve
     with open_bundle(bundle, LAB, allow_unpromoted) as served:
         house = app.state.house = House(served, limits)
     return house
@@ -54,10 +55,6 @@ class Music:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
         self.house.batcher.start()
-        sys.setswitchinterval(SWITCH_SECONDS)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
 
     async def __is_alive__(self) -> bool:
         return not self.house.batcher.failed
@@ -106,6 +103,7 @@ def main(
     allow_unpromoted: Annotated[
         bool, typer.Option("--allow-unpromoted", help="Serve a bundle that has passed no gate; every answer says so.")
     ] = False,
+    params: Annotated[Path | None, typer.Option(help="Parameters, by default the project's params.yaml.")] = None,
 ) -> None:
     """Serves the music API; what is not given is SERVE_BUNDLE, SERVE_HOST, SERVE_PORT and SERVE_ALLOW_UNPROMOTED."""
     given = settings()
@@ -113,7 +111,7 @@ def main(
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     os.environ.setdefault("OTEL_SDK_DISABLED", "true")
     try:
-        house = furnish(bundle or given.serve_bundle, allow_unpromoted or given.serve_allow_unpromoted)
+        house = furnish(bundle or given.serve_bundle, allow_unpromoted or given.serve_allow_unpromoted, params)
         listener = _listen(host or given.serve_host, given.serve_port if port is None else port)
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
@@ -126,7 +124,15 @@ def main(
         ws="none",
         timeout_graceful_shutdown=5,
     )
+    _tune_interpreter()
     Server(config, house).run(sockets=[listener])
+
+
+def _tune_interpreter() -> None:
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -101,6 +101,7 @@ class Origin(BaseModel):
     model_digest: str
     graph: str = Field(description="variant of the model that is served")
     promoted: bool = Field(description="false: it has passed no gate, and is served because somebody asked for it")
+    mlflow_run: str = Field(description="the run that registered it; empty if none did")
     provenance: Provenance
 
 
@@ -160,7 +161,8 @@ class Info(BaseModel):
 
 
 def begins_with_header(start: str) -> bool:
-    return len(start) > 1 and start[0].isalpha() and start[1] == ":" and start[:3] not in ("A:|", "B:|")
+    """Whether it begins a tune, rather than its music: a note before a repeat sign (`A:|`) is no header."""
+    return start[1:2] == ":" and start[0].isalpha() and start[2:3] not in ("|", ":")
 
 
 def requests(limits: Serve) -> dict[str, type[Request]]:

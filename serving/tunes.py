@@ -45,7 +45,7 @@ class TuneMaker:
             sample_seed = derived_seed(seed, index, attempt)
             with self._batcher.make(self.plan(wish, sample_seed), streamed=False) as tune:
                 text = await tune.whole()
-            answer = self.answer(text, tune.ended, sample_seed, attempt + 1)
+            answer = self._answer(wish, text, tune.ended, sample_seed, attempt + 1)
             if answer.valid or not wish.valid_only:
                 return answer
         return None
@@ -57,24 +57,27 @@ class TuneMaker:
             async for piece in tune.pieces():
                 pieces.append(piece)
                 yield piece
-        yield self.answer("".join(pieces).strip(), tune.ended, seed, 1)
+        yield self._answer(wish, "".join(pieces).strip(), tune.ended, seed, 1)
 
-    def answer(self, text: str, ended: bool, seed: int, attempts: int) -> TuneAnswer:
+    def _answer(self, wish: StreamRequest, text: str, ended: bool, seed: int, attempts: int) -> TuneAnswer:
         """ended: the model ended the tune itself; one that was cut off is not valid, wherever it stops."""
+        headers, music = split_headers(text)
+        facts = {
+            "title": headers.get("T", ""),
+            "key": headers.get("K", ""),
+            "metre": headers.get("M", ""),
+            "type": headers.get("Z", "").removeprefix("id:dc-").rpartition("-")[0],
+        }
         problems = check(text) if ended else ["cut off at max_length before its end"]
+        # Forced lines are forced by number: a model that leaves a header out puts them elsewhere.
+        for name, value in facts.items():
+            if getattr(wish, name) and getattr(wish, name).strip() != value:
+                problems.append(f"{name} is not as asked")
+        if wish.start and not (text + "\n" if begins_with_header(wish.start) else music).startswith(wish.start):
+            problems.append("start is not where the music begins")
         self._metrics.samples.labels("false" if problems else "true").inc()
-        headers = read_headers(text)
         return TuneAnswer(
-            abc=text,
-            title=headers.get("T", ""),
-            key=headers.get("K", ""),
-            metre=headers.get("M", ""),
-            type=headers.get("Z", "").removeprefix("id:dc-").rpartition("-")[0],
-            length=len(text),
-            valid=not problems,
-            problems=problems,
-            seed=seed,
-            attempts=attempts,
+            abc=text, length=len(text), valid=not problems, problems=problems, seed=seed, attempts=attempts, **facts
         )
 
     def _forced(self, wish: StreamRequest) -> dict[int, str]:
@@ -103,11 +106,10 @@ def derived_seed(seed: int, index: int, attempt: int) -> int:
     return (int(high) << 32 | int(low)) % SEEDS
 
 
-def read_headers(text: str) -> dict[str, str]:
-    """The fields before the music."""
+def split_headers(text: str) -> tuple[dict[str, str], str]:
+    """The fields before the music, the first of each letter, and the music."""
     headers: dict[str, str] = {}
-    for line in text.split("\n"):
-        if line[1:2] != ":":
-            break
+    while text[1:2] == ":" and text[:1].isalpha():
+        line, _, text = text.partition("\n")
         headers.setdefault(line[0], line[2:].strip())
-    return headers
+    return headers, text
