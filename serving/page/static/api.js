@@ -31,7 +31,7 @@ export async function stream(request, onText, signal) {
     if (error instanceof Failure || signal.aborted) throw error
   }
   throw new Failure(
-    `The connection broke after ${written} letters, so the rest of this tune is missing. ` +
+    `The connection broke after ${written} characters, so the rest of this tune is missing. ` +
       'Its seed is kept: write it again to get all of it.'
   )
 }

@@ -1,11 +1,14 @@
 // The page: one form, one tune. What a tune needs to be made again is in the address, after the #.
 
-import { Failure, info, play, stream } from './api.js'
+import { Failure, play, stream } from './api.js'
+import { item, showModel } from './model.js'
 import { Score } from './score.js'
 
 const SEEDS = 2 ** 32 // short enough to read out; the server takes any below 2 ** 53
-const LETTERS_A_SECOND = 260 // the network is faster than an eye: what it wrote is shown at a pace one can follow
+const CHARACTERS_A_SECOND = 260 // the network is faster than an eye: what it wrote is shown at a pace one can follow
+const CHARACTERS_A_FRAME = 24 // at most, or a slow device would show a tune in two jumps
 const DRAW_EVERY_MS = 150
+const TUNE_BUTTONS = ['listen', 'save-abc', 'save-midi', 'save-wav', 'share']
 const NUMBERS = ['seed', 'temperature', 'top_k', 'top_p', 'max_length']
 
 const $ = (id) => document.getElementById(id)
@@ -28,10 +31,10 @@ $('save-wav').addEventListener('click', () => attempt(async () => save(await sou
 $('share').addEventListener('click', share)
 for (const name of ['play', 'seeked']) $('audio').addEventListener(name, () => score.follow($('audio')))
 addEventListener('hashchange', writeFromAddress)
-new ResizeObserver(debounce(() => tune && score.draw(tune.abc, tune.title), 200)).observe($('tune'))
+addEventListener('resize', debounce(redraw, 200))
 
 showTemperature()
-showModel()
+showModel(form.elements.max_length)
 writeFromAddress()
 
 /** What the form asks for, with a seed; empty fields are left out. */
@@ -45,31 +48,34 @@ function writeFromAddress() {
   const asked = new URLSearchParams(location.hash.slice(1))
   if (!asked.has('seed') || (tune && asked.toString() === tune.address)) return
   form.reset()
-  for (const [name, value] of asked) if (form.elements[name]) form.elements[name].value = value
+  for (const [name, value] of asked) {
+    const field = form.elements.namedItem(name)
+    if (field) field.value = value
+  }
   showTemperature()
   write(request())
 }
 
 async function write(asked) {
-  writing = new AbortController()
-  const { signal } = writing
-  const paper = new Paper(signal)
+  writing?.abort()
+  const mine = (writing = new AbortController())
   begin(asked)
+  const paper = new Paper(mine.signal)
+  const started = performance.now()
   try {
-    const started = performance.now()
-    const done = await stream(asked, (text) => paper.add(text), signal)
+    const { tune: made } = await stream(asked, (text) => paper.add(text), mine.signal)
     const seconds = (performance.now() - started) / 1000
     await paper.finished()
-    finish(done.tune, seconds)
+    if (!mine.signal.aborted) finish(made, seconds)
   } catch (error) {
     await paper.finished()
-    if (signal.aborted) say('Stopped.')
-    else fail(error)
-  } finally {
-    paper.lift()
-    writing = undefined
-    $('write').textContent = 'Write another'
+    if (!mine.signal.aborted) fail(error)
+    else if (writing === mine) say('Stopped.')
   }
+  if (writing !== mine) return // another tune has taken the page
+  writing = undefined
+  $('write').textContent = 'Write another'
+  settle()
 }
 
 function begin(asked) {
@@ -79,7 +85,7 @@ function begin(asked) {
   $('audio').pause()
   $('audio').hidden = true
   for (const id of ['problem', 'verdict', 'problems', 'tune']) $(id).hidden = true
-  for (const id of ['listen', 'save-abc', 'save-midi', 'save-wav', 'share']) $(id).disabled = true
+  for (const id of TUNE_BUTTONS) $(id).disabled = true
   $('listen').hidden = false
   $('facts').textContent = ''
   $('title').textContent = ''
@@ -113,9 +119,9 @@ class Paper {
   }
 
   step(now) {
-    const many = calm.matches || document.hidden ? Infinity : Math.max(1, Math.round(((now - this.shown) / 1000) * LETTERS_A_SECOND))
+    const due = Math.ceil(((now - this.shown) / 1000) * CHARACTERS_A_SECOND)
+    const text = this.waiting.slice(0, calm.matches ? Infinity : Math.min(due, CHARACTERS_A_FRAME))
     this.shown = now
-    const text = this.waiting.slice(0, many)
     this.waiting = this.waiting.slice(text.length)
     tune.abc += text
     $('abc').append(text)
@@ -134,15 +140,22 @@ class Paper {
     if (!this.frame) this.resolve()
     return this.done
   }
+}
 
-  lift() {
-    $('abc').classList.remove('writing')
-    if (!tune.abc) return
-    heading()
-    score.draw(tune.abc, tune.title)
-    for (const id of ['listen', 'save-abc', 'save-midi', 'save-wav', 'share']) $(id).disabled = false
-    if (!score.available) say('Sheet music is not installed on this server; the tune is below as text.')
-  }
+/** The tune is as long as it will be: all of it is drawn, and can be heard and kept. */
+function settle() {
+  $('abc').classList.remove('writing')
+  if (!tune.abc) return
+  heading()
+  score.draw(tune.abc, tune.title)
+  for (const id of TUNE_BUTTONS) $(id).disabled = false
+  if (!score.available) $('score').textContent = 'Sheet music is not installed on this server: the tune is below, as text.'
+}
+
+function redraw() {
+  if (!tune?.abc || writing) return
+  score.draw(tune.abc, tune.title)
+  if (!$('audio').paused) score.follow($('audio'))
 }
 
 /** Title, key and metre from the tune's own headers. */
@@ -158,12 +171,12 @@ function heading() {
 function finish(made, seconds) {
   tune.abc = made.abc
   $('abc').textContent = made.abc
-  $('verdict').textContent = made.valid ? '✓ Every bar adds up' : '✗ Not valid ABC'
+  $('verdict').textContent = made.valid ? '✓ Valid: every bar adds up' : '✗ Not valid ABC'
   $('verdict').className = `verdict ${made.valid ? 'good' : 'bad'}`
   $('verdict').hidden = false
   $('problems').replaceChildren(...made.problems.slice(0, 8).map((problem) => item('li', problem)))
   $('problems').hidden = made.valid
-  say(`${made.length} letters, written in ${seconds.toFixed(2)} s. ${made.valid ? 'It is valid ABC.' : 'It is not valid ABC.'}`)
+  say(`${made.length} characters, written in ${seconds.toFixed(2)} s. ${made.valid ? 'It is valid ABC.' : 'It is not valid ABC.'}`)
 }
 
 async function sound() {
@@ -182,7 +195,7 @@ async function listen() {
     audio.hidden = false
     $('listen').hidden = true
     audio.focus()
-    await audio.play()
+    audio.play().catch(() => {}) // a browser may refuse to start by itself; the controls are there
   })
 }
 
@@ -219,63 +232,12 @@ function fail(error) {
   $('problem').hidden = false
 }
 
-async function showModel() {
-  try {
-    const { model, metrics = {}, limits = {} } = await info()
-    const { provenance } = model
-    const bits = metrics.bits_per_char
-    const rows = [
-      ['Model', model.model_digest.slice(0, 16), 'code'],
-      ['Variant', model.graph],
-      ['Data', `${provenance.data_profile} ${provenance.data_version.slice(0, 12)}`, 'code'],
-      ['Made from', `${provenance.git_commit.slice(0, 12)}${provenance.git_dirty ? ' (with changes)' : ''}`, 'code'],
-      ['Promoted', model.promoted ? 'yes: it passed every gate' : 'no'],
-      ...(bits ? [['Surprise', `${bits.toFixed(3)} bits per letter on tunes it has not read`]] : []),
-    ]
-    $('provenance').replaceChildren(...rows.map(([name, value, style]) => row(name, value, style)))
-    if (limits.max_length) form.elements.max_length.max = limits.max_length
-    warn(model, metrics)
-  } catch (error) {
-    $('provenance').replaceChildren(row('Model', error instanceof Failure ? 'unknown: the server did not say' : 'unknown'))
-    if (!(error instanceof Failure)) console.error(error)
-  }
-}
-
-function warn(model, metrics) {
-  const warnings = []
-  if (!model.promoted) warnings.push('This model has passed no gate. It is served because somebody asked for it by name.')
-  if (model.provenance.data_profile !== 'course') {
-    warnings.push(`This model was trained on the “${model.provenance.data_profile}” data, less than the real collection.`)
-  }
-  $('warnings').replaceChildren(...warnings.map((text) => item('p', text)))
-  $('warnings').hidden = !warnings.length
-  const share = metrics.valid_sample_rate
-  if (share) {
-    const text = `Of a hundred tunes it writes unaided, about ${Math.round(100 * (1 - share))} are not valid ABC.`
-    $('weaknesses').append(item('li', text))
-  }
-}
-
 function showTemperature() {
   $('temperature-value').textContent = Number(form.elements.temperature.value).toFixed(2)
 }
 
 function say(text) {
   $('status').textContent = text
-}
-
-function item(tag, text) {
-  const element = document.createElement(tag)
-  element.textContent = text
-  return element
-}
-
-function row(name, value, style) {
-  const element = document.createElement('div')
-  const shown = item('dd', value)
-  if (style) shown.className = style
-  element.append(item('dt', name), shown)
-  return element
 }
 
 function debounce(action, milliseconds) {

@@ -1,0 +1,57 @@
+// Where the tunes come from: the model's provenance, its warnings and its weaknesses, from GET /info.
+
+import { Failure, info } from './api.js'
+
+const $ = (id) => document.getElementById(id)
+
+/** Says which model writes the tunes, and what is wrong with it; sets its limit on the field for the longest tune. */
+export async function showModel(longest) {
+  try {
+    const { model, metrics = {}, limits = {} } = await info()
+    const { provenance } = model
+    const bits = metrics.bits_per_char
+    const rows = [
+      ['Model', model.model_digest.slice(0, 16), 'code'],
+      ['Variant', model.graph],
+      ['Data', `${provenance.data_profile} ${provenance.data_version.slice(0, 12)}`, 'code'],
+      ['Made from', `${provenance.git_commit.slice(0, 12)}${provenance.git_dirty ? ' (with changes)' : ''}`, 'code'],
+      ['Promoted', model.promoted ? 'yes: it passed every gate' : 'no'],
+      ...(bits ? [['Surprise', `${bits.toFixed(3)} bits per character on tunes it has not read`]] : []),
+    ]
+    $('provenance').replaceChildren(...rows.map(([name, value, style]) => row(name, value, style)))
+    if (limits.max_length) longest.max = limits.max_length
+    warn(model, metrics)
+  } catch (error) {
+    $('provenance').replaceChildren(row('Model', error instanceof Failure ? 'unknown: the server did not say' : 'unknown'))
+    if (!(error instanceof Failure)) console.error(error)
+  }
+}
+
+function warn(model, metrics) {
+  const warnings = []
+  if (!model.promoted) warnings.push('This model has passed no gate. It is served because somebody asked for it by name.')
+  if (model.provenance.data_profile !== 'course') {
+    warnings.push(`This model was trained on the “${model.provenance.data_profile}” data, a stand-in for the real collection.`)
+  }
+  $('warnings').replaceChildren(...warnings.map((text) => item('p', text)))
+  $('warnings').hidden = !warnings.length
+  const share = metrics.valid_sample_rate
+  if (share) {
+    const text = `Of a hundred tunes it writes unaided, about ${Math.round(100 * (1 - share))} are not valid ABC.`
+    $('weaknesses').append(item('li', text))
+  }
+}
+
+export function item(tag, text) {
+  const element = document.createElement(tag)
+  element.textContent = text
+  return element
+}
+
+function row(name, value, style) {
+  const element = document.createElement('div')
+  const shown = item('dd', value)
+  if (style) shown.className = style
+  element.append(item('dt', name), shown)
+  return element
+}
