@@ -200,8 +200,9 @@ def _link_stages(mlflow: MlflowClient, run: Run, labs: tuple[str, ...]) -> None:
         if stage in finished:
             mlflow.set_tag(finished[stage], "output", output)
         else:
+            step, _, lab = stage.partition("@")
             makers = _search(mlflow, f"tags.output = '{output}'")
-            mlflow.set_tag(parent, f"skipped.{stage}", makers[0].info.run_id if makers else "unknown")
+            mlflow.set_tag(parent, f"skipped/{lab}/{step}", makers[0].info.run_id if makers else "unknown")
 
 
 def _outputs(lock: Path, labs: tuple[str, ...]) -> dict[str, str]:
