@@ -44,7 +44,7 @@ def _load(module: pl.LightningModule, checkpoint: Path) -> None:
         module.load_state_dict(content["state_dict"])
     except FileNotFoundError:
         raise UserError(f"{checkpoint} is missing: run the step train first") from None
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError) as error:
+    except (pickle.UnpicklingError, EOFError, OSError, KeyError, TypeError) as error:
         raise UserError(f"{checkpoint} is not a checkpoint of the step train ({_line(error)}): train again") from None
     except RuntimeError as error:
         raise UserError(
