@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,8 @@ def validate_tables(lab: str, tables: dict[str, pd.DataFrame], out: Path, folder
 
 def run_suite(suite: dict[str, Any], table: pd.DataFrame) -> Any:
     """Great Expectations' result (an ExpectationSuiteValidationResult) for a suite over a table."""
+    # Before the import: it tells in a hundred lines how it registers its methods.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     import great_expectations as gx
     from great_expectations.data_context.types import base
 
