@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from components.labs.music import data
 from components.labs.music.augment import Augmentation
 from components.labs.music.optimizer import MuonAdamW
 from components.labs.music.params import Train
@@ -225,6 +226,4 @@ def read_vocabulary(prepared: Path) -> list[str]:
 
 def read_tunes(prepared: Path, split: str) -> list[str]:
     """Texts of the tunes of a split: "train", "validation" or "test"."""
-    with (prepared / "tunes.jsonl").open(encoding="utf-8") as lines:
-        tunes = [json.loads(line) for line in lines]
-    return [tune["text"] for tune in tunes if tune["split"] == split]
+    return [tune["text"] for tune in data.read_tunes(prepared) if tune["split"] == split]

@@ -1,0 +1,202 @@
+"""The music model: what it computes, what it learns from, and that an epoch depends on (seed, epoch) only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.labs.music.augment import field, kind
+from components.labs.music.model import (
+    END,
+    IGNORED,
+    START,
+    MusicData,
+    MusicModel,
+    bits_per_char,
+    cross_entropy,
+    read_tunes,
+    read_vocabulary,
+    to_batches,
+)
+from components.labs.music.optimizer import orthogonal
+from components.labs.music.params import Train
+from components.labs.music.transpose import pitches
+from components.params import load
+from components.settings import project_root
+
+SMALL = {"hidden_size": 32, "embedding_size": 16, "batch_size": 64, "max_epochs": 2, "precision": "32-true"}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The matrices are small: threads would only wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def params() -> Train:
+    train: Train = load("music", project_root() / "params.yaml").train
+    return train.model_copy(update=SMALL)
+
+
+@pytest.fixture(scope="module")
+def data(prepared_music: Path, params: Train) -> MusicData:
+    return MusicData(prepared_music, params)
+
+
+def new_model(prepared: Path, params: Train, **changes: object) -> MusicModel:
+    torch.manual_seed(0)
+    return MusicModel.create(prepared, params.model_copy(update=changes))
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_reading_in_pieces_with_the_state_carried_equals_reading_at_once(
+    prepared_music: Path, params: Train, layers: int
+) -> None:
+    model = new_model(prepared_music, params, layers=layers).eval()
+    ids = torch.randint(0, 83, (3, 40))
+    whole, (h, c) = model(ids)
+    assert whole.shape == (3, 40, 83)
+    assert h.shape == c.shape == (layers, 3, 32)
+    pieces, state = [], None
+    for piece in ids.split([1, 20, 19], dim=1):
+        logits, state = model(piece, state)
+        pieces.append(logits)
+    torch.testing.assert_close(torch.cat(pieces, dim=1), whole)
+    torch.testing.assert_close(state, (h, c))
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_training_without_dropout_computes_what_evaluation_does(
+    prepared_music: Path, params: Train, layers: int
+) -> None:
+    none = {"input_dropout": 0.0, "hidden_dropout": 0.0, "output_dropout": 0.0}
+    model = new_model(prepared_music, params, layers=layers, **none)
+    ids = torch.randint(0, 83, (2, 10))
+    trained, state = model.train()(ids)
+    evaluated, same_state = model.eval()(ids)
+    torch.testing.assert_close(trained, evaluated)
+    torch.testing.assert_close(state, same_state)
+
+
+def test_bits_per_char_counts_every_character_of_a_tune_and_nothing_else(prepared_music: Path, params: Train) -> None:
+    vocabulary = read_vocabulary(prepared_music)
+    model = new_model(prepared_music, params).eval()
+    tunes = read_tunes(prepared_music, "validation")[:40]
+    bits = 0.0
+    for tune in tunes:
+        ids = torch.tensor([vocabulary.index(character) for character in START + tune])
+        with torch.inference_mode():
+            logits, _ = model(ids[None, :-1])
+        bits -= float(logits[0].log_softmax(-1).gather(1, ids[1:, None]).sum()) / math.log(2)
+    expected = bits / sum(map(len, tunes))
+    assert bits_per_char(model, tunes, vocabulary) == pytest.approx(expected, rel=1e-5)
+
+
+def test_it_learns_one_batch_by_heart(prepared_music: Path, params: Train) -> None:
+    vocabulary = read_vocabulary(prepared_music)
+    changes = {"hidden_size": 128, "embedding_size": 32, "output_dropout": 0.0, "input_dropout": 0.0}
+    model = new_model(prepared_music, params, **changes)
+    tunes = sorted(read_tunes(prepared_music, "train"), key=len)[20:24]
+    batch = to_batches([tune + END for tune in tunes], vocabulary, 4)[0]
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    for _ in range(150):
+        optimizer.zero_grad()
+        loss = cross_entropy(model(batch.inputs)[0], batch.targets)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    assert bits_per_char(model.eval(), tunes, vocabulary) < 0.1
+    likeliest = model(batch.inputs)[0].argmax(-1)
+    read = batch.targets != IGNORED
+    assert (likeliest == batch.targets)[read].float().mean() > 0.98
+
+
+def test_padding_changes_no_loss(prepared_music: Path, params: Train) -> None:
+    vocabulary = read_vocabulary(prepared_music)
+    model = new_model(prepared_music, params).eval()
+    tunes = read_tunes(prepared_music, "train")[:5]
+    nats = characters = 0.0
+    for tune in tunes:
+        batch = to_batches([tune + END], vocabulary, 1)[0]
+        nats += float(cross_entropy(model(batch.inputs)[0], batch.targets)) * batch.targets.numel()
+        characters += batch.targets.numel()
+    together = to_batches([tune + END for tune in tunes], vocabulary, 5)[0]
+    assert (together.targets == IGNORED).any()
+    assert float(cross_entropy(model(together.inputs)[0], together.targets)) == pytest.approx(
+        nats / characters, rel=1e-5
+    )
+
+
+def test_an_epoch_depends_on_the_seed_and_its_number_only(prepared_music: Path, params: Train, data: MusicData) -> None:
+    torch.manual_seed(99)
+    again = MusicData(prepared_music, params).epoch(3)
+    first = data.epoch(3)
+    assert all(torch.equal(a.inputs, b.inputs) for a, b in zip(first, again, strict=True))
+    other_seed = MusicData(prepared_music, params.model_copy(update={"seed": params.seed + 1}))
+    for other in (data.epoch(4), other_seed.epoch(3)):
+        assert not all(a.inputs.equal(b.inputs) for a, b in zip(first, other, strict=True))
+
+
+def test_an_epoch_shows_every_training_tune_once_in_a_form_it_could_have(data: MusicData) -> None:
+    shown = []
+    for batch in data.epoch(0):
+        for row in batch.targets:
+            text = "".join(data.vocabulary[index] for index in row[row != IGNORED])
+            assert text.endswith(END)
+            shown.append(text.removesuffix(END))
+    assert len(shown) == len(data.train)
+    assert sorted(map(kind, shown)) == sorted(map(kind, data.train))
+    assert sorted(len(pitches(tune)) for tune in shown) == sorted(len(pitches(tune)) for tune in data.train)
+    assert {field(tune, "K") for tune in shown} <= {field(tune, "K") for tune in data.train}
+    assert len(set(shown) & set(data.train)) < len(shown) / 2
+
+
+def test_held_out_tunes_are_never_trained_on(prepared_music: Path, data: MusicData) -> None:
+    held_out = {*read_tunes(prepared_music, "test"), *read_tunes(prepared_music, "validation")}
+    assert not held_out & set(data.train)
+    assert not held_out & {tune for variants in data.augmentation.variants for tune in variants}
+
+
+def test_training_lowers_bits_per_char_and_logs_them(prepared_music: Path, params: Train, tmp_path: Path) -> None:
+    model = new_model(prepared_music, params, learning_rate=0.01)
+    before = bits_per_char(model.eval(), read_tunes(prepared_music, "validation"), read_vocabulary(prepared_music))
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=1.0,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(model.train(), MusicData(prepared_music, params))
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    assert set(logged) == {"train_bits_per_char", "val_bits_per_char", "learning_rate"}
+    assert logged["val_bits_per_char"] < before - 1
+    after = bits_per_char(model.eval(), read_tunes(prepared_music, "validation"), read_vocabulary(prepared_music))
+    assert logged["val_bits_per_char"] == pytest.approx(after, rel=1e-4)
+
+
+@settings(max_examples=20)
+@given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 1000))
+def test_muon_turns_a_gradient_into_equal_steps_in_all_its_directions(rows: int, columns: int, seed: int) -> None:
+    gradient = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
+    left, values, right = torch.linalg.svd(gradient, full_matrices=False)
+    values = values.clamp(min=0.1 * float(values[0]))  # the iteration's five rounds reach a tenth of the largest
+    step = orthogonal(left @ values.diag() @ right)
+    along = left.T @ step @ right.T
+    assert torch.all((along.diagonal() > 0.5) & (along.diagonal() < 1.5))
+    assert torch.allclose(along, along.diagonal().diag(), atol=1e-3)
