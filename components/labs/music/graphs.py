@@ -217,7 +217,7 @@ def _product(step: _Nodes, hidden: str, product: np.ndarray, addend: np.ndarray 
         step.constant(np.array(HIDDEN_SCALE, np.float32)),
         step.constant(scale.astype(np.float32)),
         step.constant(np.array(HIDDEN_ZERO, np.uint8)),
-        "",  # no zero point: the weights lie around zero
+        step.constant(np.array(0, np.int8)),  # written out, or the session option for CPUs without VNNI has no effect
     ]
     if isinstance(addend, str):
         return step.add("Add", step.add("MatMulIntegerToFloat", *inputs, domain=CONTRIB), addend)
