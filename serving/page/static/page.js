@@ -33,10 +33,6 @@ for (const name of ['play', 'seeked']) $('audio').addEventListener(name, () => s
 addEventListener('hashchange', writeFromAddress)
 addEventListener('resize', debounce(redraw, 200))
 
-showTemperature()
-showModel(form.elements.max_length)
-writeFromAddress()
-
 /** What the form asks for, with a seed; empty fields are left out. */
 function request() {
   const entries = [...new FormData(form)].filter(([, value]) => value !== '')
@@ -247,3 +243,7 @@ function debounce(action, milliseconds) {
     timer = setTimeout(action, milliseconds)
   }
 }
+
+showTemperature()
+showModel(form.elements.max_length)
+writeFromAddress()

@@ -1,0 +1,309 @@
+"""The page in a real browser, against the real server. Everything a person does on it, and what can go wrong."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mido import MidiFile
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+
+from serving.page import ABCJS
+from tests.serving.conftest import Server
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]
+WATCH = """
+  globalThis.watched = { lengths: [], drawings: 0 }
+  addEventListener('DOMContentLoaded', () => {
+    const watch = (id, note) => new MutationObserver(note).observe(document.getElementById(id), { childList: true })
+    watch('abc', () => watched.lengths.push(document.getElementById('abc').textContent.length))
+    watch('score', () => watched.drawings++)
+  })
+"""
+expect.set_options(timeout=30_000)  # a busy machine is no fault of the page
+needs_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}: run `make system`")
+needs_abcjs = pytest.mark.skipif(not ABCJS.exists(), reason="no abcjs: run `make page`")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class Visitor:
+    """A browser on the page; whatever it asked for and complained about is kept."""
+
+    def __init__(self, context: BrowserContext, address: str) -> None:
+        self.address = address
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
+
+    def open(self, fragment: str = "") -> Page:
+        self.page.goto(f"{self.address}/{fragment}")
+        return self.page
+
+    def write(self, seed: int) -> str:
+        """Presses the button and waits for the whole tune."""
+        self.page.get_by_label("Seed").fill(str(seed))
+        self.page.get_by_role("button", name="Write").click()
+        return self.finished()
+
+    def finished(self) -> str:
+        expect(self.page.locator("#verdict")).to_be_visible()
+        return self.page.locator("#abc").text_content() or ""
+
+    def audio(self, attribute: str) -> Any:
+        return self.page.locator("#audio").evaluate(f"audio => audio.{attribute}")
+
+
+@pytest.fixture
+def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visitor]]:
+    contexts = []
+
+    def visit(**options: Any) -> Visitor:
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
+        contexts.append(context)
+        return Visitor(context, server.address)
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+@needs_browser
+@needs_abcjs
+def test_one_press_writes_a_tune_that_can_be_seen_heard_and_kept(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+    visitor = visit()
+    visitor.page.add_init_script(WATCH)
+    page = visitor.open()
+    page.get_by_role("button", name="Write a tune").click()
+    abc = visitor.finished()
+    lengths, drawings = page.evaluate("[watched.lengths, watched.drawings]")
+    assert lengths[:-1] == sorted(lengths[:-1])  # the last is the tune without the line ends after it
+    assert len(set(lengths)) > len(abc) / 30, "it appears bit by bit"
+    assert drawings > 1
+    assert page.locator("#score svg").count() == 1
+    assert page.locator("#score .abcjs-note").count() > 3
+    assert page.get_by_role("heading", level=2).first.text_content() == _header(abc, "T")
+    expect(page.get_by_role("status")).to_contain_text(f"{len(abc)} characters")
+
+    page.get_by_role("button", name="Listen").click()
+    expect(page.locator("#audio")).to_be_visible()
+    expect(page.locator("#score .playing")).not_to_have_count(0)
+    assert visitor.audio("duration") > 1
+    page.locator("#audio").evaluate("audio => { audio.currentTime = audio.duration - 1.05 }")
+    expect(page.locator("#score .abcjs-note").last).to_have_class(re.compile("playing"))
+    expect(page.locator("#score .playing")).to_have_count(0)  # it has ended
+
+    kept = {}
+    for name in ("ABC", "MIDI", "WAV"):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=name, exact=True).click()
+        kept[name] = tmp_path / download.value.suggested_filename
+        download.value.save_as(kept[name])
+    assert kept["ABC"].read_text().strip() == abc
+    assert MidiFile(kept["MIDI"]).length + 1 == pytest.approx(visitor.audio("duration"), abs=0.1)
+    assert kept["WAV"].read_bytes()[:4] == b"RIFF"
+    assert {path.suffix for path in kept.values()} == {".abc", ".mid", ".wav"}
+
+    elsewhere = [url for url in visitor.requests if not url.startswith((visitor.address, f"blob:{visitor.address}"))]
+    assert elsewhere == []
+    assert visitor.complaints == []
+
+
+@needs_browser
+def test_a_shared_link_writes_the_same_tune_again(visit: Callable[..., Visitor]) -> None:
+    first = visit()
+    page = first.open()
+    page.get_by_label("Key").select_option("D Major")
+    page.get_by_label("Metre").select_option("6/8")
+    page.get_by_label("Kind").select_option("jig")
+    page.get_by_label("Temperature").fill("0.7")
+    abc = first.write(seed=11)
+    assert (_header(abc, "K"), _header(abc, "M")) == ("D Major", "6/8")
+    assert "-jig-" in _header(abc, "Z")
+    second = visit()
+    second.open(page.url.removeprefix(f"{first.address}/"))
+    assert second.finished() == abc
+    assert second.page.get_by_label("Key").input_value() == "D Major"
+    assert second.page.get_by_label("Temperature").input_value() == "0.7"
+
+
+@needs_browser
+def test_the_choices_of_the_page_are_those_of_the_server(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    fields = page.request.get(f"{visitor.address}/docs.json").json()["components"]["schemas"]["StreamRequest"]
+    for name, refused in (("metre", "5/7"), ("type", "tango"), ("key", "H Major")):
+        allowed = json.dumps(fields["properties"][name])
+        offered = page.locator(f"select[name={name}] option").evaluate_all("options => options.map(o => o.value)")
+        assert len(offered) > 5
+        assert refused not in offered
+        for value in filter(None, offered):
+            pattern = re.search(r'"pattern": "(.*?)"', allowed)
+            assert f'"{value}"' in allowed or (pattern and re.search(pattern[1], value)), f"{name} {value}"
+
+
+@needs_browser
+def test_nothing_runs_off_a_narrow_screen(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    page = visitor.open()
+    page.get_by_text("More choices").click()
+    visitor.write(seed=3)
+    page.get_by_role("button", name="Listen").click()
+    expect(page.locator("#audio")).to_be_visible()
+    for width in (360, 320, 768):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visitor.complaints == []
+
+
+@needs_browser
+def test_everything_is_done_with_the_keyboard_alone(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(reduced_motion="reduce")
+    page = visitor.open()
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "write":
+            break
+    page.keyboard.press("Enter")
+    visitor.finished()
+    page.locator("#listen").focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#audio")).to_be_focused()
+
+
+REFUSALS: list[tuple[int, dict[str, str], str, str]] = [
+    (429, {"retry-after": "3"}, "{}", "as many tunes as it can. Try again in 3 seconds."),
+    (503, {"retry-after": "1"}, "{}", "can't write tunes just now. Try again in 1 second."),
+    (422, {}, '{"errors": [{"field": "top_p", "reason": "too large"}]}', "The server refused this: top p: too large."),
+    (400, {}, '{"detail": "not JSON"}', "The server refused this: not JSON."),
+    (500, {}, '{"detail": "internal error"}', "Something broke in the server (internal error)."),
+    (502, {}, "<h1>Bad gateway</h1>", "Something broke in the server (Bad Gateway)."),
+]
+
+
+@needs_browser
+def test_refusals_are_shown_in_words(visit: Callable[..., Visitor]) -> None:
+    page = visit().open()
+    for status, headers, body, words in REFUSALS:
+        page.unroute_all()
+        page.route("**/stream", _refusal(status, headers, body))
+        page.get_by_role("button", name="Write").click()
+        expect(page.get_by_role("alert")).to_contain_text(words)
+    page.unroute_all()
+    page.route("**/stream", lambda route: route.abort())
+    page.get_by_role("button", name="Write").click()
+    expect(page.get_by_role("alert")).to_contain_text("The server does not answer.")
+
+
+@needs_browser
+def test_a_real_refusal_names_the_field(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open("#seed=1&top_p=7")
+    expect(page.get_by_role("alert")).to_contain_text(re.compile("The server refused this: top p: .*1"))
+
+
+@needs_browser
+def test_a_broken_stream_keeps_what_came_and_says_so(visit: Callable[..., Visitor]) -> None:
+    page = visit().open()
+    page.route("**/stream", _stream("X:1\nT:Half\nL:1/8\nM:C\nK:D\nABc"))
+    page.get_by_role("button", name="Write a tune").click()
+    expect(page.get_by_role("alert")).to_contain_text("broke after 28 characters")
+    expect(page.locator("#abc")).to_have_text("X:1\nT:Half\nL:1/8\nM:C\nK:D\nABc")
+    expect(page.get_by_role("button", name="Listen")).to_be_enabled()
+
+
+@needs_browser
+def test_what_the_network_writes_is_never_run(visit: Callable[..., Visitor]) -> None:
+    evil = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
+    visitor = visit()
+    page = visitor.open()
+    abc = f'X:1\nT:{evil}\nL:1/8\nM:C\nK:D\n"^{evil}"ABcd|]\nW:{evil}\n'
+    tune = {"abc": abc, "valid": False, "problems": [evil], "length": len(abc)}
+    page.route("**/stream", _stream(abc, {"tune": tune}))
+    page.get_by_role("button", name="Write a tune").click()
+    visitor.finished()
+    expect(page.locator("#problems")).to_contain_text(evil)
+    assert page.locator("#tune img, #tune script").count() == 0
+    assert page.title() != "owned"
+
+
+@needs_browser
+def test_an_unpromoted_model_and_starter_data_are_said_loudly(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+
+    def unpromoted(route: Route) -> None:
+        answer = route.fetch().json()
+        answer["model"]["promoted"] = False
+        answer["model"]["provenance"]["data_profile"] = "starter"
+        answer["metrics"] = {"valid_sample_rate": 0.7}
+        route.fulfill(json=answer)
+
+    visitor.page.route("**/info", unpromoted)
+    page = visitor.open()
+    warnings = page.get_by_role("region", name="Warnings")
+    expect(warnings).to_contain_text("passed no gate")
+    expect(warnings).to_contain_text("“starter” data")
+    expect(page.locator("#weaknesses")).to_contain_text("about 30 are not valid ABC")
+
+
+@needs_browser
+def test_without_abcjs_the_tune_is_still_there_as_text(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    visitor.page.route("**/abcjs/**", lambda route: route.fulfill(status=404))
+    visitor.open()
+    assert visitor.write(seed=5).startswith("X:")
+    expect(visitor.page.locator("#score")).to_contain_text("Sheet music is not installed")
+
+
+def test_every_file_of_the_page_comes_with_a_policy_that_keeps_other_scripts_out(server: Server) -> None:
+    for path in ("/", "/static/page.js", "/static/page.css"):
+        policy = server.client.get(path).headers["content-security-policy"]
+        assert "default-src 'self'" in policy
+        assert "unsafe-inline" not in policy
+        assert "unsafe-eval" not in policy
+    assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|https?://", server.client.get("/").text)
+
+
+def test_abcjs_is_pinned_by_hash_and_the_lock_names_no_registry() -> None:
+    lock = json.loads((ABCJS.parents[2] / "package-lock.json").read_text())
+    package = lock["packages"]["node_modules/abcjs"]
+    assert package["integrity"].startswith("sha512-")
+    assert "resolved" not in package
+
+
+def _header(abc: str, letter: str) -> str:
+    match = re.search(rf"^{letter}:(.*)$", abc, re.MULTILINE)
+    return match[1].strip() if match else ""
+
+
+def _refusal(status: int, headers: dict[str, str], body: str) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(status=status, headers=headers, body=body)
+
+
+def _stream(text: str, done: dict[str, Any] | None = None) -> Callable[[Route], None]:
+    """Answers /stream with this text, then the closing event or, without one, the end of the connection."""
+    events = [f"event: text\ndata: {json.dumps({'text': part})}\n\n" for part in re.findall(r"(?s).{1,7}", text)]
+    if done:
+        events.append(f"event: done\ndata: {json.dumps(done)}\n\n")
+    return lambda route: route.fulfill(content_type="text/event-stream", body="".join(events))
