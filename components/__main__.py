@@ -17,7 +17,7 @@ from components.labs import LABS, find
 from components.settings import settings
 from components.steps import recorded
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("components")
 
 app = typer.Typer(
     name="python -m components",
@@ -168,7 +168,9 @@ def _profile(name: str | None) -> Profile | None:
 
 
 def main() -> None:
-    logging.basicConfig(level=settings().log_level, format="%(levelname)s %(message)s", stream=sys.stderr)
+    # Ours at the level asked for; libraries only when something is wrong.
+    logging.basicConfig(level="WARNING", format="%(levelname)s %(message)s", stream=sys.stderr)
+    log.setLevel(settings().log_level)
     try:
         app()
     except UserError as error:

@@ -1,4 +1,4 @@
-"""The steps, a file each, and what surrounds every one: the lab is found, its numbers are checked, a run is recorded."""
+"""The steps, a file each, and what surrounds every one: its lab is found, its numbers checked, its run recorded."""
 
 from __future__ import annotations
 
@@ -44,9 +44,8 @@ def recorded(name: str, lab_name: str, params_file: Path, build: Path, live: boo
     lab = find(lab_name)
     params = parameters.load(lab_name, params_file)
     out = build / lab_name / name
-    section = getattr(params, name, None)
-    values = section.model_dump(mode="json") if section is not None else {}
-    with tracked(lab_name, name, values, provenance(lab_name, params), live) as run:
+    values = params.model_dump(mode="json", include={name})
+    with tracked(lab_name, name, values.get(name, {}), provenance(lab_name, params), live) as run:
         yield Step(lab, params, build / lab_name, out, run)
         for path in sorted(out.rglob("*")):
             if path.is_file() and path.suffix in REPORTS:

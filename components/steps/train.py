@@ -7,6 +7,7 @@ import logging
 import shutil
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,10 +56,13 @@ def train(
 
 def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Sequence[Logger]) -> None:
     import pytorch_lightning as pl
-    from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+    from pytorch_lightning.callbacks import ModelCheckpoint
 
-    from components.steps.training_callbacks import Curve, EpochLine, EpochSeed
+    from components.steps.training_callbacks import Curve, EpochLine, EpochSeed, Patience
 
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=r".*LeafSpec.*is deprecated")  # Lightning's own call, once a batch
+    warnings.filterwarnings("ignore", message=r"The number of training batches \(.*")  # true of every small slice
     settings = params.train
     pl.seed_everything(settings.seed, verbose=False)
     module = lab.module(prepared, settings)
@@ -83,7 +87,7 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
             EpochSeed(settings.seed),
             curve,
             EpochLine(monitor),
-            EarlyStopping(monitor, patience=settings.patience, check_on_train_epoch_end=True),
+            Patience(monitor, patience=settings.patience, check_on_train_epoch_end=True),
             best,
         ],
         logger=list(loggers),
@@ -100,9 +104,8 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
         log.info("resuming %s from the last epoch boundary in %s", lab.name, last)
     started = time.monotonic()
     trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
-    log.info(
-        "trained %s in %.0f s on %s, %s", lab.name, time.monotonic() - started, trainer.accelerator, trainer.precision
-    )
+    took, device = time.monotonic() - started, trainer.strategy.root_device
+    log.info("trained %s in %.0f s on %s, %s", lab.name, took, device, trainer.precision)
     write_json(
         folder / "finished.json",
         {"best": Path(best.best_model_path).name, "epochs": trainer.current_epoch, "metrics": curve.best(monitor)},

@@ -1,4 +1,4 @@
-"""What the train step adds to Lightning's Trainer: seeds per epoch, the curve, a line per epoch."""
+"""What the train step adds to Lightning's Trainer: seeds per epoch, the curve, a line per epoch, lasting patience."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping
 
 from components.files import write_text
 
@@ -24,6 +25,13 @@ class EpochSeed(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         pl.seed_everything((self.seed * 1_000_003 + trainer.current_epoch) % 2**32, verbose=False)
+
+
+class Patience(EarlyStopping):
+    """Early stopping that a kill right after its decision does not undo."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 class Curve(pl.Callback):
