@@ -52,7 +52,8 @@ def _judged(text: str, max_length: int | None) -> Tune:
 
 
 def valid_rate(tunes: Sequence[Tune]) -> float:
-    return sum(tune.reading.valid for tune in tunes) / len(tunes)
+    """0 where there are no tunes: a model of which nothing is accepted has nothing valid."""
+    return sum(tune.reading.valid for tune in tunes) / max(1, len(tunes))
 
 
 def agreement(tunes: Iterable[Tune]) -> Counter[tuple[bool, bool]]:

@@ -48,7 +48,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
 
     raw, checked = _write(TuneModel(bundle, served), params)
     generated = judged(raw, "raw samples", params.max_length)
-    kept = judged([tune.text for tune in checked], "checked samples", params.max_length)
+    accepted = judged([tune.text for tune in checked if not tune.problems], "checked samples", params.max_length)
     comparison = Comparison(
         generated=generated,
         held_out=judged([*texts["validation"], *texts["test"]], "held-out tunes"),
@@ -60,8 +60,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         "bits_per_char_music": bits_per_char(music),
         "quantisation_cost": quantisation_cost(variants),
         **comparison.metrics(),
-        "checked_rate": sum(not tune.problems for tune in checked) / len(checked),
-        "valid_checked_rate": valid_rate(kept),
+        "checked_rate": len(accepted) / len(checked),
+        "valid_checked_rate": valid_rate(accepted),
     }
     tables = {"bits_by_position": by_position(bits[served]["test"], POSITION_STEP), **comparison.tables()}
     for name, table in tables.items():
@@ -75,7 +75,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         served=served,
         comparison=comparison,
         agreement={"written by the model": agreement(generated), "real, held out": agreement(comparison.held_out)},
-        checked=kept,
+        accepted=accepted,
         tables=tables,
     )
     write_report(out / "report.html", findings)
@@ -84,7 +84,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         counts={
             "bits_per_char": len(texts["test"]),
             "valid_sample_rate": len(generated),
-            "valid_checked_rate": len(kept),
+            "valid_checked_rate": len(accepted),
         },
         variants=variants,
         serve={"graph": served},

@@ -66,7 +66,7 @@ def rate(tunes: Sequence[Tune]) -> str:
     """The share of valid tunes, with how sure it is."""
     valid, total = _valid(tunes)
     low, high = wilson_interval(valid, total)
-    return f"{valid / total:.1%} ({valid} of {total}; 95 % interval {low:.1%} to {high:.1%})"
+    return f"{valid / max(1, total):.1%} ({valid} of {total}; 95 % interval {low:.1%} to {high:.1%})"
 
 
 def _valid(tunes: Sequence[Tune]) -> tuple[int, int]:
