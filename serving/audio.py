@@ -6,6 +6,7 @@ import wave
 from fractions import Fraction
 from functools import cache
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from serving.soundfont import Audio, Instrument, load
 
 PROGRAM = 46  # General MIDI's harp, counted from 0: a clear attack at any speed, and it fades as a plucked string does
 SAMPLE_RATE = 22_050  # Hz; the harp has 1 % of its energy above 2 kHz
-MAX_SECONDS = 600  # a quarter of an hour of one tune is a mistake; the longest of the collection lasts 6 minutes
+MAX_SECONDS = 300  # the longest tune of the collection lasts 179
 TAIL_SECONDS = 1.0  # after the last note, for it to ring
 TICKS = 480  # MIDI ticks in a quarter note: divisible by 3 and 5 for tuplets
 
@@ -83,14 +84,13 @@ def render(tune: Melody, sample_rate: int) -> Audio:
     """The tune's sound, (seconds * sample_rate,), its peak at 0.9."""
     mix = np.zeros(int((_seconds(tune) + TAIL_SECONDS) * sample_rate), dtype=np.float32)
     whole = _whole_note(tune.tune.headers)
-    sounds: dict[tuple[int, Fraction], Audio] = {}  # a tune has some forty different ones
-    for note in tune.notes:
-        key = (note.pitch, note.length)
-        if key not in sounds:
-            sounds[key] = _instrument().note(note.pitch, float(note.length * whole), sample_rate)
-        start = int(note.start * whole * sample_rate)
-        sound = sounds[key][: len(mix) - start]
-        mix[start : start + len(sound)] += sound * (_velocity(note) / 127)
+    # Each sound is made once (a tune has some forty different ones) and let go before the next is.
+    for (pitch, length), notes in groupby(sorted(tune.notes, key=_sound), key=_sound):
+        sound = _instrument().note(pitch, float(length * whole), sample_rate)
+        for note in notes:
+            start = int(note.start * whole * sample_rate)
+            end = min(start + len(sound), len(mix))
+            mix[start:end] += sound[: end - start] * np.float32(_velocity(note) / 127)
     return mix * np.float32(0.9 / max(float(np.abs(mix).max()), 1e-6))
 
 
@@ -119,6 +119,10 @@ def _whole_note(headers: dict[str, str]) -> Fraction:
 
 def _seconds(tune: Melody) -> float:
     return float(tune.length * _whole_note(tune.tune.headers))
+
+
+def _sound(note: Note) -> tuple[int, Fraction]:
+    return note.pitch, note.length
 
 
 def _velocity(note: Note) -> int:

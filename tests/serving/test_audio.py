@@ -148,7 +148,7 @@ def test_the_tempo_is_the_one_written_or_the_usual_one_of_its_kind(headers: dict
         (f"{HEAD}K:C\nz8|", "no notes"),
         (f"{HEAD}K:H Major\nC8|", "unknown key 'H Major'"),
         (f"{HEAD}K:C\nC2 ö D2|", "bar 1 (line 7): cannot read 'ö'"),
-        (f"{HEAD}K:C\n" + "C99|" * 400, "would last 9,900 s, at most 600 s"),
+        (f"{HEAD}K:C\n" + "C99|" * 400, "would last 9,900 s, at most 300 s"),
         (f"{HEAD}K:C\n" + "C" * MAX_TEXT, f"at most {MAX_TEXT:,} can be played"),
         (f"{HEAD}K:C\nc''''''8|", "bar 1"),
         (f"{HEAD}K:C\n[{'CDEFGAB' * 3}]8|", "a chord of 21 notes"),

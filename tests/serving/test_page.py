@@ -34,7 +34,7 @@ WATCH = """
 """
 expect.set_options(timeout=30_000)  # a busy machine is no fault of the page
 needs_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}: run `make system`")
-needs_abcjs = pytest.mark.skipif(not ABCJS.exists(), reason="no abcjs: run `make page`")
+needs_abcjs = pytest.mark.skipif(not ABCJS.exists(), reason="no abcjs: run `make environment`")
 
 
 @pytest.fixture(scope="module")
