@@ -63,10 +63,7 @@ class MusicModel(pl.LightningModule):
         Without a state each row starts as a tune does, from zeros.
         """
         read = locked_dropout(self.embedding(ids), self.params.input_dropout, self.training)
-        if self.training and self.params.layers > 1:
-            hidden, state = self._layer_by_layer(read, state)
-        else:
-            hidden, state = self.lstm(read, state)
+        hidden, state = self._layer_by_layer(read, state) if self.training else self.lstm(read, state)
         hidden = locked_dropout(hidden, self.params.output_dropout, self.training)
         return self.decoder(self.projection(hidden)), state
 
@@ -122,16 +119,20 @@ class MusicModel(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _layer_by_layer(self, read: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """As self.lstm, with locked dropout between the layers, which nn.LSTM does not have."""
+        """As self.lstm, with what it does not have: locked dropout between the layers, and weight drop.
+
+        Weight drop (Merity et al. 2017) drops recurrent weights, the same ones for a whole batch.
+        """
         if state is None:
             zeros = read.new_zeros(self.params.layers, read.shape[0], self.params.hidden_size)
             state = (zeros, zeros)
         hs, cs = [], []
-        for layer, weights in enumerate(self.lstm.all_weights):
+        for layer, (of_input, recurrent, *biases) in enumerate(self.lstm.all_weights):
             if layer > 0:
                 read = locked_dropout(read, self.params.hidden_dropout, self.training)
             first = (state[0][layer : layer + 1], state[1][layer : layer + 1])
-            read, h, c = torch.lstm(read, first, list(weights), True, 1, 0.0, self.training, False, True)
+            weights = [of_input, functional.dropout(recurrent, self.params.weight_drop), *biases]
+            read, h, c = torch.lstm(read, first, weights, True, 1, 0.0, True, False, True)
             hs.append(h)
             cs.append(c)
         return read, (torch.cat(hs), torch.cat(cs))

@@ -69,6 +69,7 @@ class Train(Section):
     input_dropout: float = Field(ge=0, lt=1, description="share of the embedding dropped")
     hidden_dropout: float = Field(ge=0, lt=1, description="share of the values between two LSTM layers dropped")
     output_dropout: float = Field(ge=0, lt=1, description="share of the last LSTM layer's values dropped")
+    weight_drop: float = Field(ge=0, lt=1, description="share of the recurrent weights dropped")
     transpose: bool = Field(description="move tunes to the keys that other tunes of their mode have")
     header_shuffle: float = Field(ge=0, le=1, description="probability of another tune's number and title")
     number_jitter: int = Field(ge=0, description="a tune's numbers move up or down by as much as this")

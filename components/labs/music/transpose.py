@@ -93,7 +93,9 @@ def pitches(tune: str) -> list[int]:
 
     An accidental holds to the end of its bar for its own letter and octave.
     """
-    key, bar, found, start = (0,) * 7, dict[int, int](), [], 0
+    key: tuple[int, ...] = (0,) * 7
+    bar: dict[int, int] = {}
+    found, start = [], 0
     for match in TOKEN.finditer(tune):
         if "|" in tune[start : match.start()]:
             bar = {}

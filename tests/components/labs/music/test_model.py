@@ -80,7 +80,7 @@ def test_reading_in_pieces_with_the_state_carried_equals_reading_at_once(
 def test_training_without_dropout_computes_what_evaluation_does(
     prepared_music: Path, params: Train, layers: int
 ) -> None:
-    none = {"input_dropout": 0.0, "hidden_dropout": 0.0, "output_dropout": 0.0}
+    none = {"input_dropout": 0.0, "hidden_dropout": 0.0, "output_dropout": 0.0, "weight_drop": 0.0}
     model = new_model(prepared_music, params, layers=layers, **none)
     ids = torch.randint(0, 83, (2, 10))
     trained, state = model.train()(ids)
@@ -105,7 +105,13 @@ def test_bits_per_char_counts_every_character_of_a_tune_and_nothing_else(prepare
 
 def test_it_learns_one_batch_by_heart(prepared_music: Path, params: Train) -> None:
     vocabulary = read_vocabulary(prepared_music)
-    changes = {"hidden_size": 128, "embedding_size": 32, "output_dropout": 0.0, "input_dropout": 0.0}
+    changes = {
+        "hidden_size": 128,
+        "embedding_size": 32,
+        "output_dropout": 0.0,
+        "input_dropout": 0.0,
+        "weight_drop": 0.0,
+    }
     model = new_model(prepared_music, params, **changes)
     tunes = sorted(read_tunes(prepared_music, "train"), key=len)[20:24]
     batch = to_batches([tune + END for tune in tunes], vocabulary, 4)[0]
