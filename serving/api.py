@@ -71,6 +71,8 @@ async def _events(house: House, wish: schemas.StreamRequest) -> AsyncGenerator[b
         async with aclosing(house.maker.stream(wish, seed)) as parts:
             while True:
                 try:
+                    if loop.time() > deadline:  # a timeout does not fire where nothing has to be waited for
+                        raise TimeoutError
                     async with asyncio.timeout_at(deadline):
                         part = await anext(parts)
                 except StopAsyncIteration:

@@ -79,7 +79,7 @@ def _paths() -> Json:
                 "stream",
                 "Make a tune, and send its characters as they are made: `text` events (TextEvent), then one `done` "
                 "(DoneEvent) that says whether it is valid; or one `error` (Problem)",
-                {"text/event-stream": {"schema": {"type": "string"}, "example": EVENTS}},
+                {"text/event-stream": {"example": EVENTS}},
                 body=("StreamRequest", {"temperature": 0.9}),
             )
         },

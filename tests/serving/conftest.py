@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import httpx
 import pytest
 import yaml
 
-from components.bundle import Bundle, EvaluationReport
-from components.promotion import Decision, Promotion, Verdict
+from components.bundle import Bundle, Evaluation, EvaluationReport
+from components.params import Bound, Gate
+from components.promotion import Promotion, decide
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 EASY = {"key": "G Major", "metre": "6/8", "type": "reel", "temperature": 0.5}
@@ -100,24 +102,10 @@ def promoted_bundle(music_bundle: Path, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("promoted") / "music"
     shutil.copytree(music_bundle, folder)
     bundle = Bundle.open(folder)
-    shared = {"lab": "music", "model_digest": bundle.digest}
-    records = {
-        "evaluation": EvaluationReport(
-            **shared,
-            provenance=bundle.manifest.provenance,
-            metrics={"bits_per_char": 1.3},
-            serve={"graph": "int8"},
-        ),
-        "decision": Decision(
-            **shared,
-            verdict=Verdict.PASS,
-            reasons=("bits_per_char 1.3 is within max 1.425",),
-            provenance=bundle.manifest.provenance,
-            champion=None,
-            metrics={"bits_per_char": 1.3},
-        ),
-        "promotion": Promotion(**shared, promoted=True, verdict=Verdict.PASS, reasons=(), mlflow_run="1" * 32),
-    }
+    evaluation = EvaluationReport.of(bundle, Evaluation(metrics={"bits_per_char": 1.3}, serve={"graph": "int8"}))
+    decision = decide(evaluation, None, Gate(metrics={"bits_per_char": Bound(max=1.425)}), date(2026, 1, 1))
+    promotion = Promotion.of(decision, mlflow_run="1" * 32)
+    records = {"evaluation": evaluation, "decision": decision, "promotion": promotion}
     for name, record in records.items():
         (folder / f"{name}.json").write_text(json.dumps(record.model_dump(mode="json")))
     return folder
