@@ -167,6 +167,7 @@ function heading() {
 function finish(made, seconds) {
   tune.abc = made.abc
   $('abc').textContent = made.abc
+  $('abc').scrollTop = 0
   $('verdict').textContent = made.valid ? '✓ Valid: every bar adds up' : '✗ Not valid ABC'
   $('verdict').className = `verdict ${made.valid ? 'good' : 'bad'}`
   $('verdict').hidden = false
