@@ -104,14 +104,12 @@ def load(lab_name: str, path: Path) -> LabParams:
         "gate": Gate,
         "serve": lab.Serve,
     }
-    return LabParams(
-        data=_check(Data, raw.get("data"), path, "data"),
-        train=_check(lab.Train, raw.get(lab_name), path, lab_name),
-        **{
-            section: _check(model, (raw.get(section) or {}).get(lab_name, {}), path, f"{section}.{lab_name}")
-            for section, model in types.items()
-        },
-    )
+    sections: dict[str, Any] = {
+        section: _check(model, (raw.get(section) or {}).get(lab_name, {}), path, f"{section}.{lab_name}")
+        for section, model in types.items()
+    }
+    data = _check(Data, raw.get("data"), path, "data")
+    return LabParams(data=data, train=_check(lab.Train, raw.get(lab_name), path, lab_name), **sections)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def reachable(url: str) -> None:
 
 
 def _continue(url: str, part: Path, size: int | None) -> None:
-    import pooch  # type: ignore[import-untyped]
+    import pooch
 
     with part.open("ab") as file:
         start = file.tell()

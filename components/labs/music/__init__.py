@@ -44,7 +44,7 @@ class MusicLab(Lab):
 
         return MusicData(prepared, params)
 
-    def export(self, module: pl.LightningModule, prepared: Path, out: Path, params: params.Export) -> BundleSpec:
+    def export(self, module: Any, prepared: Path, out: Path, params: params.Export) -> BundleSpec:
         from components.labs.music.export import export
 
         return export(module, prepared, out, params)
