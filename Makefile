@@ -18,13 +18,14 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 environment: $(ENVIRONMENT) ## .venv from the lock
-$(ENVIRONMENT): requirements.lock pyproject.toml serving/page/package-lock.json
+$(ENVIRONMENT): requirements.lock pyproject.toml serving/page/package-lock.json .dvc/plots/package-lock.json .dvc/plots/make_page.py
 	@echo "making .venv from requirements.lock (a few minutes, once)"
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
 	python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
 	python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	npm ci --prefix serving/page --no-audit --no-fund --loglevel=error
+	for scripts in serving/page .dvc/plots; do npm ci --prefix $$scripts --ignore-scripts --no-audit --no-fund --loglevel=error; done
+	python .dvc/plots/make_page.py
 	touch $@
 
 data: $(ENVIRONMENT) ## fetch the datasets and check them against their pin

@@ -25,9 +25,11 @@ plots:
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a small project with this project's DVC settings."""
     folder = tmp_path_factory.mktemp("plots")
-    (folder / ".dvc").mkdir()
+    if not (PROJECT / ".dvc" / "plots" / "page.html").exists():
+        pytest.skip("no page for plots: `make environment` makes it")
+    (folder / ".dvc" / "plots").mkdir(parents=True)
     shutil.copy(PROJECT / ".dvc" / "config", folder / ".dvc" / "config")
-    shutil.copytree(PROJECT / ".dvc" / "plots", folder / ".dvc" / "plots")
+    shutil.copy(PROJECT / ".dvc" / "plots" / "page.html", folder / ".dvc" / "plots" / "page.html")
     (folder / "dvc.yaml").write_text(DVC_YAML)
     rows = (f"{step},{3 - step / 100},{3.2 - step / 100}\n" for step in range(0, 200, 20))
     (folder / "curve.csv").write_text("step,train_bits_per_char,val_bits_per_char\n" + "".join(rows))
