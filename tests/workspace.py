@@ -58,22 +58,23 @@ class Workspace:
         """Runs a command in the workspace with the project's own environment first in PATH."""
         return _run(*command, cwd=self.folder, check=check, environment=environment)
 
-    def make(self, *targets: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs make targets there, with the project's environment in place of one made anew."""
-        environment_file = self.folder / ".venv"
-        if not environment_file.exists():
-            environment_file.symlink_to(PROJECT / ".venv")
-        return self.run("make", "--assume-old=.venv/.installed", *targets, check=check, **environment)
+    def environment(self) -> dict[str, str]:
+        """Variables for a process of the caller's own."""
+        return _environment()
+
+
+def _environment() -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, **ONE_THREAD, "PATH": path, "DVC_NO_ANALYTICS": "1"}
 
 
 def _run(
     *command: str, cwd: Path, check: bool = True, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         command,
         cwd=cwd,
-        env={**os.environ, **ONE_THREAD, "PATH": path, "DVC_NO_ANALYTICS": "1", **(environment or {})},
+        env={**_environment(), **(environment or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -96,9 +97,8 @@ def main(labs: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="smoke-") as folder:
         workspace = Workspace(Path(folder))
         workspace.set_params(SMOKE)
-        environment = {**os.environ, **ONE_THREAD, "DVC_NO_ANALYTICS": "1"}
         command = [sys.executable, "-m", "components", "repro", *labs]
-        return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
+        return subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode
 
 
 if __name__ == "__main__":

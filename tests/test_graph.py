@@ -1,0 +1,183 @@
+"""The real graph, on a small slice of the real tunes, as a user runs it: `make repro` and DVC's own commands."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.workspace import SMOKE, Workspace
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def graph(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A scratch copy of the project in which the whole graph has run once."""
+    workspace = Workspace(tmp_path_factory.mktemp("graph"))
+    workspace.set_params(SMOKE)
+    # A demonstration's bounds, so that the first candidate passes and there is a champion to talk about.
+    bounds = {"bits_per_char": {"max": 100.0, "min_count": 1}, "valid_sample_rate": {"min": 0.0, "min_count": 1}}
+    workspace.set_params({"gate": {"music": {"metrics": bounds}}})
+    if raw_data.name != "data":
+        workspace.set_params({"data": {"folder": raw_data.name}, "gate": {"music": {"profile": None}}})
+    workspace.run("python", "-m", "components", "repro", "music")
+    yield workspace
+
+
+def read(workspace: Workspace, name: str) -> dict[str, object]:
+    content: dict[str, object] = json.loads((workspace.folder / "build" / "music" / name).read_text())
+    return content
+
+
+def runs(workspace: Workspace) -> list[tuple[str, str]]:
+    with sqlite3.connect(workspace.folder / "mlflow.db") as database:
+        return database.execute("SELECT name, status FROM runs ORDER BY start_time").fetchall()
+
+
+def test_every_step_leaves_what_the_readme_says(graph: Workspace) -> None:
+    for name in (
+        "prepare/report.json",
+        "validate/validation.json",
+        "train/curve.csv",
+        "export/bundle.json",
+        "evaluate/report.html",
+        "gate/decision.md",
+        "promote/promotion.json",
+    ):
+        assert (graph.folder / "build" / "music" / name).stat().st_size > 0, name
+    assert read(graph, "gate/decision.json")["verdict"] == "PASS"
+    assert read(graph, "promote/promotion.json")["version"] == "1"
+
+
+def test_every_step_is_a_finished_run_below_one_parent(graph: Workspace) -> None:
+    found = dict(runs(graph))
+    steps = ("prepare", "validate", "train", "export", "evaluate", "gate", "promote")
+    assert [step for step in steps if found.get(f"music {step}") != "FINISHED"] == []
+    assert found["repro music"] == "FINISHED"
+
+
+def test_provenance_reaches_from_the_data_to_the_promotion(graph: Workspace) -> None:
+    bundle, decision = read(graph, "export/bundle.json"), read(graph, "gate/decision.json")
+    evaluation = read(graph, "evaluate/evaluation.json")
+    assert bundle["digest"] == evaluation["model_digest"] == decision["model_digest"]
+    assert bundle["provenance"] == evaluation["provenance"] == decision["provenance"]
+    provenance = bundle["provenance"]
+    assert isinstance(provenance, dict)
+    profile = "course" if (graph.folder / "data").exists() else "starter"
+    pin = "data.dvc" if profile == "course" else "data.starter.dvc"
+    assert provenance["data_version"] in (graph.folder / pin).read_text()
+    assert provenance["data_profile"] == profile
+
+
+def test_a_second_run_trains_nothing_and_moves_nothing(graph: Workspace) -> None:
+    trained = (graph.folder / "build/music/train/model.ckpt").stat().st_mtime_ns
+    done = graph.run("python", "-m", "components", "repro", "music")
+    for stage in ("prepare", "validate", "train", "export", "evaluate"):
+        assert f"Stage '{stage}@music' didn't change, skipping" in done.stdout
+    assert (graph.folder / "build/music/train/model.ckpt").stat().st_mtime_ns == trained
+    assert read(graph, "promote/promotion.json")["version"] == "1"
+
+
+def test_metrics_show_names_the_metrics(graph: Workspace) -> None:
+    shown = json.loads(graph.run("dvc", "metrics", "show", "--json").stdout)
+    metrics = next(iter(shown[""]["data"].values()))["data"]
+    assert 0 < metrics["bits_per_char"] < 10
+    assert 0 <= metrics["valid_sample_rate"] <= 1
+
+
+def test_params_diff_sees_a_changed_number(graph: Workspace) -> None:
+    shown = json.loads(graph.run("dvc", "params", "diff", "--json").stdout)
+    changed = next(iter(shown.values()))
+    assert changed["music.hidden_size"]["new"] == SMOKE["music"]["hidden_size"]
+
+
+def test_a_second_repro_at_the_same_time_is_refused_in_words(graph: Workspace) -> None:
+    """The first is held in a stage by a stopped process, so that the second surely meets it."""
+    command = ["python", "-m", "dvc", "repro", "--force", "--single-item", "prepare@music"]
+    first = subprocess.Popen(  # its whole group can be stopped
+        command, cwd=graph.folder, env=graph.environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert first.stdout is not None
+        for line in first.stdout:
+            if line.startswith("Running stage"):
+                break
+        os.killpg(first.pid, signal.SIGSTOP)
+        second = graph.run("dvc", "repro", "--force", "--single-item", "prepare@music", check=False)
+        assert second.returncode != 0
+        assert "lock" in second.stderr or "busy" in second.stderr
+        assert "Traceback" not in second.stderr
+    finally:
+        os.killpg(first.pid, signal.SIGCONT)
+        first.communicate(timeout=120)
+    assert first.returncode == 0
+
+
+def test_changed_raw_data_stops_the_run_before_anything_is_rewritten(graph: Workspace, raw_data: Path) -> None:
+    tunes = graph.folder / raw_data.name / "music" / "irish.abc"
+    pin = (graph.folder / f"{raw_data.name}.dvc").read_bytes()
+    original = tunes.read_bytes()
+    tunes.unlink()  # it is a link to the project's own file
+    tunes.write_bytes(original + b"\n")
+    try:
+        done = graph.run("python", "-m", "components", "repro", "music", check=False)
+    finally:
+        tunes.write_bytes(original)
+    assert done.returncode == 2
+    assert "music/irish.abc" in done.stderr
+    assert "accept-data" in done.stderr
+    assert (graph.folder / f"{raw_data.name}.dvc").read_bytes() == pin
+
+
+def test_a_killed_training_is_marked_killed_and_goes_on(graph: Workspace) -> None:
+    graph.set_params({"music": {"max_epochs": 3}})
+    train = subprocess.Popen(
+        ["python", "-m", "components", "train", "music"],
+        cwd=graph.folder,
+        env=graph.environment(),
+        start_new_session=True,
+    )
+    checkpoints = graph.folder / "build" / ".checkpoints" / "music"
+    before = set(checkpoints.iterdir())
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if any((run / "last.ckpt").exists() for run in set(checkpoints.iterdir()) - before):
+            break
+        time.sleep(0.05)
+    os.killpg(train.pid, signal.SIGKILL)
+    train.wait()
+    done = graph.run("python", "-m", "components", "train", "music")
+    assert "resuming music from the last epoch boundary" in done.stderr
+    graph.run("python", "-m", "components", "gate", "music")
+    statuses = [status for name, status in runs(graph) if name == "music train"]
+    assert statuses.count("KILLED") == 1
+    assert statuses[-1] == "FINISHED"
+
+
+def test_a_blocked_candidate_is_a_result_and_require_pass_exits_three(graph: Workspace) -> None:
+    graph.set_params({"gate": {"music": {"metrics": {"bits_per_char": {"max": 0.001}}}}})
+    done = graph.run("python", "-m", "components", "gate", "music")
+    assert "BLOCKED music: FAIL" in done.stderr
+    assert read(graph, "gate/decision.json")["verdict"] == "FAIL"
+    assert graph.run("python", "-m", "components", "gate", "music", "--require-pass", check=False).returncode == 3
+    done = graph.run("python", "-m", "components", "promote", "music")
+    assert "NOT PROMOTED" in done.stderr
+    assert read(graph, "promote/promotion.json")["version"] is None
+
+
+def test_an_experiment_from_the_command_line_changes_one_number(graph: Workspace) -> None:
+    graph.run("git", "add", "-A")
+    graph.run("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "before")
+    done = graph.run("dvc", "exp", "run", "-S", "music.hidden_size=32", "export@music")
+    assert "Ran experiment" in done.stdout
+    spec = read(graph, "export/bundle.json")["spec"]
+    assert isinstance(spec, dict)
+    assert spec["hidden_size"] == 32
