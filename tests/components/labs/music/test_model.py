@@ -89,6 +89,15 @@ def test_training_without_dropout_computes_what_evaluation_does(
     torch.testing.assert_close(state, same_state)
 
 
+def test_a_prediction_depends_on_nothing_that_comes_later(prepared_music: Path, params: Train) -> None:
+    model = new_model(prepared_music, params).eval()
+    ids = torch.randint(0, 83, (1, 50))
+    other = ids.clone()
+    other[:, 30:] = (other[:, 30:] + 1) % 83
+    torch.testing.assert_close(model(ids)[0][:, :30], model(other)[0][:, :30])
+    assert not torch.allclose(model(ids)[0][:, 30], model(other)[0][:, 30])
+
+
 def test_bits_per_char_counts_every_character_of_a_tune_and_nothing_else(prepared_music: Path, params: Train) -> None:
     vocabulary = read_vocabulary(prepared_music)
     model = new_model(prepared_music, params).eval()
@@ -135,7 +144,7 @@ def test_padding_changes_no_loss(prepared_music: Path, params: Train) -> None:
     nats = characters = 0.0
     for tune in tunes:
         batch = to_batches([tune + END], vocabulary, 1)[0]
-        nats += float(cross_entropy(model(batch.inputs)[0], batch.targets)) * batch.targets.numel()
+        nats += cross_entropy(model(batch.inputs)[0], batch.targets).item() * batch.targets.numel()
         characters += batch.targets.numel()
     together = to_batches([tune + END for tune in tunes], vocabulary, 5)[0]
     assert (together.targets == IGNORED).any()
