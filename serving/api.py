@@ -89,7 +89,6 @@ async def _events(house: House, wish: schemas.StreamRequest) -> AsyncGenerator[b
                     sent = True
                 if isinstance(part, str):
                     yield _event("text", json.dumps({"text": part}))
-                    await asyncio.sleep(house.limits.stream_interval_ms / 1000)
                 else:
                     yield _event("done", schemas.DoneEvent(tune=part, model=house.origin).model_dump_json())
 

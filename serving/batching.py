@@ -88,8 +88,8 @@ class Tune:
         self.unread = self._force()
 
         self._arrived = asyncio.Event()
+        self._complete = asyncio.Event()
         self._pieces: list[str] = []
-        self._finished = False
         self._failure: Exception | None = None
 
     # --- the event loop's side ---
@@ -98,23 +98,31 @@ class Tune:
         """The tune, once it is made. Raises BrokenError."""
         return "".join([piece async for piece in self.pieces()]).strip()
 
-    async def pieces(self) -> AsyncIterator[str]:
-        """The tune as it is made: what has arrived since the last piece, up to the whole. Raises BrokenError."""
+    async def pieces(self, pause: float = 0) -> AsyncIterator[str]:
+        """The tune as it is made: what has arrived since the last piece, up to the whole. Raises BrokenError.
+
+        pause: seconds from one piece to the next, unless the tune is finished before.
+        """
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             text, self._pieces = "".join(self._pieces), []
-            finished = self._finished
+            finished = self._complete.is_set()
             if text:
                 yield text
             if self._failure:
                 raise self._failure
             if finished:
                 return
+            if pause:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._complete.wait()
 
     def deliver(self, piece: str, finished: bool, failure: Exception | None = None) -> None:
         self._pieces.append(piece)
-        self._finished = finished
+        if finished:
+            self._complete.set()
         self._failure = failure
         self._arrived.set()
 

@@ -54,7 +54,7 @@ class TuneMaker:
         """One sample: its text as it is made, then the tune."""
         with self._batcher.make(self.plan(wish, seed), streamed=True) as tune:
             pieces = []
-            async for piece in tune.pieces():
+            async for piece in tune.pieces(self._limits.stream_interval_ms / 1000):
                 pieces.append(piece)
                 yield piece
         yield self._answer(wish, "".join(pieces).strip(), tune.ended, seed, 1)

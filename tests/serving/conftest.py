@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import onnx
 import pytest
 import yaml
 
-from components.bundle import Bundle, Evaluation, EvaluationReport
+from components.bundle import Bundle, BundleSpec, Evaluation, EvaluationReport, write_bundle
+from components.labs.music.graphs import Weights, reading_graph, sampling_graph
 from components.params import Bound, Gate
 from components.promotion import Promotion, decide
 
@@ -108,6 +111,28 @@ def promoted_bundle(music_bundle: Path, tmp_path_factory: pytest.TempPathFactory
     records = {"evaluation": evaluation, "decision": decision, "promotion": promotion}
     for name, record in records.items():
         (folder / f"{name}.json").write_text(json.dumps(record.model_dump(mode="json")))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def endless_bundle(music_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose model never writes a line's end, so that its tunes go on until they are cut off. Not promoted."""
+    given = Bundle.open(music_bundle)
+    characters, hidden = given.spec["vocabulary"], 16
+    draw = np.random.default_rng(0)
+    weights = Weights(
+        table=draw.normal(size=(len(characters), 4 * hidden)).astype(np.float32),
+        products=[draw.normal(size=(hidden, 4 * hidden)).astype(np.float32)],
+        biases=[],
+        decoder=draw.normal(size=(hidden, len(characters))).astype(np.float32),
+        decoder_bias=np.where(np.array(characters) == "\n", -1e9, 0).astype(np.float32),
+    )
+    folder = tmp_path_factory.mktemp("endless")
+    paths = {"float_read": folder / "float_read.onnx", "float_sample": folder / "float_sample.onnx"}
+    onnx.save(reading_graph(weights, "float"), paths["float_read"])
+    onnx.save(sampling_graph(weights, "float"), paths["float_sample"])
+    spec = {**given.spec, "layers": 1, "hidden_size": hidden, "variants": ["float"]}
+    write_bundle(folder, "music", BundleSpec(paths, spec), given.manifest.provenance)
     return folder
 
 

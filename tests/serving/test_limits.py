@@ -16,6 +16,8 @@ from serving.schemas import EXAMPLE_TUNE
 from tests.serving.conftest import Server, serving
 
 HEADERS = {"content-type": "application/json"}
+LONG = 10_000_000
+"""Characters that take minutes."""
 RAW = {"max_length": 50, "valid_only": False}
 
 
@@ -174,9 +176,9 @@ def test_a_client_may_bring_its_own_request_id(server: Server) -> None:
     assert [(line["route"], line["status"]) for line in logged] == [("/info", 200)]
 
 
-def test_more_than_there_is_room_for_is_told_to_come_back(promoted_bundle: Path, tmp_path: Path) -> None:
-    # A stream that pauses for minutes after its first event holds its place until its client leaves.
-    with serving(promoted_bundle, tmp_path, active_tunes=1, waiting_tunes=1, stream_interval_ms=600_000.0) as server:
+def test_more_than_there_is_room_for_is_told_to_come_back(endless_bundle: Path, tmp_path: Path) -> None:
+    limits = {"active_tunes": 1, "waiting_tunes": 1, "max_length": LONG, "request_seconds": 600.0}
+    with serving(endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         listeners = [open_stream(server) for _ in range(2)]
         server.wait_for(lambda: server.metric("music_places_taken") == 2)
         for path in ("/generate", "/stream"):
@@ -191,23 +193,24 @@ def test_more_than_there_is_room_for_is_told_to_come_back(promoted_bundle: Path,
         assert server.client.post("/generate", json=RAW).status_code == 200
 
 
-def test_what_takes_too_long_is_given_up(promoted_bundle: Path, tmp_path: Path) -> None:
-    limits = {"active_tunes": 1, "request_seconds": 0.2, "stream_interval_ms": 300.0, "audio_seconds": 0.0001}
-    with serving(promoted_bundle, tmp_path, **limits) as server:
-        wild = {"temperature": 2.0, "count": 8, "valid_only": False, "seed": 1}  # seldom finds the end of a tune
-        for path, wish in (("/generate", wild), ("/tunes/wav", {"abc": EXAMPLE_TUNE})):
+def test_what_takes_too_long_is_given_up(endless_bundle: Path, tmp_path: Path) -> None:
+    limits = {"max_length": LONG, "request_seconds": 0.5, "audio_seconds": 0.0001}
+    with serving(endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
+        for path, wish in (("/generate", {"max_length": LONG}), ("/tunes/wav", {"abc": EXAMPLE_TUNE})):
             answer = server.client.post(path, json=wish)
             problem(answer, 503)
             assert int(answer.headers["retry-after"]) >= 1
-        stream = server.client.post("/stream", json={})
+        stream = server.client.post("/stream", json={"max_length": LONG})
         assert stream.status_code == 503 or stream.text.split("event: ")[-1].startswith("error")
         server.wait_for(lambda: server.metric("music_places_taken") == 0)
 
 
 def open_stream(server: Server) -> socket.socket:
     """Asks for a stream and stays connected until closed."""
+    body = json.dumps({"max_length": LONG}).encode()
+    head = f"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     client = socket.create_connection(("127.0.0.1", server.port))
-    client.sendall(b"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+    client.sendall(head.encode() + body)
     return client
 
 

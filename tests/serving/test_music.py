@@ -118,12 +118,13 @@ def test_a_stream_is_the_tune_character_by_character_and_ends_with_its_verdict(s
     assert last["model"]["promoted"] is True
 
 
-def test_a_client_that_leaves_frees_its_place(promoted_bundle: Path, tmp_path: Path) -> None:
-    with serving(promoted_bundle, tmp_path, stream_interval_ms=600_000.0, active_tunes=1, waiting_tunes=0) as server:
-        with server.client.stream("POST", "/stream", json=EASY) as answer:
+def test_a_client_that_leaves_frees_its_place(endless_bundle: Path, tmp_path: Path) -> None:
+    limits = {"active_tunes": 1, "waiting_tunes": 0, "max_length": 10_000_000, "request_seconds": 600.0}
+    with serving(endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
+        with server.client.stream("POST", "/stream", json={"max_length": 10_000_000}) as answer:
             next(answer.iter_raw())
-            assert server.metric("music_places_taken") == 1
-        server.wait_for(lambda: server.metric("music_places_taken") == 0)
+            assert server.metric("music_tunes_active") == 1
+        server.wait_for(lambda: server.metric("music_tunes_active") == 0)
         server.wait_for(lambda: '"status": 499' in server.log())
 
 
@@ -190,15 +191,16 @@ def test_the_serving_process_holds_no_torch(server: Server) -> None:
     assert "torch" not in maps
 
 
-def test_sigterm_lets_what_runs_finish_and_takes_nothing_new(promoted_bundle: Path, tmp_path: Path) -> None:
-    with serving(promoted_bundle, tmp_path, stream_interval_ms=1500.0) as server:
-        with server.client.stream("POST", "/stream", json={**EASY, "seed": 3}) as answer:
+def test_sigterm_lets_what_runs_finish_and_takes_nothing_new(endless_bundle: Path, tmp_path: Path) -> None:
+    limits = {"max_length": 10_000_000, "request_seconds": 600.0, "drain_seconds": 600.0}
+    with serving(endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
+        with server.client.stream("POST", "/stream", json={"max_length": 100_000}) as answer:
             chunks = answer.iter_raw()
             received = next(chunks)
             server.process.send_signal(signal.SIGTERM)
             server.wait_for(lambda: httpx.get(f"{server.address}/readyz").status_code == 503)
             for path in ("/generate", "/stream"):
-                refused = httpx.post(f"{server.address}{path}", json=EASY)
+                refused = httpx.post(f"{server.address}{path}", json={})
                 assert refused.status_code == 503
                 assert int(refused.headers["retry-after"]) >= 1
             assert httpx.get(f"{server.address}/livez").status_code == 200

@@ -1,0 +1,289 @@
+"""Tunes a second over HTTP, against one tune at a time: `python -m benchmarks.serving --bundle build/music/export`.
+
+Four servers in turn, each pinned to one core with the clients on another, asked for tunes of 500 characters: ours; ours
+with one slot, which makes one request one tune with the same ONNX model; and eager torch, which writes one character
+at a time with an `nn.LSTM`, of the course's own sizes and of the served model's. Clients ask again as soon as they are
+answered. On a busy machine the wall clock says little, so tunes per second of processor time stand beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import yaml
+
+from benchmarks.generation import processor
+from components.bundle import Bundle
+from components.files import write_json
+from components.labs.music.runtime import Request, TuneModel, generate
+
+ROOT = Path(__file__).resolve().parent.parent
+CHARACTERS = 500
+CLIENTS = (1, 8, 32)
+TUNES = {
+    "ours": (40, 320, 1600),
+    "one_slot": (40, 120, 240),
+    "eager_torch": (4, 8, 32),
+    "eager_torch_same_size": (8, 16, 64),
+}
+"""Asked of each server, by number of clients."""
+SECONDS = 120
+"""Of one measurement, at most; what was answered by then counts."""
+TARGETS = {"one_slot": 10.0, "eager_torch": 150.0, "eager_torch_same_size": None}
+"""How many times their tunes per second with 32 clients."""
+
+
+@dataclass
+class Load:
+    """What the clients saw."""
+
+    seconds: list[float] = field(default_factory=list)
+    """Of each tune, from asking to its end."""
+    first: list[float] = field(default_factory=list)
+    """To each stream's first character."""
+
+
+async def ask(session: aiohttp.ClientSession, path: str, seed: int, load: Load) -> None:
+    wish = {"seed": seed, "max_length": CHARACTERS}
+    if path == "/generate":
+        wish["valid_only"] = False  # what is cut off at 500 characters is never valid
+    started = time.perf_counter()
+    async with session.post(path, json=wish) as answer:
+        assert answer.status == 200, await answer.text()
+        if path == "/stream":
+            await answer.content.readline()
+            load.first.append(time.perf_counter() - started)
+            last = (await answer.read()).decode().strip().rpartition("data: ")[2]
+            abc = json.loads(last)["tune"]["abc"]
+        else:
+            abc = (await answer.json())["tunes"][0]["abc"]
+    load.seconds.append(time.perf_counter() - started)
+    assert len(abc) >= CHARACTERS - 2, "a tune may end in spaces or a line's end, which are not counted"
+
+
+async def bear(address: str, path: str, clients: int, tunes: int, seeds: list[int]) -> tuple[Load, float]:
+    """`clients` ask for `tunes` altogether; returns what they saw and the seconds it took."""
+    load, left = Load(), iter(range(tunes))
+    deadline = time.perf_counter() + SECONDS
+
+    async def client() -> None:
+        for index in left:
+            if time.perf_counter() > deadline:
+                return
+            await ask(session, path, seeds[index % len(seeds)], load)
+
+    connector = aiohttp.TCPConnector(limit=clients)
+    async with aiohttp.ClientSession(address, connector=connector, timeout=aiohttp.ClientTimeout(600)) as session:
+        await ask(session, path, seeds[0], Load())
+        started = time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(clients)))
+        return load, time.perf_counter() - started
+
+
+def measure(server: Server, path: str, clients: int, tunes: int, seeds: list[int]) -> dict[str, float]:
+    before = server.processor_seconds()
+    load, seconds = asyncio.run(bear(server.address, path, clients, tunes, seeds))
+    used = server.processor_seconds() - before
+    found = {
+        "clients": clients,
+        "tunes": len(load.seconds),
+        "tunes_per_second": len(load.seconds) / seconds,
+        "tunes_per_processor_second": (len(load.seconds) + 1) / used,
+        "p50_ms": 1000 * float(np.percentile(load.seconds, 50)),
+        "p99_ms": 1000 * float(np.percentile(load.seconds, 99)),
+    }
+    if load.first:
+        found |= {f"first_character_p{p}_ms": 1000 * float(np.percentile(load.first, p)) for p in (50, 99)}
+    return found
+
+
+class Server:
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        self.process = process
+
+    def processor_seconds(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def resident_megabytes(self) -> float:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+@contextmanager
+def started(core: int, *arguments: str) -> Iterator[tuple[Server, float]]:
+    """A server on one core, ready, and the seconds that took."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments, "--port", str(port)],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except ConnectionRefusedError:
+                assert process.poll() is None, f"{arguments} ended with {process.returncode}"
+                time.sleep(0.01)
+        yield Server(process, port), time.perf_counter() - begun
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def long_seeds(bundle: Bundle, wanted: int) -> list[int]:
+    """Seeds whose tunes have not ended after CHARACTERS: about one in twenty-five of a trained model's."""
+    model, found, first = TuneModel(bundle, served_graph(bundle)), [], 0
+    while len(found) < wanted:
+        seeds = range(first, first + 128)
+        texts = generate(model, [Request(seed=seed, max_length=CHARACTERS) for seed in seeds], batch=64)
+        found += [seed for seed, text in zip(seeds, texts, strict=True) if len(text.strip()) >= CHARACTERS - 2]
+        first += 128
+    return found
+
+
+def served_graph(bundle: Bundle) -> str | None:
+    report = bundle.folder / "evaluation.json"
+    graph: str | None = json.loads(report.read_text())["serve"]["graph"] if report.exists() else None
+    return graph
+
+
+def serve_eagerly(bundle: Bundle, size: str, port: int) -> None:
+    """A server that writes one tune at a time, one character at a time, with torch; the weights are random.
+
+    size: "course" for lab 1B's model, "same" for the bundle's hidden size and layers.
+    """
+    import torch
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request as HttpRequest
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+    from torch import nn
+
+    torch.set_num_threads(1)
+    spec, characters = bundle.spec, bundle.spec["vocabulary"]
+    embedding = nn.Embedding(len(characters), 256)
+    hidden, layers = (1024, 1) if size == "course" else (spec["hidden_size"], spec["layers"])
+    lstm = nn.LSTM(256, hidden, layers, batch_first=True)
+    decoder = nn.Linear(hidden, len(characters))
+    one_at_a_time = asyncio.Lock()
+
+    def write(count: int) -> str:
+        ids, state, text = torch.zeros(1, 1, dtype=torch.long), None, []
+        with torch.inference_mode():
+            for _ in range(count):
+                out, state = lstm(embedding(ids), state)
+                ids = torch.multinomial(torch.softmax(decoder(out[:, -1]), dim=-1), 1)
+                text.append(characters[int(ids)])
+        return "".join(text)
+
+    async def answer(request: HttpRequest) -> JSONResponse:
+        wish = await request.json()
+        async with one_at_a_time:
+            return JSONResponse({"tunes": [{"abc": await run_in_threadpool(write, wish["max_length"])}]})
+
+    uvicorn.run(Starlette(routes=[Route("/generate", answer, methods=["POST"])]), port=port, log_level="warning")
+
+
+def servers(bundle: Path, scratch: Path) -> dict[str, tuple[str, ...]]:
+    """The command of each server."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    commands = {}
+    for name, active in (("ours", params["serve"]["music"]["active_tunes"]), ("one_slot", 1)):
+        params["serve"]["music"] |= {"active_tunes": active, "waiting_tunes": 128, "request_seconds": 600.0}
+        path = scratch / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(params))
+        commands[name] = ("serving.music", "--bundle", str(bundle), "--allow-unpromoted", "--params", str(path))
+    for name, size in (("eager_torch", "course"), ("eager_torch_same_size", "same")):
+        commands[name] = ("benchmarks.serving", "--bundle", str(bundle), "--serve-eagerly", size)
+    return commands
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bundle", type=Path, default=ROOT / "build" / "music" / "export")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "serving.json")
+    parser.add_argument("--serve-eagerly", choices=("course", "same"), help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    bundle = Bundle.open(options.bundle)
+    if options.serve_eagerly:
+        serve_eagerly(bundle, options.serve_eagerly, options.port)
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[-1]})
+    seeds = long_seeds(bundle, 64)
+    result: dict[str, Any] = {"characters_per_tune": CHARACTERS}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, arguments in servers(options.bundle.resolve(), Path(scratch)).items():
+            with started(cores[0], *arguments) as (server, ready):
+                rows = [
+                    measure(server, "/generate", clients, tunes, seeds)
+                    for clients, tunes in zip(CLIENTS, TUNES[name], strict=True)
+                ]
+                result[name] = {"ready_seconds": ready, "generate": rows}
+                if name == "ours":
+                    result[name]["stream"] = [
+                        measure(server, "/stream", clients, tunes, seeds)
+                        for clients, tunes in zip(CLIENTS, TUNES[name], strict=True)
+                    ]
+                result[name]["resident_megabytes"] = server.resident_megabytes()
+            for row in result[name]["generate"] + result[name].get("stream", []):
+                print(name, {key: round(value, 2) for key, value in row.items()}, flush=True)
+    result["ratios"] = ratios(result)
+    result["model"] = {
+        "digest": bundle.digest,
+        "layers": bundle.spec["layers"],
+        "hidden_size": bundle.spec["hidden_size"],
+        "steps_per_call": bundle.spec["steps_per_call"],
+        "graph": TuneModel(bundle, served_graph(bundle)).variant,
+    }
+    result["machine"] = {
+        "processor": processor(),
+        "cores": len(cores),
+        "load_before": os.getloadavg()[2],
+        "peak_client_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    write_json(options.out, result)
+    print(json.dumps(result["ratios"], indent=2))
+
+
+def ratios(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ours against each of the others, with both sides of every ratio."""
+    found = []
+    for other, target in TARGETS.items():
+        for index, clients in enumerate(CLIENTS):
+            for unit in ("tunes_per_second", "tunes_per_processor_second"):
+                ours, theirs = (result[name]["generate"][index][unit] for name in ("ours", other))
+                ratio = {"against": other, "clients": clients, "unit": unit, "ours": ours, "theirs": theirs}
+                found.append({**ratio, "ratio": ours / theirs, "target": target if clients == CLIENTS[-1] else None})
+    return found
+
+
+if __name__ == "__main__":
+    main()
