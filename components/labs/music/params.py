@@ -10,10 +10,14 @@ from components.params import Section
 class Evaluate(Section):
     """How the exported bundle is measured."""
 
-    samples: int = Field(ge=2, le=10_000, description="tunes sampled raw, and as many again with the sampler's checking")
+    samples: int = Field(
+        ge=2, le=10_000, description="tunes sampled raw, and as many again with the sampler's checking"
+    )
     seed: int = Field(ge=0, description="tune i is sampled with seed + i")
     attempts: int = Field(ge=1, le=100, description="samples drawn for a checked tune until one is valid ABC")
-    temperature: float = Field(ge=0.01, le=10, description="1 samples the distribution that bits per character measures")
+    temperature: float = Field(
+        ge=0.01, le=10, description="1 samples the distribution that bits per character measures"
+    )
     max_length: int = Field(ge=100, le=10_000, description="characters; a tune that has not ended by then is not valid")
     examples: int = Field(ge=0, le=100, description="tunes written as .abc files")
     batch: int = Field(ge=1, le=1024, description="tunes read or sampled together; changes no result, only the time")
