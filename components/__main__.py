@@ -87,7 +87,7 @@ def validate(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) ->
     from components.steps.validate import validate as step
 
     with recorded("validate", lab, params, build) as this:
-        step(this.lab, this.params, Path(this.params.data.folder), this.build / "prepare", this.out)
+        step(this.lab, this.params, Path(this.params.data.folder), this.output_of("prepare"), this.out)
 
 
 @app.command()
@@ -99,7 +99,7 @@ def train(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> No
     with recorded("train", lab, params, build, live=True) as this:
         checkpoints = build / ".checkpoints"
         metrics = step(
-            this.lab, this.params, this.build / "prepare", this.out, checkpoints, [lightning_logger(this.run)]
+            this.lab, this.params, this.output_of("prepare"), this.out, checkpoints, [lightning_logger(this.run)]
         )
         this.run.log_metrics({f"best_{name}": value for name, value in metrics.items()})
 
@@ -110,7 +110,7 @@ def export(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> N
     from components.steps.export import export as step
 
     with recorded("export", lab, params, build) as this:
-        step(this.lab, this.params, this.build / "prepare", this.build / "train", this.out)
+        step(this.lab, this.params, this.output_of("prepare"), this.output_of("train"), this.out)
 
 
 @app.command()
@@ -120,7 +120,7 @@ def evaluate(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) ->
 
     with recorded("evaluate", lab, params, build) as this:
         this.run.log_metrics(
-            step(this.lab, this.params, this.build / "prepare", this.build / "export", this.out).metrics
+            step(this.lab, this.params, this.output_of("prepare"), this.output_of("export"), this.out).metrics
         )
 
 
@@ -137,7 +137,7 @@ def gate(
     from components.steps.gate import gate as step
 
     with recorded("gate", lab, params, build) as this:
-        step(this.lab, this.params, this.build / "evaluate", this.out, require_pass=require_pass)
+        step(this.lab, this.params, this.output_of("evaluate"), this.out, require_pass=require_pass)
 
 
 @app.command()
@@ -146,7 +146,14 @@ def promote(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> 
     from components.steps.promote import promote as step
 
     with recorded("promote", lab, params, build) as this:
-        step(this.lab, this.build / "export", this.build / "evaluate", this.build / "gate", this.out, run=this.run)
+        step(
+            this.lab,
+            this.output_of("export"),
+            this.output_of("evaluate"),
+            this.output_of("gate"),
+            this.out,
+            run=this.run,
+        )
 
 
 @app.command()

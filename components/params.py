@@ -139,7 +139,8 @@ def _known(section: dict[str, Any], names: tuple[str, ...], path: Path, prefix: 
 
 
 def _explain(error: ValidationError, model: type[BaseModel], path: Path, section: str) -> str:
-    first = error.errors()[0]
+    # A typo is an unknown key and a missing one; the unknown one says more.
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = ".".join([section, *map(str, first["loc"])])
     if first["type"] == "extra_forbidden":
         return _unknown(path, key, str(first["loc"][-1]), _keys(model, first["loc"][:-1]))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components import params as parameters
+from components.errors import UserError
 from components.labs import Lab, find
 from components.params import LabParams
 
@@ -29,6 +30,13 @@ class Step:
     """The lab's folder of outputs, build/<lab>."""
     out: Path
     run: Run
+
+    def output_of(self, step: str) -> Path:
+        """The folder that an earlier step wrote. Raises UserError that names the command which writes it."""
+        folder = self.build / step
+        if not folder.is_dir():
+            raise UserError(f"{folder} is missing: run `python -m components {step} {self.lab.name}` first")
+        return folder
 
 
 @contextmanager
