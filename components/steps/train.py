@@ -34,7 +34,7 @@ def train(
 
     Checkpoints are kept outside `out`, in a folder of `checkpoints` named by the hash of the inputs: the same call
     after a kill goes on from the last epoch boundary, and after the end returns at once. On a CPU the resumed run's
-    weights equal the uninterrupted one's, because every epoch's randomness is a function of (seed, epoch).
+    weights equal the uninterrupted one's, because every step's randomness is a function of (seed, step).
     Returns the best epoch's metrics. Raises UserError on a full disk; the old output then stays.
     """
     import torch
@@ -58,11 +58,14 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
     import pytorch_lightning as pl
     from pytorch_lightning.callbacks import ModelCheckpoint
 
-    from components.steps.training_callbacks import Curve, EpochLine, EpochSeed, Patience
+    from components.steps.training_callbacks import Curve, EpochLine, Patience, StepSeed
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*is deprecated")  # Lightning's own call, once a batch
     warnings.filterwarnings("ignore", message=r"The number of training batches \(.*")  # true of every small slice
+    warnings.filterwarnings(
+        "ignore", message=r"Checkpoint directory .* exists and is not empty"
+    )  # that is how we resume
     settings = params.train
     pl.seed_everything(settings.seed, verbose=False)
     module = lab.module(prepared, settings)
@@ -84,7 +87,7 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
         max_epochs=settings.max_epochs,
         gradient_clip_val=settings.gradient_clip,
         callbacks=[
-            EpochSeed(settings.seed),
+            StepSeed(settings.seed),
             curve,
             EpochLine(monitor),
             Patience(monitor, patience=settings.patience, check_on_train_epoch_end=True),

@@ -1,4 +1,4 @@
-"""What the train step adds to Lightning's Trainer: seeds per epoch, the curve, a line per epoch, lasting patience."""
+"""What the train step adds to Lightning's Trainer: seeds per step, the curve, a line per epoch, lasting patience."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
 from components.files import write_text
@@ -17,14 +18,17 @@ from components.files import write_text
 log = logging.getLogger(__name__)
 
 
-class EpochSeed(pl.Callback):
-    """Makes dropout and every other draw of an epoch a function of (seed, epoch), so that a resumed run repeats it."""
+class StepSeed(pl.Callback):
+    """Makes dropout and every other draw of a step a function of (seed, step), so that a resumed run repeats it.
+
+    Once an epoch is not enough: Lightning draws between epochs too, and not the same after a restart.
+    """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pl.seed_everything((self.seed * 1_000_003 + trainer.current_epoch) % 2**32, verbose=False)
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step)
 
 
 class Patience(EarlyStopping):

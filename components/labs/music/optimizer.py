@@ -44,6 +44,7 @@ class MuonAdamW(torch.optim.AdamW):
         state = self.state[weight]
         if not state:
             state["momentum"] = torch.zeros_like(weight)
+            state["step"] = torch.zeros(())  # AdamW, whose loading this is, asks every state for it
         momentum: Tensor = state["momentum"]
         momentum.lerp_(gradient, 1 - group["momentum"])
         ahead = gradient.lerp(momentum, group["momentum"])

@@ -27,7 +27,7 @@ KILLS = 20
 def small() -> LabParams:
     """The project's own parameters, with a model that trains in seconds."""
     params = parameters.load("music", PROJECT / "params.yaml")
-    smaller = {"hidden_size": 32, "embedding_size": 16, "max_epochs": 6, "precision": "32-true"}
+    smaller = {"hidden_size": 32, "embedding_size": 16, "max_epochs": 60, "patience": 60, "precision": "32-true"}
     return params.model_copy(update={"train": params.train.model_copy(update=smaller)})
 
 
@@ -67,6 +67,9 @@ def test_twenty_kills_at_random_moments_end_with_the_weights_of_an_uninterrupted
         process.start()
         return process
 
+    warm_up = processes.Process(target=time.monotonic)  # the server's imports are not training
+    warm_up.start()
+    warm_up.join()
     started = time.monotonic()
     uninterrupted = start("uninterrupted")
     uninterrupted.join()
@@ -77,13 +80,15 @@ def test_twenty_kills_at_random_moments_end_with_the_weights_of_an_uninterrupted
     killed = 0
     for _ in range(KILLS):
         process = start("killed")
-        process.join(timeout=moments.uniform(0, duration / 2))
+        process.join(timeout=moments.uniform(0, duration / 6))
         if process.is_alive():
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             killed += 1
         process.join()
-        assert not (tmp_path / "killed" / "model.ckpt").exists() or process.exitcode == 0
+        assert process.exitcode in (0, -signal.SIGKILL)
+        if (tmp_path / "killed").exists():
+            assert weights(tmp_path / "killed")
     last = start("killed")
     last.join()
     assert last.exitcode == 0
