@@ -123,7 +123,7 @@ def test_a_client_that_leaves_frees_its_place(endless_bundle: Path, tmp_path: Pa
     with serving(endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         with server.client.stream("POST", "/stream", json={"max_length": 10_000_000}) as answer:
             next(answer.iter_raw())
-            assert server.metric("music_tunes_active") == 1
+            server.wait_for(lambda: server.metric("music_tunes_active") == 1)
         server.wait_for(lambda: server.metric("music_tunes_active") == 0)
         server.wait_for(lambda: '"status": 499' in server.log())
 
