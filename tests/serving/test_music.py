@@ -122,7 +122,8 @@ def test_a_client_that_leaves_frees_its_place(endless_bundle: Path, tmp_path: Pa
     limits = {"active_tunes": 1, "waiting_tunes": 0, "max_length": 10_000_000, "request_seconds": 600.0}
     with serving(endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         with server.client.stream("POST", "/stream", json={"max_length": 10_000_000}) as answer:
-            next(answer.iter_raw())
+            pieces = answer.iter_raw()  # held: a generator that nobody holds closes its connection
+            next(pieces)
             server.wait_for(lambda: server.metric("music_tunes_active") == 1)
         server.wait_for(lambda: server.metric("music_tunes_active") == 0)
         server.wait_for(lambda: '"status": 499' in server.log())
