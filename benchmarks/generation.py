@@ -77,7 +77,7 @@ def rate(work: Callable[[], int]) -> float:
 
 def measure(bundle: Bundle, rounds: int) -> dict[str, Any]:
     torch.set_num_threads(1)
-    model = TuneModel(bundle)
+    model = TuneModel.load(bundle)
     notebook = NotebookModel(len(model.vocabulary)).eval()
     rates: dict[str, list[float]] = {"notebook": [], "one": [], "thirty_two": []}
     for turn in range(-1, rounds):
@@ -102,7 +102,7 @@ def measure(bundle: Bundle, rounds: int) -> dict[str, Any]:
 def quantisation_cost(bundle: Bundle, prepared: Path) -> dict[str, float]:
     """Bits per character of each variant on the validation tunes."""
     texts = [tune["text"] for tune in read_tunes(prepared) if tune["split"] == "validation"]
-    return {name: bits_per_char(bits_of(TuneModel(bundle, name), texts, 32)) for name in bundle.spec["variants"]}
+    return {name: bits_per_char(bits_of(TuneModel.load(bundle, name), texts, 32)) for name in bundle.spec["variants"]}
 
 
 def untrained_bundle(prepared: Path, folder: Path) -> Bundle:
@@ -130,7 +130,7 @@ def main() -> None:
             "layers": bundle.spec["layers"],
             "hidden_size": bundle.spec["hidden_size"],
             "steps_per_call": bundle.spec["steps_per_call"],
-            "variant": TuneModel(bundle).variant,
+            "variant": TuneModel.load(bundle).variant,
             "bits_per_char_validation": quantisation_cost(bundle, prepared) if trained else None,
         }
     result["machine"] = {

@@ -156,7 +156,7 @@ def started(core: int, *arguments: str) -> Iterator[tuple[Server, float]]:
 
 def long_seeds(bundle: Bundle, wanted: int) -> list[int]:
     """Seeds whose tunes have not ended after CHARACTERS: about one in twenty-five of a trained model's."""
-    model, found, first = TuneModel(bundle, served_graph(bundle)), [], 0
+    model, found, first = TuneModel.load(bundle, served_graph(bundle)), [], 0
     while len(found) < wanted:
         seeds = range(first, first + 128)
         texts = generate(model, [Request(seed=seed, max_length=CHARACTERS) for seed in seeds], batch=64)
@@ -261,7 +261,7 @@ def main() -> None:
         "layers": bundle.spec["layers"],
         "hidden_size": bundle.spec["hidden_size"],
         "steps_per_call": bundle.spec["steps_per_call"],
-        "graph": TuneModel(bundle, served_graph(bundle)).variant,
+        "graph": TuneModel.load(bundle, served_graph(bundle)).variant,
     }
     result["machine"] = {
         "processor": processor(),

@@ -26,7 +26,7 @@ class House:
         """Loads the model and warms it up; starts no thread yet."""
         bundle, evaluation = served.bundle, served.evaluation
         self.limits = limits
-        self.model = TuneModel(bundle, evaluation.serve.get("graph") if evaluation else None)
+        self.model = TuneModel.load(bundle, evaluation.serve.get("graph") if evaluation else None)
         warm_up(self.model, limits.active_tunes)
         self.batcher = Batcher(self.model, limits.active_tunes, limits.waiting_tunes, limits.read_chars)
         self.player = Player(limits.audio_waiting)

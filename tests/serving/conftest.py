@@ -22,7 +22,8 @@ import pytest
 import yaml
 
 from components.bundle import Bundle, BundleSpec, Evaluation, EvaluationReport, write_bundle
-from components.labs.music.graphs import Weights, reading_graph, sampling_graph
+from components.labs.music.graphs import reading_graph, sampling_graph
+from components.labs.music.graphs.weights import Weights
 from components.params import Bound, Gate
 from components.promotion import Promotion, decide
 
@@ -126,6 +127,12 @@ def endless_bundle(music_bundle: Path, tmp_path_factory: pytest.TempPathFactory)
         biases=[],
         decoder=draw.normal(size=(hidden, len(characters))).astype(np.float32),
         decoder_bias=np.where(np.array(characters) == "\n", -1e9, 0).astype(np.float32),
+        query=draw.normal(size=(hidden, 4)).astype(np.float32),
+        key=draw.normal(size=(hidden, 4)).astype(np.float32),
+        value=draw.normal(size=(len(characters), 4)).astype(np.float32),
+        output=draw.normal(size=(4, len(characters))).astype(np.float32),
+        lag=given.spec["attention_lag"],
+        window=32,
     )
     folder = tmp_path_factory.mktemp("endless")
     paths = {"float_read": folder / "float_read.onnx", "float_sample": folder / "float_sample.onnx"}

@@ -59,7 +59,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def model(music_bundle: Path) -> TuneModel:
-    return TuneModel(Bundle.open(music_bundle), "int8")
+    return TuneModel.load(Bundle.open(music_bundle), "int8")
 
 
 @asynccontextmanager

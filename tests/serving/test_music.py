@@ -79,7 +79,7 @@ def test_a_seed_is_drawn_and_told_when_none_is_given(server: Server) -> None:
 
 
 def test_a_sample_is_what_the_bundle_writes_offline(server: Server, promoted_bundle: Path) -> None:
-    model = TuneModel(Bundle.open(promoted_bundle), "int8")
+    model = TuneModel.load(Bundle.open(promoted_bundle), "int8")
     expected = generate(model, [Request(seed=5, max_length=200)])[0].strip()
     answer = server.client.post("/generate", json={"seed": 5, "max_length": 200, "valid_only": False}).json()
     assert answer["tunes"][0]["abc"] == expected

@@ -46,7 +46,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     served = choose(variants, params.max_quantisation_cost)
     header, music = split_header(texts["test"], bits[served]["test"])
 
-    raw, checked = _write(TuneModel(bundle, served), params)
+    raw, checked = _write(TuneModel.load(bundle, served), params)
     generated = judged(raw, "raw samples", params.max_length)
     accepted = judged([tune.text for tune in checked if not tune.problems], "checked samples", params.max_length)
     comparison = Comparison(
@@ -118,7 +118,7 @@ def _splits(prepared: Path) -> dict[str, list[str]]:
 def _read(bundle: Bundle, variant: str, texts: Mapping[str, Sequence[str]], batch: int) -> dict[str, list[np.ndarray]]:
     """The bits of every character of the held-out splits."""
     log.info("reading %d held-out tunes with the %s graph", len(texts["validation"]) + len(texts["test"]), variant)
-    model = TuneModel(bundle, variant)
+    model = TuneModel.load(bundle, variant)
     return {split: bits_of(model, texts[split], batch) for split in ("validation", "test")}
 
 

@@ -16,12 +16,14 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from components.labs.music import data
+from components.labs.music.attention import Attention
 from components.labs.music.augment import Augmentation
 from components.labs.music.optimizer import MuonAdamW
 from components.labs.music.params import Train
 
-State = tuple[Tensor, Tensor]
-"""The LSTM's memory: h and c, each (layers, batch, hidden_size) float."""
+State = tuple[Tensor, Tensor, Tensor, Tensor]
+"""The LSTM's h and c, each (layers, B, hidden_size) float; and the keys and the ids of the P characters read so far,
+(B, P, attention_size) float and (B, P) int64."""
 
 START = "\n"  # what a tune's first character is predicted from
 END = "\n\n"  # what follows a tune's last character; the model learns it, bits per character do not count it
@@ -38,7 +40,7 @@ class Batch(NamedTuple):
 
 
 class MusicModel(pl.LightningModule):
-    """Embedding, LSTM layers, and a linear layer to the logits of the next character."""
+    """Embedding, LSTM layers, a linear layer to the logits of the next character, and what attention adds to them."""
 
     monitor = "val_bits_per_char"
 
@@ -48,8 +50,8 @@ class MusicModel(pl.LightningModule):
         size = len(vocabulary)
         self.embedding = nn.Embedding(size, params.embedding_size)
         self.lstm = nn.LSTM(params.embedding_size, params.hidden_size, params.layers, batch_first=True)
-        self.projection = nn.Identity()
         self.decoder = nn.Linear(params.hidden_size, size)
+        self.attention = Attention(size, params)
         self._initialise()
 
     @classmethod
@@ -62,10 +64,21 @@ class MusicModel(pl.LightningModule):
 
         Without a state each row starts as a tune does, from zeros.
         """
+        if state is None:
+            state = self.initial_state(len(ids))
         read = locked_dropout(self.embedding(ids), self.params.input_dropout, self.training)
-        hidden, state = self._layer_by_layer(read, state) if self.training else self.lstm(read, state)
+        h, c, keys, past = state
+        hidden, (h, c) = self._layer_by_layer(read, h, c) if self.training else self.lstm(read, (h, c))
         hidden = locked_dropout(hidden, self.params.output_dropout, self.training)
-        return self.decoder(self.projection(hidden)), state
+        found, keys, past = self.attention(hidden, ids, keys, past)
+        return self.decoder(hidden) + found, (h, c, keys, past)
+
+    def initial_state(self, batch: int) -> State:
+        """The state before a tune's first character."""
+        weight = self.decoder.weight
+        zeros = weight.new_zeros(self.params.layers, batch, self.params.hidden_size)
+        keys = weight.new_zeros(batch, 0, self.params.attention_size)
+        return zeros, zeros, keys, torch.zeros(batch, 0, dtype=torch.int64, device=weight.device)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         logits, _ = self(batch.inputs)
@@ -100,7 +113,7 @@ class MusicModel(pl.LightningModule):
                     "lr": params.muon_learning_rate,
                     "weight_decay": params.weight_decay,
                 },
-                {"params": [self.decoder.weight], "weight_decay": params.weight_decay},
+                {"params": [self.decoder.weight, *self.attention.parameters()], "weight_decay": params.weight_decay},
                 {"params": [self.embedding.weight, self.decoder.bias, *biases], "weight_decay": 0.0},
             ],
             dtype=torch.bfloat16 if "bf16" in str(self.trainer.precision) else torch.float32,
@@ -118,23 +131,20 @@ class MusicModel(pl.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _layer_by_layer(self, read: Tensor, state: State | None) -> tuple[Tensor, State]:
+    def _layer_by_layer(self, read: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """As self.lstm, with what it does not have: locked dropout between the layers, and weight drop.
 
         Weight drop (Merity et al. 2017) drops recurrent weights, the same ones for a whole batch.
         """
-        if state is None:
-            zeros = read.new_zeros(self.params.layers, read.shape[0], self.params.hidden_size)
-            state = (zeros, zeros)
         hs, cs = [], []
         for layer, (of_input, recurrent, *biases) in enumerate(self.lstm.all_weights):
             if layer > 0:
                 read = locked_dropout(read, self.params.hidden_dropout, self.training)
-            first = (state[0][layer : layer + 1], state[1][layer : layer + 1])
+            first = (h[layer : layer + 1], c[layer : layer + 1])
             weights = [of_input, functional.dropout(recurrent, self.params.weight_drop), *biases]
-            read, h, c = torch.lstm(read, first, weights, True, 1, 0.0, True, False, True)
-            hs.append(h)
-            cs.append(c)
+            read, after_h, after_c = torch.lstm(read, first, weights, True, 1, 0.0, True, False, True)
+            hs.append(after_h)
+            cs.append(after_c)
         return read, (torch.cat(hs), torch.cat(cs))
 
     def _initialise(self) -> None:

@@ -8,14 +8,13 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from torch import nn
 
 from components.bundle import Bundle, write_bundle
 from components.errors import UserError
 from components.files import read_json
 from components.labs.music.data import read_tunes
 from components.labs.music.export import export, fold
-from components.labs.music.graphs import reading_graph
+from components.labs.music.graphs import reading_graph, sampling_graph
 from components.labs.music.likelihood import bits_of, bits_per_char
 from components.labs.music.model import MusicModel
 from components.labs.music.params import Export, Train
@@ -39,6 +38,7 @@ def model_of(prepared: Path, defaults: Train, layers: int, hidden_size: int = 24
     """An untrained model; larger weights make its predictions as sharp as a trained one's."""
     torch.manual_seed(layers)
     sizes = {"layers": layers, "hidden_size": hidden_size, "embedding_size": 12}
+    sizes |= {"attention_heads": 2, "attention_size": 5, "attention_lag": 8, "attention_window": 30}
     model = MusicModel.create(prepared, defaults.model_copy(update=sizes)).eval()
     with torch.no_grad():
         for weight in model.parameters():
@@ -51,24 +51,18 @@ def test_the_float_graph_computes_the_model_at_batches_and_lengths_it_has_not_se
     prepared_music: Path, defaults: Train, layers: int
 ) -> None:
     model = model_of(prepared_music, defaults, layers)
-    session = onnxruntime.InferenceSession(reading_graph(fold(model), "float").SerializeToString())
+    weights = fold(model)
+    graphs = (build(weights, "float").SerializeToString() for build in (reading_graph, sampling_graph))
+    spec = {"vocabulary": read_json(prepared_music / "vocabulary.json"), "steps_per_call": 8, "attention_lag": 8}
+    exported = TuneModel(spec, *map(onnxruntime.InferenceSession, graphs))
     for batch, length in UNSEEN:
         ids = torch.randint(0, 83, (batch, length))
-        state = (torch.randn(layers, batch, 24).tanh(), torch.randn(layers, batch, 24))
-        logits, after = model(ids, state)
-        hidden, cell = (each.transpose(0, 1).reshape(batch, -1).numpy() for each in state)
-        found = session.run(None, {"ids": ids.numpy(), "hidden": hidden, "cell": cell})
-        wanted = [logits.log_softmax(-1), *(each.transpose(0, 1).reshape(batch, -1) for each in after)]
-        for one, other in zip(found, wanted, strict=True):
-            np.testing.assert_allclose(one, other.detach().numpy(), atol=1e-4)
-
-
-def test_a_projection_is_multiplied_into_the_decoder(prepared_music: Path, defaults: Train, tmp_path: Path) -> None:
-    model = model_of(prepared_music, defaults, layers=1)
-    model.projection = nn.Linear(24, 12)
-    model.decoder = nn.Linear(12, 83)
-    export(model, prepared_music, tmp_path, PARAMS)  # raises where the graphs and the model differ
-    assert all(case["log_probs"] < 1e-4 for case in read_json(tmp_path / "parity.json")["float"])
+        logits, (h, c, keys, _) = model(ids)
+        after, log_probs = exported.read(ids.numpy(), exported.initial_state(batch))
+        remembered = after.keys[:, :, -length:], keys.transpose(1, 2)[:, :, -after.keys.shape[2] :]
+        for found, wanted in ((log_probs, logits.log_softmax(-1)), (after.hidden, h), (after.cell, c), remembered):
+            wanted = wanted.transpose(0, 1).flatten(1) if wanted is h or wanted is c else wanted
+            np.testing.assert_allclose(found, wanted.detach().numpy(), atol=1e-4)
 
 
 def test_two_exports_in_one_process_are_both_right(prepared_music: Path, defaults: Train, tmp_path: Path) -> None:
@@ -108,7 +102,7 @@ def test_a_model_that_diverged_is_not_exported(prepared_music: Path, defaults: T
         export(model_of(prepared_music, defaults, layers=1, scale=float("nan")), prepared_music, tmp_path, PARAMS)
 
 
-def test_no_product_of_the_int8_graphs_is_in_floats(music_bundle: Path) -> None:
+def test_no_product_with_weights_of_the_int8_graphs_is_in_floats(music_bundle: Path) -> None:
     for use in ("read", "sample"):
         step = next(
             attribute.g
@@ -117,13 +111,14 @@ def test_no_product_of_the_int8_graphs_is_in_floats(music_bundle: Path) -> None:
             if node.op_type == "Scan" and attribute.name == "body"
         )
         operators = [node.op_type for node in step.node]
-        assert operators.count("MatMulIntegerToFloat") == 2
-        assert not {"MatMul", "Gemm", "MatMulNBits", "DynamicQuantizeLinear"} & set(operators)
+        assert operators.count("MatMulIntegerToFloat") == 3
+        assert operators.count("MatMul") == 2, "the attention's own, over one tune's memory: no weights in them"
+        assert not {"Gemm", "MatMulNBits", "DynamicQuantizeLinear"} & set(operators)
 
 
 def test_int8_costs_next_to_nothing_on_a_trained_model(music_bundle: Path, prepared_music: Path) -> None:
     bundle = Bundle.open(music_bundle)
     texts = [tune["text"] for tune in read_tunes(prepared_music) if tune["split"] == "validation"][:20]
-    bits = {name: bits_per_char(bits_of(TuneModel(bundle, name), texts, batch=20)) for name in ("int8", "float")}
+    bits = {name: bits_per_char(bits_of(TuneModel.load(bundle, name), texts, batch=20)) for name in ("int8", "float")}
     assert abs(bits["int8"] - bits["float"]) < 0.02
     assert bits["int8"] != bits["float"]

@@ -17,7 +17,7 @@ TUNES = [HORNPIPE, "X", JIG, POLKA]
 
 @pytest.fixture(scope="module", params=["float", "int8"])
 def model(request: pytest.FixtureRequest, music_bundle: Path) -> TuneModel:
-    return TuneModel(Bundle.open(music_bundle), request.param)
+    return TuneModel.load(Bundle.open(music_bundle), request.param)
 
 
 def test_bits_are_those_of_reading_a_character_at_a_time(model: TuneModel) -> None:

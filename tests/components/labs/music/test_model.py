@@ -63,17 +63,17 @@ def new_model(prepared: Path, params: Train, **changes: object) -> MusicModel:
 def test_reading_in_pieces_with_the_state_carried_equals_reading_at_once(
     prepared_music: Path, params: Train, layers: int
 ) -> None:
-    model = new_model(prepared_music, params, layers=layers).eval()
+    model = new_model(prepared_music, params, layers=layers, attention_lag=4, attention_window=30).eval()
     ids = torch.randint(0, 83, (3, 40))
-    whole, (h, c) = model(ids)
+    whole, whole_state = model(ids)
     assert whole.shape == (3, 40, 83)
-    assert h.shape == c.shape == (layers, 3, 32)
+    assert whole_state[0].shape == whole_state[1].shape == (layers, 3, 32)
     pieces, state = [], None
     for piece in ids.split([1, 20, 19], dim=1):
         logits, state = model(piece, state)
         pieces.append(logits)
     torch.testing.assert_close(torch.cat(pieces, dim=1), whole)
-    torch.testing.assert_close(state, (h, c))
+    torch.testing.assert_close(state, whole_state)
 
 
 @pytest.mark.parametrize("layers", [1, 3])
@@ -90,12 +90,26 @@ def test_training_without_dropout_computes_what_evaluation_does(
 
 
 def test_a_prediction_depends_on_nothing_that_comes_later(prepared_music: Path, params: Train) -> None:
-    model = new_model(prepared_music, params).eval()
+    model = new_model(prepared_music, params, attention_lag=2).eval()
     ids = torch.randint(0, 83, (1, 50))
     other = ids.clone()
     other[:, 30:] = (other[:, 30:] + 1) % 83
     torch.testing.assert_close(model(ids)[0][:, :30], model(other)[0][:, :30])
     assert not torch.allclose(model(ids)[0][:, 30], model(other)[0][:, 30])
+
+
+def test_attention_sees_what_is_between_its_lag_and_its_window_and_nothing_else(
+    prepared_music: Path, params: Train
+) -> None:
+    attention = new_model(prepared_music, params, attention_lag=4, attention_window=10).attention
+    hidden, ids = torch.randn(1, 20, 32), torch.randint(0, 83, (1, 20))
+    nothing = torch.zeros(1, 0, attention.size), torch.zeros(1, 0, dtype=torch.int64)
+    before = attention(hidden, ids, *nothing)[0][0, 15]
+    for position in range(20):
+        changed = ids.clone()
+        changed[0, position] += 1
+        seen = not torch.equal(before, attention(hidden, changed % 83, *nothing)[0][0, 15])
+        assert seen == (4 <= 15 - (position - 1) < 10)  # the character after the one that is looked back at
 
 
 def test_bits_per_char_counts_every_character_of_a_tune_and_nothing_else(prepared_music: Path, params: Train) -> None:
