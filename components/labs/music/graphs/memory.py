@@ -31,13 +31,12 @@ class Memory:
         nobody = main.constant(np.array(weights.characters))  # as an id; in the state, of what is before the tune
         values = np.concatenate([weights.value, np.zeros((1, weights.key_size), np.float32)])
         following = main.add("Concat", _part(main, "past", 1, EVERYTHING), _part(main, read, 0, 1), axis=1)
+        known = main.add("Less", "past", nobody)
         one_more = main.constant(np.array([0, 1, 0, 0]))
         return cls(
             keys=main.add("Pad", "keys", main.constant(np.array([0, 0, 1, 0, 0, 0]))),
             values=main.add("Gather", main.constant(values), main.add("Pad", following, one_more, nobody)),
-            masks=_masks(
-                main, weights, main.add("Pad", main.add("Less", "past", nobody), one_more, _true(main)), steps
-            ),
+            masks=_masks(main, weights, main.add("Pad", known, one_more, main.constant(np.array(True))), steps),
         )
 
     @staticmethod
@@ -71,7 +70,3 @@ def _masks(main: Nodes, weights: Weights, known: str, steps: str) -> str:
 def _part(main: Nodes, values: str, start: int, end: int, axis: int = 1, output: str = "") -> str:
     bounds = [main.constant(np.array([number])) for number in (start, end, axis)]
     return main.add("Slice", values, *bounds, outputs=[output] if output else [])
-
-
-def _true(main: Nodes) -> str:
-    return main.constant(np.array(True))
