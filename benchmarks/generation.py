@@ -24,7 +24,7 @@ from components.bundle import Bundle, write_bundle
 from components.files import write_json
 from components.labs import find
 from components.labs.music.data import read_tunes
-from components.labs.music.likelihood import bits_of, bits_per_char
+from components.labs.music.evaluation.likelihood import bits_of, bits_per_char
 from components.labs.music.runtime import Request, TuneModel, generate
 from components.params import load
 from components.provenance import provenance

@@ -16,20 +16,8 @@ from components.params import LabParams
 
 PACKAGE = Path(__file__).resolve().parent
 MAKING_STEPS = ("prepare.py", "train.py", "training_callbacks.py", "export.py")
-NOT_MAKING = (
-    "runtime.py",
-    "audit.py",
-    "evaluate.py",
-    "comparison.py",
-    "histograms.py",
-    "judge.py",
-    "likelihood.py",
-    "novelty.py",
-    "plots.py",
-    "report.py",
-    "weaknesses.py",
-)
-"""A lab's modules that only run or judge a bundle. A new module counts as making it until it is named here."""
+NOT_MAKING = ("runtime", "evaluate", "evaluation", "audit")
+"""A lab's modules and folders that only run or judge a bundle."""
 
 
 class Provenance(BaseModel):
@@ -82,7 +70,8 @@ def data_version(pin: Path) -> str:
 def code_hash(lab: str) -> str:
     """Hash of the code that makes the bundle. Comments and layout don't count: a better comment trains no model."""
     files = [PACKAGE / "steps" / name for name in MAKING_STEPS]
-    files += [file for file in (PACKAGE / "labs" / lab).rglob("*.py") if file.name not in NOT_MAKING]
+    own = PACKAGE / "labs" / lab
+    files += [file for file in own.rglob("*.py") if file.relative_to(own).with_suffix("").parts[0] not in NOT_MAKING]
     digest = hashlib.sha256()
     for file in sorted(file for file in files if file.exists()):
         code = ast.unparse(ast.parse(file.read_text(encoding="utf-8")))

@@ -103,7 +103,16 @@ def test_code_that_makes_the_bundle_counts(package: Path, name: str) -> None:
     assert code_hash("music") != first
 
 
-@pytest.mark.parametrize("name", ["labs/music/runtime.py", "labs/music/evaluate.py", "steps/gate.py", "tracking.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "labs/music/runtime.py",
+        "labs/music/evaluate.py",
+        "labs/music/evaluation/judge.py",
+        "steps/gate.py",
+        "tracking.py",
+    ],
+)
 def test_code_that_only_runs_or_judges_it_does_not(package: Path, name: str) -> None:
     first = code_hash("music")
     with (package / name).open("a") as file:

@@ -11,11 +11,11 @@ from components.bundle import Evaluation
 from components.errors import UserError
 from components.files import write_text
 from components.labs.music import params
-from components.labs.music.comparison import Comparison, agreement, judged, valid_rate
 from components.labs.music.data import read_tunes
-from components.labs.music.likelihood import bits_of, bits_per_char, by_position, split_header
-from components.labs.music.plots import write_csv
-from components.labs.music.report import Findings, write_report
+from components.labs.music.evaluation.comparison import Comparison, agreement, judged, valid_rate
+from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
+from components.labs.music.evaluation.plots import write_csv
+from components.labs.music.evaluation.report import Findings, write_report
 from components.labs.music.runtime import CheckedTune, Request, TuneModel, generate, generate_valid
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from components.bundle import Bundle, Evaluation
 from components.errors import UserError
 from components.labs.music.data import prepare
 from components.labs.music.evaluate import choose, evaluate, quantisation_cost
+from components.labs.music.evaluation.report import PICTURES
 from components.labs.music.params import Evaluate, Prepare
-from components.labs.music.report import PICTURES
 from tests.html_pages import loads
 
 PARAMS = Evaluate(

@@ -13,9 +13,9 @@ from components.bundle import Bundle, write_bundle
 from components.errors import UserError
 from components.files import read_json
 from components.labs.music.data import read_tunes
+from components.labs.music.evaluation.likelihood import bits_of, bits_per_char
 from components.labs.music.export import export, fold
 from components.labs.music.graphs import reading_graph, sampling_graph
-from components.labs.music.likelihood import bits_of, bits_per_char
 from components.labs.music.model import MusicModel
 from components.labs.music.params import Export, Train
 from components.labs.music.runtime import TuneModel

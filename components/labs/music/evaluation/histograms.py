@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from components.labs.music.judge import Note, Reading
-from components.labs.music.novelty import body
+from components.labs.music.evaluation.judge import Note, Reading
+from components.labs.music.evaluation.novelty import body
 
 LENGTH_BIN = 50
 """Characters; tunes are counted by length in steps of this."""

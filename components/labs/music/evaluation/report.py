@@ -11,12 +11,12 @@ from pathlib import Path
 
 from components.bundle import Manifest
 from components.files import write_text
-from components.labs.music import plots
-from components.labs.music.comparison import Comparison, Copy
-from components.labs.music.histograms import HISTOGRAMS, LENGTH_BIN, Tune
-from components.labs.music.novelty import body
-from components.labs.music.plots import Table
-from components.labs.music.weaknesses import FAULTS, rate, weaknesses
+from components.labs.music.evaluation import plots
+from components.labs.music.evaluation.comparison import Comparison, Copy
+from components.labs.music.evaluation.histograms import HISTOGRAMS, LENGTH_BIN, Tune
+from components.labs.music.evaluation.novelty import body
+from components.labs.music.evaluation.plots import Table
+from components.labs.music.evaluation.weaknesses import FAULTS, rate, weaknesses
 
 WORST = 3
 """Nearest copies shown."""

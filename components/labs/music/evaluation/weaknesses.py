@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from components.labs.music.comparison import Comparison
-from components.labs.music.histograms import HISTOGRAMS, Tune
+from components.labs.music.evaluation.comparison import Comparison
+from components.labs.music.evaluation.histograms import HISTOGRAMS, Tune
 from components.statistics import wilson_interval
 
 FAULTS: dict[str, str] = {

@@ -15,10 +15,11 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from components.labs.music import abc, judge
-from components.labs.music.histograms import HISTOGRAMS, WORDS, Tune, histograms
-from components.labs.music.novelty import Corpus, Run, body, melody
-from components.labs.music.plots import Table
+from components.labs.music import abc
+from components.labs.music.evaluation import judge
+from components.labs.music.evaluation.histograms import HISTOGRAMS, WORDS, Tune, histograms
+from components.labs.music.evaluation.novelty import Corpus, Run, body, melody
+from components.labs.music.evaluation.plots import Table
 from components.statistics import jensen_shannon_distance
 
 Item = TypeVar("Item")

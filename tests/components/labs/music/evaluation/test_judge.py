@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.labs.music.judge import read
+from components.labs.music.evaluation.judge import read
 from tests.music_data import real_tunes
 
 # Four tunes of the collection: triplets, an upbeat with endings, broken rhythm, a change of key and two sections.

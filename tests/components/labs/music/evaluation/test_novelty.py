@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.labs.music.judge import Note, read
-from components.labs.music.novelty import Corpus, body, melody
-from tests.components.labs.music.test_judge import HORNPIPE, JIG, POLKA
+from components.labs.music.evaluation.judge import Note, read
+from components.labs.music.evaluation.novelty import Corpus, body, melody
+from tests.components.labs.music.evaluation.test_judge import HORNPIPE, JIG, POLKA
 
 WORDS = st.text(alphabet="ab|", max_size=12)
 

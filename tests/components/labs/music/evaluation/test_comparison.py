@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from components.labs.music.abc import check
-from components.labs.music.comparison import Comparison, agreement, judged, valid_rate
-from components.labs.music.histograms import histograms
-from components.labs.music.novelty import body
+from components.labs.music.evaluation.comparison import Comparison, agreement, judged, valid_rate
+from components.labs.music.evaluation.histograms import histograms
+from components.labs.music.evaluation.novelty import body
+from components.labs.music.evaluation.weaknesses import weaknesses
 from components.labs.music.transpose import between, transpose
-from components.labs.music.weaknesses import weaknesses
-from tests.components.labs.music.test_judge import HORNPIPE, JIG, POLKA, TWO_KEYS
+from tests.components.labs.music.evaluation.test_judge import HORNPIPE, JIG, POLKA, TWO_KEYS
 from tests.music_data import real_tunes
 
 TRAINING = judged([tune for tune in real_tunes() if tune.startswith("X:")][:120:4], "training tunes")

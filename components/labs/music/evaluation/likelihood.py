@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.labs.music.novelty import body
+from components.labs.music.evaluation.novelty import body
 from components.labs.music.runtime import TUNE_START, TuneModel
 
 
