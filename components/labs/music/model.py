@@ -64,14 +64,17 @@ class MusicModel(pl.LightningModule):
 
         Without a state each row starts as a tune does, from zeros.
         """
-        if state is None:
-            state = self.initial_state(len(ids))
+        own, found, state = self._read(ids, self.initial_state(len(ids)) if state is None else state)
+        return own + found, state
+
+    def _read(self, ids: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+        """As forward, but the logits are in two parts: the LSTM's own, and what attention adds to them."""
         read = locked_dropout(self.embedding(ids), self.params.input_dropout, self.training)
         h, c, keys, past = state
         hidden, (h, c) = self._layer_by_layer(read, h, c) if self.training else self.lstm(read, (h, c))
         hidden = locked_dropout(hidden, self.params.output_dropout, self.training)
         found, keys, past = self.attention(hidden, ids, keys, past)
-        return self.decoder(hidden) + found, (h, c, keys, past)
+        return self.decoder(hidden), found, (h, c, keys, past)
 
     def initial_state(self, batch: int) -> State:
         """The state before a tune's first character."""
@@ -81,13 +84,14 @@ class MusicModel(pl.LightningModule):
         return zeros, zeros, keys, torch.zeros(batch, 0, dtype=torch.int64, device=weight.device)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        logits, _ = self(batch.inputs)
-        loss = cross_entropy(logits, batch.targets)
+        """Loss of the prediction, and of the LSTM's alone: else it leaves to attention what it must count itself."""
+        own, found, _ = self._read(batch.inputs, self.initial_state(len(batch.inputs)))
+        loss = cross_entropy(own + found, batch.targets)
         characters = int((batch.targets != IGNORED).sum())
         self.log(
             "train_bits_per_char", loss.detach() / math.log(2), on_step=False, on_epoch=True, batch_size=characters
         )
-        return loss
+        return loss + self.params.own_loss * cross_entropy(own, batch.targets)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         logits, _ = self(batch.inputs)

@@ -74,6 +74,7 @@ class Train(Section):
     attention_size: int = Field(ge=1, le=512, description="numbers of a question, of a key and of what is brought back")
     attention_lag: int = Field(ge=2, description="characters; nothing nearer is seen. A call may write as many")
     attention_window: int = Field(ge=3, description="characters; nothing as far or further is seen")
+    own_loss: float = Field(ge=0, description="weight of the loss of what the LSTM predicts without attention")
     input_dropout: float = Field(ge=0, lt=1, description="share of the embedding dropped")
     hidden_dropout: float = Field(ge=0, lt=1, description="share of the values between two LSTM layers dropped")
     output_dropout: float = Field(ge=0, lt=1, description="share of the last LSTM layer's values dropped")
