@@ -92,12 +92,14 @@ class Evaluation(Record):
 
     metrics: by the names that gates use.  counts: over how many items each was measured.
     variants: metrics of each graph.  serve: what evaluation chose for serving, such as the graph or a threshold.
+    weaknesses: sentences, with the measured values that say so, for those who use the model.
     """
 
     metrics: dict[str, Measured]
     counts: dict[str, int] = {}
     variants: dict[str, dict[str, Measured]] = {}
     serve: dict[str, Any] = {}
+    weaknesses: tuple[str, ...] = ()
 
 
 class EvaluationReport(Evaluation):

@@ -46,6 +46,7 @@ class House:
             providers=self.model.providers,
             limits=limits.model_dump(),
             metrics=evaluation.metrics if evaluation else {},
+            weaknesses=list(evaluation.weaknesses) if evaluation else [],
         )
         self.docs = json.dumps(openapi.document(self.requests, bundle.digest[:12])).encode()
         self.rules = Rules(

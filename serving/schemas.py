@@ -158,6 +158,7 @@ class Info(BaseModel):
     providers: list[str] = Field(description="what onnxruntime runs on")
     limits: dict[str, float]
     metrics: dict[str, float] = Field(description="what evaluation measured on held-out tunes; empty if it was not")
+    weaknesses: list[str] = Field(description="where it falls behind real tunes, as evaluation measured it")
 
 
 def begins_with_header(start: str) -> bool:

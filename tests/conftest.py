@@ -5,7 +5,11 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("here", deadline=None)  # machines are busy: slow is not wrong
+hypothesis.settings.load_profile("here")
 
 PROJECT = Path(__file__).resolve().parent.parent
 OVERFIT_STEPS = 500

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.serving.conftest import serving
 from tests.workspace import SMOKE, Workspace
 
 pytestmark = pytest.mark.slow
@@ -75,6 +76,15 @@ def test_provenance_reaches_from_the_data_to_the_promotion(graph: Workspace) -> 
     pin = "data.dvc" if profile == "course" else "data.starter.dvc"
     assert provenance["data_version"] in (graph.folder / pin).read_text()
     assert provenance["data_profile"] == profile
+
+
+def test_the_champion_it_promoted_is_served(graph: Workspace, tmp_path: Path) -> None:
+    with serving("models:/music@champion", tmp_path, project=graph.folder) as server:
+        answer = server.client.post("/generate", json={"seed": 1, "valid_only": False, "max_length": 100})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["x-model-digest"] == read(graph, "export/bundle.json")["digest"]
+        assert answer.headers["x-mlflow-run"] == read(graph, "promote/promotion.json")["mlflow_run"]
+        assert answer.headers["x-promoted"] == "true"
 
 
 def test_a_second_run_trains_nothing_and_moves_nothing(graph: Workspace) -> None:

@@ -66,7 +66,7 @@ def test_the_digest_is_of_the_model_and_its_spec_and_not_of_where_it_comes_from(
     assert other_spec.digest != digest
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_flipped_bit_anywhere_is_refused_or_changes_no_meaning(written: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["bundle.json", "step.onnx", "parity.json"]))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
@@ -20,7 +20,6 @@ def test_the_wilson_interval_is_the_textbooks(successes: int, trials: int, low: 
     assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=2e-4)
 
 
-@settings(deadline=None)
 @given(trials=st.integers(1, 10_000), share=st.floats(0, 1))
 def test_the_interval_holds_the_rate_and_stays_a_rate(trials: int, share: float) -> None:
     successes = round(share * trials)
@@ -29,7 +28,6 @@ def test_the_interval_holds_the_rate_and_stays_a_rate(trials: int, share: float)
     assert successes / trials - 1e-9 <= high <= 1
 
 
-@settings(deadline=None)
 @given(first=HISTOGRAMS, second=HISTOGRAMS)
 def test_the_distance_is_scipys_and_symmetric(first: dict[int, int], second: dict[int, int]) -> None:
     p, q = (np.array([counts.get(value, 0) for value in range(6)], dtype=float) for counts in (first, second))

@@ -28,6 +28,8 @@ from components.params import Bound, Gate
 from components.promotion import Promotion, decide
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
+WEAKNESS = "It knows six tunes."
+
 EASY = {"key": "G Major", "metre": "6/8", "type": "reel", "temperature": 0.5}
 """What the small model writes well."""
 
@@ -66,9 +68,11 @@ def command(bundle: Path | str, port: int, *options: str) -> list[str]:
 
 
 @contextmanager
-def serving(bundle: Path, folder: Path, *options: str, **limits: Any) -> Iterator[Server]:
+def serving(
+    bundle: Path | str, folder: Path, *options: str, project: Path = PROJECT, **limits: Any
+) -> Iterator[Server]:
     """A server of the bundle, ready; limits: of serve.music in params.yaml."""
-    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    params = yaml.safe_load((project / "params.yaml").read_text())
     params["serve"]["music"] |= limits
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     with socket.socket() as listener:
@@ -77,7 +81,7 @@ def serving(bundle: Path, folder: Path, *options: str, **limits: Any) -> Iterato
     log = folder / "server.log"
     arguments = command(bundle, port, "--params", str(folder / "params.yaml"), *options)
     with log.open("wb") as output:
-        process = subprocess.Popen(arguments, cwd=PROJECT, stdout=output, stderr=output)
+        process = subprocess.Popen(arguments, cwd=project, stdout=output, stderr=output)
     server = Server(process, port, log)
     try:
         server.wait_for(lambda: process.poll() is not None or _answers(server))
@@ -106,7 +110,9 @@ def promoted_bundle(music_bundle: Path, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("promoted") / "music"
     shutil.copytree(music_bundle, folder)
     bundle = Bundle.open(folder)
-    evaluation = EvaluationReport.of(bundle, Evaluation(metrics={"bits_per_char": 1.3}, serve={"graph": "int8"}))
+    evaluation = EvaluationReport.of(
+        bundle, Evaluation(metrics={"bits_per_char": 1.3}, serve={"graph": "int8"}, weaknesses=(WEAKNESS,))
+    )
     decision = decide(evaluation, None, Gate(metrics={"bits_per_char": Bound(max=1.425)}), date(2026, 1, 1))
     promotion = Promotion.of(decision, mlflow_run="1" * 32)
     records = {"evaluation": evaluation, "decision": decision, "promotion": promotion}

@@ -94,7 +94,7 @@ def test_a_tune_is_the_one_that_the_bundle_writes_offline(model: TuneModel) -> N
     assert run(serve()) == [text.strip() for text in generate(model, requests)]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     crowd=st.lists(st.sampled_from(range(len(PLANS))), max_size=8),
     active=st.integers(1, 5),

@@ -22,7 +22,7 @@ from components.bundle import Bundle
 from components.labs.music.abc import check
 from components.labs.music.runtime import Request, TuneModel, generate
 from serving.schemas import EXAMPLE_TUNE
-from tests.serving.conftest import EASY, PROJECT, Server, command, serving
+from tests.serving.conftest import EASY, PROJECT, WEAKNESS, Server, command, serving
 
 
 def events(answer: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -171,6 +171,7 @@ def test_info_tells_bundle_provenance_providers_and_limits(server: Server) -> No
     assert info["model"]["graph"] == "int8"
     assert info["model"]["promoted"] is True
     assert info["metrics"] == {"bits_per_char": 1.3}
+    assert info["weaknesses"] == [WEAKNESS]
     assert info["providers"] == ["CPUExecutionProvider"]
     assert info["limits"]["active_tunes"] == 32
     assert info["spec"]["hidden_size"] == 128

@@ -19,9 +19,7 @@ schema = schemathesis.openapi.from_dict(description)
 
 
 @schema.parametrize()
-@settings(
-    max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=12, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 def test_answers_are_as_described_and_never_a_5xx(case: schemathesis.Case, server: Server) -> None:
     # What is a character of the model, or playable ABC, no schema can say: such requests may be refused.
     case.call_and_validate(base_url=server.address, excluded_checks=[positive_data_acceptance], timeout=60)

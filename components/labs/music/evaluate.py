@@ -16,6 +16,7 @@ from components.labs.music.evaluation.comparison import Comparison, agreement, j
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
 from components.labs.music.evaluation.plots import write_csv
 from components.labs.music.evaluation.report import Findings, write_report
+from components.labs.music.evaluation.weaknesses import weaknesses
 from components.labs.music.runtime import CheckedTune, Request, TuneModel, generate, generate_valid
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         agreement={"written by the model": agreement(generated), "real, held out": agreement(comparison.held_out)},
         accepted=accepted,
         tables=tables,
+        weaknesses=tuple(weaknesses(metrics, comparison)),
     )
     write_report(out / "report.html", findings)
     return Evaluation(
@@ -88,6 +90,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         },
         variants=variants,
         serve={"graph": served},
+        weaknesses=findings.weaknesses,
     )
 
 

@@ -7,7 +7,7 @@ const $ = (id) => document.getElementById(id)
 /** Says which model writes the tunes, and what is wrong with it; sets its limit on the field for the longest tune. */
 export async function showModel(longest) {
   try {
-    const { model, metrics = {}, limits = {} } = await info()
+    const { model, metrics = {}, weaknesses = [], limits = {} } = await info()
     const { provenance } = model
     const bits = metrics.bits_per_char
     const rows = [
@@ -20,14 +20,15 @@ export async function showModel(longest) {
     ]
     $('provenance').replaceChildren(...rows.map(([name, value, style]) => row(name, value, style)))
     if (limits.max_length) longest.max = limits.max_length
-    warn(model, metrics)
+    warn(model)
+    if (weaknesses.length) $('weaknesses').replaceChildren(...weaknesses.map((text) => item('li', text)))
   } catch (error) {
     $('provenance').replaceChildren(row('Model', error instanceof Failure ? 'unknown: the server did not say' : 'unknown'))
     if (!(error instanceof Failure)) console.error(error)
   }
 }
 
-function warn(model, metrics) {
+function warn(model) {
   const warnings = []
   if (!model.promoted) warnings.push('This model has passed no gate. It is served because somebody asked for it by name.')
   if (model.provenance.data_profile !== 'course') {
@@ -35,11 +36,6 @@ function warn(model, metrics) {
   }
   $('warnings').replaceChildren(...warnings.map((text) => item('p', text)))
   $('warnings').hidden = !warnings.length
-  const share = metrics.valid_sample_rate
-  if (share) {
-    const text = `Of a hundred tunes it writes unaided, about ${Math.round(100 * (1 - share))} are not valid ABC.`
-    $('weaknesses').append(item('li', text))
-  }
 }
 
 export function item(tag, text) {

@@ -25,7 +25,7 @@ from components.labs.music.runtime import (
 )
 
 HEADER = "X:7\nT:New\nM:6/8\nL:1/8\nK:G Major\n"
-SAME_FIXTURES = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SAME_FIXTURES = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.labs.music.evaluation.judge import read
@@ -66,7 +66,6 @@ def test_nearly_all_real_tunes_are_valid() -> None:
     assert sum("no full bar" in str(read(tune).faults) for tune in refused) == 2
 
 
-@settings(deadline=None)
 @given(tune=st.sampled_from(TUNES), data=st.data())
 def test_a_note_missing_from_a_bar_between_plain_bar_lines_is_a_fault(tune: str, data: st.DataObject) -> None:
     bar = data.draw(st.sampled_from(bars_between_plain_lines(tune)))
@@ -75,7 +74,6 @@ def test_a_note_missing_from_a_bar_between_plain_bar_lines_is_a_fault(tune: str,
     assert faults(tune[:start] + tune[end:]) == {"bar"}
 
 
-@settings(deadline=None)
 @given(tune=st.sampled_from(TUNES), data=st.data())
 def test_a_note_too_many_is_a_fault_in_any_full_bar(tune: str, data: st.DataObject) -> None:
     bar = data.draw(st.sampled_from(bars_between_plain_lines(tune)))
@@ -88,7 +86,6 @@ def test_a_tune_without_a_required_header_is_not_valid(tune: str, field: str) ->
     assert "header" in faults(re.sub(rf"^{field}:.*\n", "", tune, flags=re.MULTILINE))
 
 
-@settings(deadline=None)
 @given(tune=st.sampled_from(TUNES), junk=st.sampled_from("HIJKLNOPQRSTUVWXYZhijkxyw#;$%&*@0?ñ\0"), data=st.data())
 def test_a_character_that_is_no_music_is_a_fault(tune: str, junk: str, data: st.DataObject) -> None:
     bar = data.draw(st.sampled_from(bars_between_plain_lines(tune)))
@@ -129,13 +126,11 @@ def test_a_text_without_a_full_bar_of_music_is_not_valid(text: str) -> None:
     assert not read(text).valid
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=ALPHABET, max_size=300) | st.text(max_size=300))
 def test_nonsense_is_refused_without_an_error(text: str) -> None:
     assert not read(text).valid
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="|:[]12()3{}abcABC^_=/<>-. \n", max_size=200))
 def test_nonsense_under_a_good_header_never_raises(text: str) -> None:
     read(HORNPIPE[: HORNPIPE.index("AG|")] + text)

@@ -1,6 +1,6 @@
 """Copies are found, whatever hides them."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from components.labs.music.evaluation.judge import Note, read
@@ -10,7 +10,6 @@ from tests.components.labs.music.evaluation.test_judge import HORNPIPE, JIG, POL
 WORDS = st.text(alphabet="ab|", max_size=12)
 
 
-@settings(deadline=None)
 @given(texts=st.lists(WORDS, min_size=1, max_size=4), text=WORDS)
 def test_the_longest_run_is_the_longest(texts: list[str], text: str) -> None:
     parts = {text[i:j] for i in range(len(text)) for j in range(i, len(text) + 1)}
