@@ -62,7 +62,7 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
 
     from components.bundle import write_bundle
     from components.labs.music.export import export
-    from components.labs.music.model import END, MusicModel, cross_entropy, read_vocabulary, to_batches
+    from components.labs.music.model import END, MusicModel, read_vocabulary, to_batches
     from components.params import load
     from components.provenance import Provenance
 
@@ -78,7 +78,7 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
     for _ in range(OVERFIT_STEPS):
         tunes = [_with_another_title(tune, draw) + END for tune in overfitted_tunes]
         batch = to_batches(tunes, read_vocabulary(prepared_music), len(tunes))[0]
-        loss = cross_entropy(model(batch.inputs)[0], batch.targets)
+        loss = model.training_step(batch, 0)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
