@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -75,10 +77,22 @@ def test_a_full_disk_is_one_clear_line_and_the_old_output_stays(tmp_path: Path) 
     assert [file.name for file in out.iterdir()] == ["kept"]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_one_clear_line(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(UserError, match="cannot write"), output_folder(tmp_path / "out"):
+@pytest.fixture
+def read_only_folder() -> Iterator[Path]:
+    """A folder that the process may not write to; root, who may write everywhere, becomes somebody else meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, root = Path(name), os.geteuid() == 0
+        folder.chmod(0o555)
+        if root:
+            os.seteuid(65534)
+        yield folder
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o700)
+
+
+def test_a_read_only_folder_is_one_clear_line(read_only_folder: Path) -> None:
+    with pytest.raises(UserError, match="cannot write"), output_folder(read_only_folder / "out"):
         pass
 
 
