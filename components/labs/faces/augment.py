@@ -55,10 +55,12 @@ def _framed(pictures: Tensor, params: Train) -> Tensor:
     cosine, sine = scale * angle.cos(), scale * angle.sin()
     centre_x, centre_y = (_uniform(batch, device) * (2 * params.shift * SIZE / size) for _ in range(2))
     steps = (torch.arange(SIZE, device=device) + 0.5) * (2 / SIZE) - 1
-    across, down = steps.view(1, 1, SIZE), steps.view(1, SIZE, 1)
-    x = (mirror * cosine).view(-1, 1, 1) * across - sine.view(-1, 1, 1) * down + centre_x.view(-1, 1, 1)
-    y = (mirror * sine).view(-1, 1, 1) * across + cosine.view(-1, 1, 1) * down + centre_y.view(-1, 1, 1)
-    grid = torch.stack([x, y], dim=-1)
+    across, down = (mirror * cosine)[:, None] * steps, sine[:, None] * steps
+    # Each coordinate is a term of the column and one of the row, so that the grid is written once and no more.
+    grid = torch.empty(batch, SIZE, SIZE, 2, device=device)
+    torch.sub((across + centre_x[:, None])[:, None, :], down[:, :, None], out=grid[..., 0])
+    across, down = (mirror * sine)[:, None] * steps, cosine[:, None] * steps
+    torch.add((across + centre_y[:, None])[:, None, :], down[:, :, None], out=grid[..., 1])
     return functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 

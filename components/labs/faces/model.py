@@ -38,7 +38,7 @@ class Encoder(nn.Module):
         super().__init__()
         first, second, third, fourth = widths
         self.features = nn.Sequential(
-            _block(3, first, kernel=5),
+            _block(3, first, kernel=4),
             _block(first, second, kernel=3),
             _block(second, third, kernel=3),
             _block(third, fourth, kernel=3),
@@ -57,7 +57,7 @@ class Encoder(nn.Module):
 
 
 def _block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, bias=False)
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride=2, padding=1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 

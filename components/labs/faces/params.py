@@ -7,18 +7,30 @@ from pydantic import Field
 from components.params import Section
 
 
+class Detection(Section):
+    """How faces are found in a photograph; evaluation measures with it and serving uses the same."""
+
+    min_face: int = Field(ge=16, description="side in pixels of the smallest face looked for")
+    step: float = Field(gt=1.05, le=2, description="ratio of two scales looked at")
+    margin: float = Field(ge=0, description="log-odds by which a place may fall below the threshold and be looked at")
+    candidates: int = Field(ge=1, le=10_000, description="places of a photograph that are looked at closely, at most")
+    overlap: float = Field(gt=0, lt=1, description="share of the smaller box within another that makes them one face")
+    max_pixels: int = Field(ge=4096, description="pixels of the largest scale; larger photographs are reduced to it")
+
+
 class Evaluate(Section):
     """How the exported bundle is measured."""
 
     false_positive_rate: float = Field(
         gt=0, lt=1, description="share of validation negatives that the threshold lets pass; it is then frozen"
     )
-    batch: int = Field(ge=1, le=4096, description="images together; changes no result, only the time")
     max_quantisation_cost: float = Field(
         ge=0, le=1, description="recall on validation faces that int8 may lose against float and still be served"
     )
-    scenes: int = Field(ge=0, le=1000, description="photographs composed to measure detection; 0 measures none")
+    detection: Detection
+    scenes: int = Field(ge=0, le=1000, description="scenes composed to measure detection; 0 measures none")
     seed: int = Field(ge=0, description="what is pasted where in the scenes")
+    examples: int = Field(ge=0, le=1000, description="worst misses and worst false positives shown as pictures")
 
 
 class Export(Section):
