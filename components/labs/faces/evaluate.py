@@ -1,0 +1,169 @@
+"""Measures an exported bundle on the audit split, with the threshold that validation negatives gave."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from components.bundle import Evaluation
+from components.labs.faces import params
+from components.labs.faces.detect import detect
+from components.labs.faces.images import Split, centre, read_split
+from components.labs.faces.measures import rate_above, recall_at, roc_auc, threshold_at
+from components.labs.faces.runtime import FaceModel
+from components.labs.faces.scenes import average_precision, compose
+
+if TYPE_CHECKING:
+    from components.bundle import Bundle
+
+log = logging.getLogger(__name__)
+
+PICTURES_A_ROW = 10
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits (N,) of a variant on both splits, and the threshold that its validation negatives give."""
+
+    validation: np.ndarray
+    audit: np.ndarray
+    threshold: float
+
+
+def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate) -> Evaluation:
+    """Measures every variant, chooses the one to serve, and finds faces in composed scenes with it.
+
+    Writes scores_<variant>.csv, misses.png and false_positives.png into `out`. Raises UserError where a split has no
+    faces or no negatives.
+    """
+    validation, audit = read_split(prepared, "validation"), read_split(prepared, "audit")
+    scores = {variant: _scores(bundle, variant, validation, audit, params) for variant in bundle.spec["variants"]}
+    variants = {variant: measures(found, validation, audit, params) for variant, found in scores.items()}
+    served = choose(variants, params.max_quantisation_cost)
+    metrics = variants[served] | {"quantisation_cost": quantisation_cost(variants)}
+    for variant, found in scores.items():
+        _write_scores(out / f"scores_{variant}.csv", audit, found)
+    _write_worst(out, audit, scores[served], params.examples)
+    if params.scenes:
+        model, threshold = FaceModel.load(bundle, served), scores[served].threshold
+        scenes = compose(audit, params.scenes, params.seed)
+        log.info("looking for %d faces in %d scenes", sum(len(scene.boxes) for scene in scenes), len(scenes))
+        found = [detect(model, scene.photograph, threshold, params.detection) for scene in scenes]
+        metrics["average_precision"] = average_precision(found, scenes)
+    return Evaluation(
+        metrics=metrics,
+        counts=counts(audit, params.scenes),
+        variants=variants,
+        serve={
+            "graph": served,
+            "threshold": scores[served].threshold,
+            "detection": params.detection.model_dump(),
+        },
+    )
+
+
+def measures(scores: Scores, validation: Split, audit: Split, params: params.Evaluate) -> dict[str, float]:
+    """By the names that gates use. worst_group_recall and recall_gap: over cells of perceived race and gender.
+
+    recall and all rates are at the frozen threshold; recall_at_rate is at the audit split's own one.
+    """
+    logits, is_face = scores.audit, audit.is_face
+    recalls = [rate_above(logits[rows], scores.threshold) for rows in cells(audit).values()]
+    recall = rate_above(logits[is_face], scores.threshold)
+    found = {
+        "recall": recall,
+        "false_positive_rate": rate_above(logits[~is_face], scores.threshold),
+        "roc_auc": roc_auc(logits, is_face),
+        "worst_group_recall": min(recalls, default=recall),
+        "recall_gap": max(recalls, default=recall) - min(recalls, default=recall),
+        "recall_at_rate": recall_at(logits, is_face, params.false_positive_rate),
+        "recall_validation": rate_above(scores.validation[validation.is_face], scores.threshold),
+    }
+    if audit.is_hard.any():
+        found["hard_false_positive_rate"] = rate_above(logits[audit.is_hard], scores.threshold)
+    return found
+
+
+def cells(split: Split) -> dict[str, np.ndarray]:
+    """Rows of the faces of each cell of perceived race and gender, by name; faces without labels are in none."""
+    found = {}
+    for race in sorted(set(split.race[split.is_face]) - {""}):
+        for gender in sorted(set(split.gender[split.is_face]) - {""}):
+            rows = np.flatnonzero(split.is_face & (split.race == race) & (split.gender == gender))
+            if len(rows):
+                found[f"{race} {gender}"] = rows
+    return found
+
+
+def counts(audit: Split, scenes: int) -> dict[str, int]:
+    """Over how many items each metric was measured; of the groups' the smallest, and 0 where there are no labels."""
+    faces, smallest = int(audit.is_face.sum()), min(map(len, cells(audit).values()), default=0)
+    return {
+        "recall": faces,
+        "false_positive_rate": len(audit) - faces,
+        "roc_auc": faces,
+        "worst_group_recall": smallest,
+        "recall_gap": smallest,
+        "hard_false_positive_rate": int(audit.is_hard.sum()),
+        "average_precision": scenes,
+    }
+
+
+def choose(variants: Mapping[str, Mapping[str, float]], max_cost: float) -> str:
+    """The variant to serve: int8, the faster one, if it costs at most `max_cost` of recall on validation faces."""
+    if "float" not in variants or ("int8" in variants and quantisation_cost(variants) <= max_cost):
+        return "int8"
+    return "float"
+
+
+def quantisation_cost(variants: Mapping[str, Mapping[str, float]]) -> float:
+    """Recall that int8 loses against float on validation faces; 0 where there is nothing to compare."""
+    if not {"float", "int8"} <= variants.keys():
+        return 0.0
+    return variants["float"]["recall_validation"] - variants["int8"]["recall_validation"]
+
+
+def _scores(bundle: Bundle, variant: str, validation: Split, audit: Split, params: params.Evaluate) -> Scores:
+    log.info("reading %d images with the %s graph", len(validation) + len(audit), variant)
+    model = FaceModel.load(bundle, variant)
+    logits = model.logits(centre(validation.images))
+    threshold = threshold_at(logits, validation.is_face, params.false_positive_rate)
+    return Scores(logits, model.logits(centre(audit.images)), threshold)
+
+
+def _write_scores(path: Path, audit: Split, scores: Scores) -> None:
+    """A row an audit image: what it is, and its logit."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("photo", "face", "hard", "race", "gender", "age", "logit"))
+        columns = (audit.photo, audit.is_face.astype(int), audit.is_hard.astype(int), audit.race, audit.gender, audit.age)
+        writer.writerows(zip(*columns, [f"{logit:.5f}" for logit in scores.audit], strict=True))
+
+
+def _write_worst(out: Path, audit: Split, scores: Scores, count: int) -> None:
+    """The faces farthest below the threshold and the negatives farthest above it, worst first; no file if none."""
+    order = np.argsort(scores.audit)
+    above = scores.audit > scores.threshold
+    wrong = {
+        "misses": order[(audit.is_face & ~above)[order]][:count],
+        "false_positives": order[::-1][(~audit.is_face & above)[order[::-1]]][:count],
+    }
+    for name, rows in wrong.items():
+        if len(rows):
+            Image.fromarray(_sheet(np.stack([audit.images[row] for row in rows]))).save(out / f"{name}.png")
+
+
+def _sheet(images: np.ndarray) -> np.ndarray:
+    """Images (N, S, S, 3) in rows, the last one filled up with white."""
+    missing = -len(images) % PICTURES_A_ROW
+    full = np.concatenate([images, np.full((missing, *images.shape[1:]), 255, np.uint8)])
+    rows = full.reshape(-1, PICTURES_A_ROW, *images.shape[1:])
+    sheet: np.ndarray = rows.transpose(0, 2, 1, 3, 4).reshape(-1, PICTURES_A_ROW * images.shape[2], 3)
+    return sheet

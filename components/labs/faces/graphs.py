@@ -1,0 +1,110 @@
+"""What is done to ONNX graphs of the face models: int8 with fixed ranges, and the graph for crops of one size."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+CALIBRATION_BATCH = 64
+
+
+class _Images(CalibrationDataReader):  # type: ignore[misc]
+    """Feeds images (N, H, W, 3) to the calibration a batch at a time."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self._batches = (images[first : first + CALIBRATION_BATCH] for first in range(0, len(images), CALIBRATION_BATCH))
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {"images": np.ascontiguousarray(batch)}
+
+
+def quantised(source: Path, target: Path, images: np.ndarray) -> Path:
+    """Writes the graph with 8-bit convolutions, their ranges fixed by images (N, H, W, 3) uint8, to `target`.
+
+    Weights have a scale for each output channel. Fixed ranges make a picture's logit independent of its neighbours.
+    """
+    prepared = target.with_suffix(".prepared.onnx")
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # onnxruntime advises on the root logger to do what is done here
+    try:
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            target,
+            _Images(images),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["Conv", "Relu"],
+            nodes_to_exclude=[_last_convolution(prepared)],
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+    finally:
+        root.setLevel(level)
+        prepared.unlink(missing_ok=True)
+    model = onnx.load(target)
+    _read_bytes(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, target)
+    return target
+
+
+def _last_convolution(path: Path) -> str:
+    """It makes the logit, which stays a float: 8 bits would leave a threshold few places to stand, and save nothing."""
+    name: str = [node.name for node in onnx.load(path).graph.node if node.op_type == "Conv"][-1]
+    return name
+
+
+def _read_bytes(model: onnx.ModelProto) -> None:
+    """Takes the image's bytes as the 8-bit values they are, instead of byte -> float -> / 255 -> 8-bit."""
+    graph = model.graph
+    makers = {output: node for node in graph.node for output in node.output}
+    quantize = next(node for node in graph.node if node.op_type == "QuantizeLinear" and makers[node.input[0]].op_type == "Div")
+    divide = makers[quantize.input[0]]
+    cast = makers[divide.input[0]]
+    names = dict(zip(quantize.input[1:3], ("byte_scale", "byte_zero"), strict=True))
+    constants = (np.array(1 / 255, dtype=np.float32), np.array(0, dtype=np.uint8))
+    graph.initializer.extend(
+        numpy_helper.from_array(value, name) for name, value in zip(names.values(), constants, strict=True)
+    )
+    for node in graph.node:
+        if quantize.output[0] in node.input:
+            node.input[:] = [cast.input[0], "byte_scale", "byte_zero"]
+    for node in (cast, divide, quantize):
+        graph.node.remove(node)
+    used = {name for node in graph.node for name in node.input}
+    kept = [value for value in graph.initializer if value.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    del graph.value_info[:]
+
+
+def crop_graph(source: Path, target: Path, size: int) -> Path:
+    """Writes the dense graph for images (B, size, size, 3) only: its map is one logit, and the output is (B,)."""
+    model = onnx.load(source)
+    graph = model.graph
+    for position, value in ((1, size), (2, size)):
+        dimension = graph.input[0].type.tensor_type.shape.dim[position]
+        dimension.Clear()
+        dimension.dim_value = value
+    del graph.value_info[:]  # shapes of the map's graph
+    old = graph.output[0].name
+    for node in graph.node:
+        node.output[:] = ["map" if name == old else name for name in node.output]
+    graph.initializer.append(numpy_helper.from_array(np.array([-1], dtype=np.int64), "one_axis"))
+    graph.node.append(helper.make_node("Reshape", ["map", "one_axis"], [old], name="to_vector"))
+    batch = graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(old, onnx.TensorProto.FLOAT, [batch]))
+    onnx.checker.check_model(model)
+    onnx.save(model, target)
+    return target

@@ -1,0 +1,63 @@
+"""The prepared images of a split and what is known of each. No torch."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from components.errors import UserError
+
+SIZE = 64
+"""Side of what the networks see, in pixels; prepared images have a margin around it."""
+
+SplitName = Literal["train", "validation", "audit"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """images: (N, S, S, 3) uint8 RGB.  is_face, is_hard: (N,) bool.  race, gender, age: (N,) perceived, '' unknown."""
+
+    images: np.ndarray
+    photo: np.ndarray
+    is_face: np.ndarray
+    is_hard: np.ndarray
+    race: np.ndarray
+    gender: np.ndarray
+    age: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def read_split(prepared: Path, split: SplitName, in_memory: bool = False) -> Split:
+    """A split of the prepared folder; its images are read when they are looked at, or at once if `in_memory`.
+
+    Raises UserError when a file is missing, the table and the images don't belong together, or there are no faces
+    or nothing else.
+    """
+    table, file = prepared / f"{split}.csv", prepared / f"{split}_images.npy"
+    try:
+        with table.open(newline="", encoding="utf-8") as lines:
+            rows = list(csv.DictReader(lines))
+        images = np.load(file, mmap_mode=None if in_memory else "r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is missing: run the step prepare first") from None
+    except ValueError as error:
+        raise UserError(f"{file} is not an array: {error}; run the step prepare again") from None
+    if len(rows) != len(images):
+        raise UserError(f"{table} has {len(rows)} rows for {len(images)} images: run the step prepare again")
+    columns = {name: np.array([row[name] for row in rows]) for name in ("photo", "race", "gender", "age")}
+    is_face, is_hard = (np.array([row[name] == "1" for row in rows], dtype=bool) for name in ("face", "hard"))
+    if is_face.all() or not is_face.any():
+        raise UserError(f"{prepared} has no {split} {'negatives' if is_face.any() else 'faces'}: take more in prepare")
+    return Split(images, is_face=is_face, is_hard=is_hard, **columns)
+
+
+def centre(images: np.ndarray) -> np.ndarray:
+    """The middle (N, SIZE, SIZE, 3) of images (N, S, S, 3): what is measured, without jitter."""
+    margin = (images.shape[1] - SIZE) // 2
+    return images[:, margin : margin + SIZE, margin : margin + SIZE]
