@@ -114,7 +114,7 @@ def _failure(name: str, table: pd.DataFrame, item: dict[str, Any]) -> Failure:
     if config["type"] == "expect_column_sum_to_be_between" and column in table:
         # A count of faults: every row that has the fault, the known ones too.
         offending = table[table[column] != 0].to_dict("records")
-    rows = tuple(f"{row.get('id')} (line {row.get('line')})" for row in offending)
+    rows = tuple(f"{row['id']} (line {row['line']})" if "line" in row else str(row["id"]) for row in offending)
     return Failure(name, config["type"], column, rows, _observed(item))
 
 

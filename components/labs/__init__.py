@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from components.errors import UserError
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from components.bundle import Bundle, BundleSpec, Evaluation
 
 LABS = ("music",)
+
+
+class NoParams(BaseModel):
+    """Of a step that a lab has nothing to say about, such as serving where it has no API."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Lab(ABC):
@@ -34,7 +40,7 @@ class Lab(ABC):
     Prepare: type[BaseModel]
     Export: type[BaseModel]
     Evaluate: type[BaseModel]
-    Serve: type[BaseModel]
+    Serve: type[BaseModel] = NoParams
 
     @abstractmethod
     def prepare(self, raw: Path, out: Path, params: Any) -> dict[str, Any]:

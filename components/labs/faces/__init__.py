@@ -1,0 +1,58 @@
+"""Lab 2B: a face detector that learns what is rare among faces, and looks at it more often (DB-VAE)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.labs import Lab
+from components.labs.faces import params
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pytorch_lightning as pl
+
+    from components.bundle import Bundle, BundleSpec, Evaluation
+
+
+class FacesLab(Lab):
+    name = "faces"
+    datasets = ("fairface", "caltech101", "lfw")
+    Train = params.Train
+    Prepare = params.Prepare
+    Export = params.Export
+    Evaluate = params.Evaluate
+
+    def prepare(self, raw: Path, out: Path, params: params.Prepare) -> dict[str, Any]:
+        from components.labs.faces.data import prepare
+
+        return prepare(raw, out, params)
+
+    def facts(self, raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
+        from components.labs.faces.data import facts
+
+        return facts(raw, prepared)
+
+    def module(self, prepared: Path, params: params.Train) -> pl.LightningModule:
+        from components.labs.faces.dbvae import DebiasingVae
+        from components.labs.faces.model import FaceClassifier
+
+        return DebiasingVae(params) if params.model == "dbvae" else FaceClassifier(params)
+
+    def datamodule(self, prepared: Path, params: params.Train) -> pl.LightningDataModule:
+        from components.labs.faces.batches import FaceData
+
+        return FaceData(prepared, params)
+
+    def export(self, module: Any, prepared: Path, out: Path, params: params.Export) -> BundleSpec:
+        from components.labs.faces.export import export
+
+        return export(module, prepared, out, params)
+
+    def evaluate(self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate) -> Evaluation:
+        from components.labs.faces.evaluate import evaluate
+
+        return evaluate(bundle, prepared, out, params)
+
+
+LAB = FacesLab()
