@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from components.bundle import Bundle, BundleSpec, Evaluation
 
-LABS = ("music",)
+LABS = ("faces", "music")
 
 
 class NoParams(BaseModel):

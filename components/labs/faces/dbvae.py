@@ -37,7 +37,7 @@ class Decoder(nn.Module):
             # 4 is twice the stride: every pixel is written equally often, which leaves no chequered pattern.
             layers += [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, latents: Tensor) -> Tensor:
         pictures: Tensor = self.layers(self.first(latents))

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,7 @@ from components.labs.faces.detect import detect
 from components.labs.faces.images import Split, centre, read_split
 from components.labs.faces.measures import rate_above, recall_at, roc_auc, threshold_at
 from components.labs.faces.runtime import FaceModel
-from components.labs.faces.scenes import average_precision, compose
+from components.labs.faces.scenes import average_precision, compose, matched
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -51,22 +51,39 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     for variant, found in scores.items():
         _write_scores(out / f"scores_{variant}.csv", audit, found)
     _write_worst(out, audit, scores[served], params.examples)
+    serve: dict[str, Any] = {"graph": served, "threshold": scores[served].threshold}
     if params.scenes:
-        model, threshold = FaceModel.load(bundle, served), scores[served].threshold
-        scenes = compose(audit, params.scenes, params.seed)
-        log.info("looking for %d faces in %d scenes", sum(len(scene.boxes) for scene in scenes), len(scenes))
-        found = [detect(model, scene.photograph, threshold, params.detection) for scene in scenes]
-        metrics["average_precision"] = average_precision(found, scenes)
-    return Evaluation(
-        metrics=metrics,
-        counts=counts(audit, params.scenes),
-        variants=variants,
-        serve={
-            "graph": served,
-            "threshold": scores[served].threshold,
-            "detection": params.detection.model_dump(),
-        },
-    )
+        model = FaceModel.load(bundle, served)
+        detection, threshold = measured_detection(model, scores[served].threshold, validation, audit, params)
+        metrics |= detection
+        serve |= {"detection": params.detection.model_dump(), "detection_threshold": threshold}
+    return Evaluation(metrics=metrics, counts=counts(audit, params.scenes), variants=variants, serve=serve)
+
+
+def measured_detection(
+    model: FaceModel, threshold: float, validation: Split, audit: Split, params: params.Evaluate
+) -> tuple[dict[str, float], float]:
+    """Metrics on scenes of the audit split, and the threshold at which validation scenes have few false boxes.
+
+    A photograph has hundreds of places, so the threshold of single crops would draw boxes on most of them.
+    average_precision needs no threshold; detection_recall and false_boxes (a scene) are at the returned one.
+    """
+    log.info("looking for faces in %d scenes of validation, and of audit images", params.scenes)
+    found = {}
+    for name, split in (("validation", validation), ("audit", audit)):
+        scenes = compose(split, params.scenes, params.seed)
+        found[name] = scenes, [detect(model, scene.photograph, threshold, params.detection) for scene in scenes]
+    wrong = np.sort([logit for logit, right in matched(*found["validation"]) if not right])[::-1]
+    allowed = int(params.false_boxes * params.scenes)
+    chosen = float(wrong[allowed]) if allowed < len(wrong) else threshold
+    scenes, boxes = found["audit"]
+    shown = [right for logit, right in matched(scenes, boxes) if logit > chosen]
+    metrics = {
+        "average_precision": average_precision(scenes, boxes),
+        "detection_recall": sum(shown) / max(1, sum(len(scene.boxes) for scene in scenes)),
+        "false_boxes": (len(shown) - sum(shown)) / len(scenes),
+    }
+    return metrics, chosen
 
 
 def measures(scores: Scores, validation: Split, audit: Split, params: params.Evaluate) -> dict[str, float]:
@@ -143,8 +160,9 @@ def _write_scores(path: Path, audit: Split, scores: Scores) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("photo", "face", "hard", "race", "gender", "age", "logit"))
-        columns = (audit.photo, audit.is_face.astype(int), audit.is_hard.astype(int), audit.race, audit.gender, audit.age)
-        writer.writerows(zip(*columns, [f"{logit:.5f}" for logit in scores.audit], strict=True))
+        marks = (audit.photo, audit.is_face.astype(int), audit.is_hard.astype(int))
+        logits = [f"{logit:.5f}" for logit in scores.audit]
+        writer.writerows(zip(*marks, audit.race, audit.gender, audit.age, logits, strict=True))
 
 
 def _write_worst(out: Path, audit: Split, scores: Scores, count: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
@@ -135,12 +135,13 @@ def _only(encoder: Encoder, wanted: slice) -> Encoder:
     assert encoder.outputs.bias is not None  # noqa: S101
     encoder.outputs.weight = nn.Parameter(encoder.outputs.weight[wanted].detach().contiguous())
     encoder.outputs.bias = nn.Parameter(encoder.outputs.bias[wanted].detach().contiguous())
-    return encoder.to(memory_format=torch.contiguous_format)
+    encoder.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return encoder
 
 
 def _write(module: nn.Module, path: Path, names: tuple[str, str], sides: bool) -> None:
     """The batch may vary, and where `sides` height and width too."""
-    varying = {index: torch.export.Dim.AUTO for index in ((0, 1, 2) if sides else (0,))}
+    varying = dict.fromkeys((0, 1, 2) if sides else (0,), torch.export.Dim.AUTO)
     example = torch.zeros(2, 96 if sides else SIZE, 112 if sides else SIZE, 3, dtype=torch.uint8)
     torch.onnx.export(
         module.eval(),

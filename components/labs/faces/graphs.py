@@ -18,7 +18,7 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
     """Feeds images (N, H, W, 3) to the calibration a batch at a time."""
 
     def __init__(self, images: np.ndarray) -> None:
-        self._batches = (images[first : first + CALIBRATION_BATCH] for first in range(0, len(images), CALIBRATION_BATCH))
+        self._batches = iter(np.array_split(images, -(-len(images) // CALIBRATION_BATCH)))
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         batch = next(self._batches, None)
@@ -68,14 +68,11 @@ def _read_bytes(model: onnx.ModelProto) -> None:
     """Takes the image's bytes as the 8-bit values they are, instead of byte -> float -> / 255 -> 8-bit."""
     graph = model.graph
     makers = {output: node for node in graph.node for output in node.output}
-    quantize = next(node for node in graph.node if node.op_type == "QuantizeLinear" and makers[node.input[0]].op_type == "Div")
-    divide = makers[quantize.input[0]]
+    divide = next(node for node in graph.node if node.op_type == "Div")
+    quantize = next(node for node in graph.node if node.input[0] == divide.output[0])
     cast = makers[divide.input[0]]
-    names = dict(zip(quantize.input[1:3], ("byte_scale", "byte_zero"), strict=True))
-    constants = (np.array(1 / 255, dtype=np.float32), np.array(0, dtype=np.uint8))
-    graph.initializer.extend(
-        numpy_helper.from_array(value, name) for name, value in zip(names.values(), constants, strict=True)
-    )
+    graph.initializer.append(numpy_helper.from_array(np.array(1 / 255, dtype=np.float32), "byte_scale"))
+    graph.initializer.append(numpy_helper.from_array(np.array(0, dtype=np.uint8), "byte_zero"))
     for node in graph.node:
         if quantize.output[0] in node.input:
             node.input[:] = [cast.input[0], "byte_scale", "byte_zero"]

@@ -45,7 +45,8 @@ class Encoder(nn.Module):
             nn.Sequential(nn.Conv2d(fourth, hidden_size, 4, bias=False), nn.BatchNorm2d(hidden_size), nn.ReLU()),
         )
         self.outputs = nn.Conv2d(hidden_size, outputs, 1)
-        self.to(memory_format=torch.channels_last)  # 1.3 times as fast on a CPU
+        # 1.3 times as fast on a CPU.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.dense(pictures).flatten(1)

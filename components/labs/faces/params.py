@@ -30,6 +30,7 @@ class Evaluate(Section):
     detection: Detection
     scenes: int = Field(ge=0, le=1000, description="scenes composed to measure detection; 0 measures none")
     seed: int = Field(ge=0, description="what is pasted where in the scenes")
+    false_boxes: float = Field(ge=0, description="a validation scene; the threshold for photographs lets these pass")
     examples: int = Field(ge=0, le=1000, description="worst misses and worst false positives shown as pictures")
 
 
@@ -59,7 +60,7 @@ class Train(Section):
     """The model and its training."""
 
     seed: int = Field(ge=0, lt=2**32, description="weights, order and augmentation of every epoch")
-    model: Literal["standard", "dbvae"] = Field(description="a classifier, or one that also explains faces and debiases")
+    model: Literal["standard", "dbvae"] = Field(description="dbvae also learns how faces differ, and debiases")
     widths: tuple[int, int, int, int] = Field(description="channels after each halving of the picture")
     hidden_size: int = Field(ge=1, le=4096, description="numbers that describe a picture, from which all outputs come")
     latent_dim: int = Field(ge=1, le=1024, description="dbvae: latent features")

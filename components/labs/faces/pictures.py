@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.labs.faces.dbvae import DebiasingVae
 from components.labs.faces.images import Split, centre
-from components.labs.faces.resampling import encoder_means, sampling_probabilities
+from components.labs.faces.resampling import Combination, encoder_means, sampling_probabilities
 
 STEPS = 9
 """Pictures of a traversal, evenly from -SPAN to SPAN standard deviations of the feature over faces."""
@@ -31,7 +31,7 @@ def write_pictures(model: DebiasingVae, split: Split, out: Path, count: int) -> 
     _save(out / "reconstructions.png", [faces[:count], decoded(model, means[:count])])
     _save(out / "traversals.png", [decoded(model, latents) for latents in traversals(means, count)])
     params = model.params
-    combination = "product" if params.resampling == "product" else "max"
+    combination: Combination = "product" if params.resampling == "product" else "max"
     order = np.argsort(sampling_probabilities(means, params.bins, params.smoothing, combination))
     _save(out / "favoured.png", [faces[order[::-1][:count]], faces[order[:count]]])
 
@@ -40,7 +40,8 @@ def decoded(model: DebiasingVae, latents: np.ndarray) -> np.ndarray:
     """Pictures (B, 64, 64, 3) uint8 of latents (B, latent_dim)."""
     with torch.inference_mode():
         pictures = model.decoder(torch.from_numpy(latents.astype(np.float32)))
-    return (pictures.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    bytes_: np.ndarray = (pictures.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return bytes_
 
 
 def traversals(means: np.ndarray, count: int) -> np.ndarray:

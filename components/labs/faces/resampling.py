@@ -44,7 +44,8 @@ class Histograms:
         return weights
 
     def _bin(self, latents: np.ndarray) -> np.ndarray:
-        return np.clip((latents - self.low) / self.width, 0, self.bins - 1).astype(np.int64)
+        bins: np.ndarray = np.clip((latents - self.low) / self.width, 0, self.bins - 1).astype(np.int64)
+        return bins
 
 
 def sampling_probabilities(
@@ -98,4 +99,5 @@ def _normalised(weights: np.ndarray, combination: Combination) -> np.ndarray:
     weights = weights.astype(np.float64)
     if combination == "product":
         weights = np.exp(weights - weights.max())
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights

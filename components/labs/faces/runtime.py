@@ -45,7 +45,7 @@ class FaceModel:
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """(B,) float32: log-odds that images (B, size, size, 3) uint8 RGB show faces. ValueError on other arrays."""
-        return self._run(self._classifier, images, 0)
+        return self._run(self._classifier, images)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """(B,) float32 in 0 to 1."""
@@ -55,7 +55,7 @@ class FaceModel:
         """Latent means (B, latent_dim) float32. Raises UserError when the model has no latents."""
         if self._encoder is None:
             raise UserError("this model has no latent features: train with faces.model: dbvae")
-        return self._run(self._encoder, images, 0)
+        return self._run(self._encoder, images)
 
     def dense(self, picture: np.ndarray) -> np.ndarray:
         """Map (h, w) float32 of logits over picture (H, W, 3) uint8, which is at least (size, size).
@@ -65,20 +65,21 @@ class FaceModel:
         """
         if self._dense is None:
             raise UserError("this model was loaded without its dense graph")
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or min(picture.shape[:2]) < self.size:
-            raise ValueError(f"a picture is (H, W, 3) uint8, at least {self.size} wide and high, not {picture.shape}")
-        found: np.ndarray = self._dense.run(None, {"images": np.ascontiguousarray(picture[None])})[0]
-        return found[0]
+        shape = picture.shape
+        if picture.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or min(shape[:2]) < self.size:
+            raise ValueError(f"a picture is (H, W, 3) uint8, at least {self.size} wide and high, not {shape}")
+        found: np.ndarray = self._dense.run(None, {"images": np.ascontiguousarray(picture[None])})[0][0]
+        return found
 
-    def _run(self, session: InferenceSession, images: np.ndarray, output: int) -> np.ndarray:
+    def _run(self, session: InferenceSession, images: np.ndarray) -> np.ndarray:
         expected = (self.size, self.size, 3)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != expected:
             raise ValueError(f"images are (B, {self.size}, {self.size}, 3) uint8, not {images.shape} {images.dtype}")
         if len(images) <= BATCH:
-            found: np.ndarray = session.run(None, {"images": np.ascontiguousarray(images)})[output]
+            found: np.ndarray = session.run(None, {"images": np.ascontiguousarray(images)})[0]
             return found
         parts = [images[first : first + BATCH] for first in range(0, len(images), BATCH)]
-        return np.concatenate([self._run(session, part, output) for part in parts])
+        return np.concatenate([self._run(session, part) for part in parts])
 
 
 def dense_graph(variant: str) -> str:

@@ -63,13 +63,10 @@ def _paste(picture: np.ndarray, boxes: np.ndarray, face: np.ndarray, draw: np.ra
     return boxes
 
 
-def average_precision(found: Sequence[Found], scenes: Sequence[Scene]) -> float:
-    """Area under precision over recall, precision made monotone (PASCAL VOC since 2010); 1 is perfect.
-
-    A box is right when it meets an unclaimed face at IoU >= MATCH; better boxes claim first. NaN without any face.
-    """
+def matched(scenes: Sequence[Scene], found: Sequence[Found]) -> list[tuple[float, bool]]:
+    """(logit, right) of every box: right when it meets an unclaimed face at IoU >= MATCH; better boxes claim first."""
     hits: list[tuple[float, bool]] = []
-    for boxes, scene in zip(found, scenes, strict=True):
+    for scene, boxes in zip(scenes, found, strict=True):
         free = np.ones(len(scene.boxes), dtype=bool)
         for row in np.argsort(boxes.logits)[::-1]:
             shares = intersection_over_union(boxes.boxes[row], scene.boxes) * free
@@ -77,11 +74,13 @@ def average_precision(found: Sequence[Found], scenes: Sequence[Scene]) -> float:
             if right:
                 free[shares.argmax()] = False
             hits.append((float(boxes.logits[row]), right))
+    return hits
+
+
+def average_precision(scenes: Sequence[Scene], found: Sequence[Found]) -> float:
+    """Area under precision over recall, precision made monotone (PASCAL VOC since 2010): 1 is perfect, 0 is no hit."""
     faces = sum(len(scene.boxes) for scene in scenes)
-    if not faces:
-        return float("nan")
-    right_ones = np.cumsum([right for _, right in sorted(hits, key=lambda hit: -hit[0])])
+    right_ones = np.cumsum([right for _, right in sorted(matched(scenes, found), key=lambda hit: -hit[0])])
     precision = right_ones / np.arange(1, len(right_ones) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    steps = np.diff(right_ones, prepend=0) / faces
-    return float((envelope * steps).sum())
+    return float((envelope * np.diff(right_ones, prepend=0)).sum() / max(1, faces))

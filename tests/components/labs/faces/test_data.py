@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -21,46 +23,106 @@ from components.errors import UserError
 from components.labs.faces.data import SPLITS, facts, prepare, squares
 from components.labs.faces.images import read_split
 from components.labs.faces.near import NEAR, clusters, near_pairs, picture_hash
-from tests.components.labs.faces.conftest import LEAKS, PARAMS
+from components.labs.faces.params import Prepare
 
-STARTER = Path(__file__).resolve().parents[4] / "data.starter"
+DATA = Path(__file__).resolve().parents[4] / "data"
+
+LEAKS = {
+    "train/9213.jpg": "val/1353.jpg",
+    "train/6629.jpg": "val/2236.jpg",
+    "train/1674.jpg": "val/3715.jpg",
+    "train/7873.jpg": "val/1781.jpg",
+    "train/9828.jpg": "val/3623.jpg",
+    "train/9888.jpg": "val/454.jpg",
+}
+"""Of FairFace: the first three are the same files under other labels, the others the same photographs."""
+
+PARAMS = Prepare(seed=1, size=80, crops=3, validation_share=0.15, audit_share=0.25, limit=0)
+
+STARTER = DATA.with_name("data.starter")
 Break = Callable[[pd.DataFrame], pd.DataFrame | None]
 
 
-def test_the_known_leaks_are_found_and_their_training_side_is_dropped(prepared_faces: Path) -> None:
-    report = json.loads((prepared_faces / "report.json").read_text())
+@pytest.fixture(scope="module")
+def raw_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with 300 real faces and 120 real photographs."""
+    if not (DATA / "fairface").exists():
+        pytest.skip("no FairFace: `make data` fetches it")
+    raw = tmp_path_factory.mktemp("raw")
+    wanted = {*LEAKS, *LEAKS.values()}
+    wanted |= {f"train/{number}.jpg" for number in range(1, 200)} | {f"val/{number}.jpg" for number in range(1, 90)}
+    for archive in ("fairface_train_10k", "fairface_val_5k"):
+        _copy_tar("fairface", archive, raw, lambda name: name in wanted)
+    _copy_csv("fairface", "fairface_labels", raw, lambda name: name in wanted)
+    photographs = iter(range(10_000))
+    chosen = {row["file"] for row in _rows("caltech101", "caltech101_nonfaces") if next(photographs) % 24 == 0}
+    chosen |= {f"101_ObjectCategories/octopus/image_{number:04}.jpg" for number in range(1, 7)}
+    _copy_tar("caltech101", "caltech101_nonfaces", raw, lambda name: name in chosen)
+    _copy_csv("caltech101", "caltech101_nonfaces", raw, lambda name: name in chosen)
+    return raw
+
+
+@pytest.fixture(scope="module")
+def prepared(raw_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prepared-faces")
+    prepare(raw_faces, folder, PARAMS)
+    return folder
+
+
+def _copy_tar(dataset: str, name: str, raw: Path, wanted: Callable[[str], bool]) -> None:
+    (raw / dataset).mkdir(exist_ok=True)
+    members = [(member, content) for member, content in read_tar(DATA / dataset / f"{name}.tar") if wanted(member)]
+    write_tar(raw / dataset / f"{name}.tar", members)
+
+
+def _rows(dataset: str, name: str) -> list[dict[str, str]]:
+    with (DATA / dataset / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _copy_csv(dataset: str, name: str, raw: Path, wanted: Callable[[str], bool]) -> None:
+    rows = [row for row in _rows(dataset, name) if wanted(row["file"])]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    (raw / dataset / f"{name}.csv").write_text(text.getvalue(), encoding="utf-8")
+
+
+def test_the_known_leaks_are_found_and_their_training_side_is_dropped(prepared: Path) -> None:
+    report = json.loads((prepared / "report.json").read_text())
     dropped = report["dropped"]["near_duplicate"]["pictures"]
     assert LEAKS.items() <= dropped.items()
-    files = {split: set(pd.read_csv(prepared_faces / f"{split}.csv").file) for split in SPLITS}
+    files = {split: set(pd.read_csv(prepared / f"{split}.csv").file) for split in SPLITS}
     assert set(LEAKS.values()) <= files["audit"]
     assert not set(LEAKS) & (files["train"] | files["validation"])
 
 
-def test_no_photograph_or_its_near_duplicates_are_in_two_splits(prepared_faces: Path) -> None:
-    photos = [set(pd.read_csv(prepared_faces / f"{split}.csv").photo) for split in SPLITS]
+def test_no_photograph_or_its_near_duplicates_are_in_two_splits(prepared: Path) -> None:
+    photos = [set(pd.read_csv(prepared / f"{split}.csv").photo) for split in SPLITS]
     assert sum(map(len, photos)) == len(set.union(*photos))
-    tables = pd.concat([pd.read_csv(prepared_faces / f"{split}.csv") for split in SPLITS])
+    tables = pd.concat([pd.read_csv(prepared / f"{split}.csv") for split in SPLITS])
     octopuses = tables[tables.file.str.contains("octopus/image_000")]
     assert octopuses.file.nunique() == 6
     assert octopuses.photo.nunique() == 1, "they are one photograph, seen six times"
 
 
-def test_every_raw_picture_is_in_a_split_or_dropped_by_a_rule(raw_faces: Path, prepared_faces: Path) -> None:
-    report = json.loads((prepared_faces / "report.json").read_text())
-    seen = pd.read_csv(prepared_faces / "pictures.csv")
+def test_every_raw_picture_is_in_a_split_or_dropped_by_a_rule(raw_faces: Path, prepared: Path) -> None:
+    report = json.loads((prepared / "report.json").read_text())
+    seen = pd.read_csv(prepared / "pictures.csv")
     names = [name for archive in raw_faces.glob("*/*.tar") for name, _ in read_tar(archive)]
     assert sorted(seen.id) == sorted(names)
     assert len(names) == sum(report["pictures"].values())
 
 
-def test_images_are_the_pictures(raw_faces: Path, prepared_faces: Path) -> None:
-    split = read_split(prepared_faces, "audit")
+def test_images_are_the_pictures(raw_faces: Path, prepared: Path) -> None:
+    split = read_split(prepared, "audit")
     assert split.images.shape[1:] == (80, 80, 3)
-    table = pd.read_csv(prepared_faces / "audit.csv", keep_default_na=False)
+    table = pd.read_csv(prepared / "audit.csv", keep_default_na=False)
     row = int(np.flatnonzero(table.id == "val/1.jpg")[0])
     content = dict(read_tar(raw_faces / "fairface/fairface_val_5k.tar"))["val/1.jpg"]
-    (prepared_faces / "one.jpg").write_bytes(content)
-    with Image.open(prepared_faces / "one.jpg") as image:
+    (prepared / "one.jpg").write_bytes(content)
+    with Image.open(prepared / "one.jpg") as image:
         expected = np.asarray(image.convert("RGB").resize((80, 80), Image.Resampling.BILINEAR), float)
     assert np.abs(split.images[row] - expected).mean() < 1
     assert split.race[row]
@@ -70,16 +132,16 @@ def test_images_are_the_pictures(raw_faces: Path, prepared_faces: Path) -> None:
     assert negatives.groupby("file").size().eq(PARAMS.crops).all()
 
 
-def test_preparing_again_gives_the_same_bytes(raw_faces: Path, prepared_faces: Path, tmp_path: Path) -> None:
+def test_preparing_again_gives_the_same_bytes(raw_faces: Path, prepared: Path, tmp_path: Path) -> None:
     prepare(raw_faces, tmp_path, PARAMS)
     for file in tmp_path.iterdir():
-        assert file.read_bytes() == (prepared_faces / file.name).read_bytes(), file.name
+        assert file.read_bytes() == (prepared / file.name).read_bytes(), file.name
 
 
-def test_a_split_does_not_move_when_other_pictures_come(raw_faces: Path, prepared_faces: Path, tmp_path: Path) -> None:
+def test_a_split_does_not_move_when_other_pictures_come(raw_faces: Path, prepared: Path, tmp_path: Path) -> None:
     prepare(raw_faces, tmp_path, PARAMS.model_copy(update={"limit": 150}))
     for split in SPLITS:
-        few, all_of_them = (pd.read_csv(folder / f"{split}.csv") for folder in (tmp_path, prepared_faces))
+        few, all_of_them = (pd.read_csv(folder / f"{split}.csv") for folder in (tmp_path, prepared))
         alone = few[few.photo == few.file]  # near-duplicates go where the first of them goes
         assert set(alone.id) - set(LEAKS) <= set(all_of_them.id)
         assert len(few) < len(all_of_them)
@@ -244,8 +306,8 @@ def label(config: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def tables(raw_faces: Path, prepared_faces: Path) -> dict[str, pd.DataFrame]:
-    return facts(raw_faces, prepared_faces)
+def tables(raw_faces: Path, prepared: Path) -> dict[str, pd.DataFrame]:
+    return facts(raw_faces, prepared)
 
 
 def test_the_slice_meets_every_expectation(tables: dict[str, pd.DataFrame], tmp_path: Path) -> None:

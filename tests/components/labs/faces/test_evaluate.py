@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.bundle import Bundle, Evaluation
+from components.labs.faces import measures
+from components.labs.faces.evaluate import cells, choose, evaluate
+from components.labs.faces.images import centre, read_split
+from components.labs.faces.params import Evaluate
+from components.labs.faces.runtime import FaceModel
+from tests.face_data import section
+
+LOGITS = np.array([5.0, 3.0, 1.0, -1.0, 4.0, 0.0, -2.0, -3.0, -4.0, -5.0])
+IS_FACE = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], dtype=bool)
+
+
+def test_the_threshold_lets_at_most_its_share_of_negatives_pass() -> None:
+    threshold = measures.threshold_at(LOGITS, IS_FACE, 0.34)
+    assert measures.rate_above(LOGITS[~IS_FACE], threshold) == pytest.approx(2 / 6)
+    assert measures.rate_above(LOGITS[~IS_FACE], measures.threshold_at(LOGITS, IS_FACE, 0.01)) == 0
+    assert measures.recall_at(LOGITS, IS_FACE, 0.17) == pytest.approx(3 / 4)
+
+
+def test_the_area_under_the_curve_is_the_chance_that_a_face_scores_higher() -> None:
+    pairs = [face > other for face in LOGITS[IS_FACE] for other in LOGITS[~IS_FACE]]
+    assert measures.roc_auc(LOGITS, IS_FACE) == pytest.approx(np.mean(pairs))
+    assert measures.roc_auc(np.zeros(10), IS_FACE) == 0.5
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evaluation")
+
+
+@pytest.fixture(scope="module")
+def evaluation(bundle: Bundle, prepared_faces: Path, written: Path) -> Evaluation:
+    params = section(Evaluate, "evaluate", "faces", scenes=6, false_positive_rate=0.05)
+    return evaluate(bundle, prepared_faces, written, params)
+
+
+def test_the_threshold_comes_from_validation_and_is_applied_to_the_audit_split(
+    evaluation: Evaluation, bundle: Bundle, prepared_faces: Path
+) -> None:
+    model = FaceModel.load(bundle, evaluation.serve["graph"])
+    validation, audit = read_split(prepared_faces, "validation"), read_split(prepared_faces, "audit")
+    threshold = measures.threshold_at(model.logits(centre(validation.images)), validation.is_face, 0.05)
+    logits = model.logits(centre(audit.images))
+    assert evaluation.serve["threshold"] == threshold
+    assert evaluation.metrics["recall"] == (logits[audit.is_face] > threshold).mean()
+    assert evaluation.metrics["false_positive_rate"] == (logits[~audit.is_face] > threshold).mean()
+    assert evaluation.serve["detection"]["min_face"] == 64
+
+
+def test_photographs_have_a_stricter_threshold_than_crops(evaluation: Evaluation) -> None:
+    assert evaluation.serve["detection_threshold"] >= evaluation.serve["threshold"]
+    assert 0 <= evaluation.metrics["detection_recall"] <= 1
+    assert 0 <= evaluation.metrics["average_precision"] <= 1
+    assert evaluation.metrics["false_boxes"] < 2
+
+
+def test_groups_are_cells_of_perceived_race_and_gender(evaluation: Evaluation, prepared_faces: Path) -> None:
+    audit = read_split(prepared_faces, "audit")
+    found = cells(audit)
+    assert sum(map(len, found.values())) == audit.is_face.sum()
+    assert "Black Female" in found
+    assert evaluation.counts["worst_group_recall"] == min(map(len, found.values()))
+    gap = evaluation.metrics["recall_gap"]
+    assert 0 <= gap <= 1 - evaluation.metrics["worst_group_recall"]
+    assert evaluation.metrics["worst_group_recall"] <= evaluation.metrics["recall"]
+
+
+def test_scores_and_worst_pictures_are_written(evaluation: Evaluation, written: Path) -> None:
+    lines = (written / "scores_int8.csv").read_text().splitlines()
+    assert lines[0] == "photo,face,hard,race,gender,age,logit"
+    assert len(lines) == 321
+    missed = evaluation.metrics["recall"] < 1
+    assert (written / "misses.png").exists() == missed
+    assert (written / "scores_float.csv").exists()
+
+
+def test_int8_is_served_unless_it_costs_too_much() -> None:
+    variants = {"float": {"recall_validation": 0.99}, "int8": {"recall_validation": 0.98}}
+    assert choose(variants, 0.02) == "int8"
+    assert choose(variants, 0.005) == "float"
+    assert choose({"int8": {}}, 0.0) == "int8"

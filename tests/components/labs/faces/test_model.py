@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from components.labs.faces.augment import plain
+from components.labs.faces.batches import FaceData
+from components.labs.faces.dbvae import DebiasingVae
+from components.labs.faces.images import read_split
+from components.labs.faces.measures import roc_auc
+from components.labs.faces.model import Encoder, FaceClassifier, folded
+from components.labs.faces.params import Train
+from components.steps import train as train_step
+
+
+def pictures_of(prepared: Path, count: int = 48) -> torch.Tensor:
+    return plain(torch.from_numpy(np.array(read_split(prepared, "validation").images[:count])))
+
+
+def test_folding_batch_norm_changes_no_output(trained: FaceClassifier, prepared_faces: Path) -> None:
+    pictures = pictures_of(prepared_faces)
+    with torch.inference_mode():
+        before, after = trained.encoder(pictures), folded(trained.encoder)(pictures)
+    assert torch.allclose(before, after, atol=1e-4)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded(trained.encoder).modules())
+
+
+def test_the_dense_map_has_a_place_every_16_pixels() -> None:
+    encoder = Encoder((4, 4, 4, 4), 8, 3).eval()
+    with torch.inference_mode():
+        assert encoder.dense(torch.rand(2, 3, 64, 64)).shape == (2, 3, 1, 1)
+        assert encoder.dense(torch.rand(1, 3, 96, 160)).shape == (1, 3, 3, 7)
+
+
+def test_it_learns_in_a_few_seconds(trained: FaceClassifier, prepared_faces: Path) -> None:
+    split = read_split(prepared_faces, "audit")
+    with torch.inference_mode():
+        logits = trained(plain(torch.from_numpy(np.array(split.images)))).numpy()
+    assert roc_auc(logits, split.is_face) > 0.95
+
+
+def test_framing_does_not_break_it(trained: FaceClassifier, prepared_faces: Path) -> None:
+    """The same faces moved by five pixels, and mirrored."""
+    images = torch.from_numpy(np.array(read_split(prepared_faces, "audit").images))[:160]
+    as_they_are = images[:, 8:72, 8:72].permute(0, 3, 1, 2) / 255
+    moved = images[:, 3:67, 13:77].permute(0, 3, 1, 2) / 255
+    with torch.inference_mode():
+        base, shifted, mirrored = ((trained(each) > 0).float().mean() for each in (as_they_are, moved, moved.flip(3)))
+    assert abs(base - shifted) < 0.06
+    assert abs(base - mirrored) < 0.06
+
+
+@pytest.mark.parametrize("kind", ["standard", "dbvae"])
+def test_a_killed_run_ends_as_an_uninterrupted_one(
+    kind: str, prepared_faces: Path, train_params: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_step, "code_hash", lambda lab: "code")
+    short = {"model": kind, "max_epochs": 2, "batch_size": 64, "precision": "32-true", "histogram_faces": 64}
+    params = train_params.model_copy(update=short)
+    model = DebiasingVae if kind == "dbvae" else FaceClassifier
+    lab = SimpleNamespace(name="faces", module=lambda prepared, settings: model(settings), datamodule=FaceData)
+
+    def run(name: str) -> dict[str, torch.Tensor]:
+        train_step.train(lab, SimpleNamespace(train=params), prepared_faces, tmp_path / name, tmp_path / f"{name}.kept")  # type: ignore[arg-type]
+        weights: dict[str, torch.Tensor] = torch.load(tmp_path / name / "model.ckpt", weights_only=True)["state_dict"]
+        return weights
+
+    whole = run("whole")
+    epoch = FaceData.epoch
+
+    def killed(self: FaceData, number: int, weights: np.ndarray | None = None) -> object:
+        if number == 1:
+            raise KeyboardInterrupt
+        return epoch(self, number, weights)
+
+    monkeypatch.setattr(FaceData, "epoch", killed)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        run("killed")
+    monkeypatch.setattr(FaceData, "epoch", epoch)
+    resumed = run("killed")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_the_learning_rate_rises_and_ends_at_zero(train_params: Train) -> None:
+    model = FaceClassifier(train_params)
+    model._trainer = SimpleNamespace(estimated_stepping_batches=100)  # type: ignore[assignment]
+    schedule = model.configure_optimizers()["lr_scheduler"]["scheduler"]
+    factor = schedule.lr_lambdas[0]
+    assert factor(0) == 0
+    assert factor(10) == pytest.approx(1)
+    assert factor(100) == pytest.approx(0, abs=1e-9)
+    assert math.isclose(factor(55), 0.5, abs_tol=1e-9)
