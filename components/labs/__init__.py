@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
     import pytorch_lightning as pl
 
-    from components.bundle import Bundle, BundleSpec, Evaluation
+    from components.bundle import Bundle, BundleSpec, Evaluation, Judged
+    from components.promotion import AuditFindings
 
-LABS = ("music",)
+LABS = ("music", "faces")
 
 
 class Lab(ABC):
@@ -35,6 +36,8 @@ class Lab(ABC):
     Export: type[BaseModel]
     Evaluate: type[BaseModel]
     Serve: type[BaseModel]
+    Audit: type[BaseModel]
+    """Of an audited lab."""
 
     @abstractmethod
     def prepare(self, raw: Path, out: Path, params: Any) -> dict[str, Any]:
@@ -59,6 +62,15 @@ class Lab(ABC):
     @abstractmethod
     def evaluate(self, bundle: Bundle, prepared: Path, out: Path, params: Any) -> Evaluation:
         """Measures the exported bundle on held-out data; writes plots and reports into `out`."""
+
+    def audit(
+        self, candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: Any
+    ) -> AuditFindings:
+        """Judges an audited lab's candidate as it would be served; writes the reports that go with it into `out`.
+
+        champion: the model to compare with, None when there is none, or it is the candidate, or saw other data.
+        """
+        raise NotImplementedError(f"{self.name} is not audited")
 
 
 def find(name: str) -> Lab:
