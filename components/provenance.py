@@ -30,6 +30,8 @@ NOT_MAKING = (
     "weaknesses.py",
 )
 """A lab's modules that only run or judge a bundle. A new module counts as making it until it is named here."""
+AUDIT_FOLDER = "audit"
+"""A lab's folder of such modules."""
 
 
 class Provenance(BaseModel):
@@ -82,7 +84,8 @@ def data_version(pin: Path) -> str:
 def code_hash(lab: str) -> str:
     """Hash of the code that makes the bundle. Comments and layout don't count: a better comment trains no model."""
     files = [PACKAGE / "steps" / name for name in MAKING_STEPS]
-    files += [file for file in (PACKAGE / "labs" / lab).rglob("*.py") if file.name not in NOT_MAKING]
+    folder = PACKAGE / "labs" / lab
+    files += [file for file in folder.rglob("*.py") if file.name not in NOT_MAKING and file.parent.name != AUDIT_FOLDER]
     digest = hashlib.sha256()
     for file in sorted(file for file in files if file.exists()):
         code = ast.unparse(ast.parse(file.read_text(encoding="utf-8")))

@@ -70,7 +70,7 @@ def shuffled_hits(successes: ArrayLike, trials: ArrayLike, draws: int, seed: int
 def p_value(null: Floats | Ints, observed: float) -> float:
     """Share of the null's draws at least as large as what was observed, itself counted (Phipson and Smyth 2010)."""
     # Ties are equal rates computed in another order: a hair must not break them.
-    return (1 + int(np.count_nonzero(null >= observed - 1e-12))) / (1 + len(null))
+    return float((1 + np.count_nonzero(null >= observed - 1e-12)) / (1 + len(null)))
 
 
 def holm(p_values: ArrayLike) -> Floats:

@@ -26,7 +26,7 @@ from components.labs.faces.audit.table import Scored, Table
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the audit looks at. threshold: on logits; `>=` is a face."""
+    """What the audit looks at. threshold: on logits; `>` is a face."""
 
     validation: Scored
     audit: Scored
@@ -38,7 +38,7 @@ class Evidence:
     @property
     def detected(self) -> Flags:
         """(faces,): which of the audit's faces are found."""
-        return self.audit.logits[self.audit.table.face] >= self.threshold
+        return self.audit.logits[self.audit.table.face] > self.threshold
 
 
 def examine(evidence: Evidence, params: Audit) -> Details:
@@ -71,7 +71,7 @@ def negatives_of(scored: Scored, threshold: float, params: Audit) -> Negatives:
     """False positives overall, hard negatives apart, and by what the pictures show."""
     table = scored.table
     empty = ~table.face
-    passed, photo = scored.logits[empty] >= threshold, table.photo[empty]
+    passed, photo = scored.logits[empty] > threshold, table.photo[empty]
     hard, context = table.hard[empty], table.context()[empty]
 
     def of(chosen: Flags, draws: int = params.draws) -> Rate:
@@ -95,7 +95,7 @@ def sweep(validation: Scored, audit: Scored, params: Audit) -> tuple[SweepPoint,
     points = []
     for target in params.sweep:
         threshold = threshold_at(validation.negatives(), target)
-        found = faces >= threshold
+        found = faces > threshold
         recalls = {
             attribute: [
                 float(found[of].mean()) for name in groups if (of := table.labels(attribute)[table.face] == name).any()
@@ -107,7 +107,7 @@ def sweep(validation: Scored, audit: Scored, params: Audit) -> tuple[SweepPoint,
             SweepPoint(
                 target=target,
                 threshold=threshold,
-                false_positive_rate=float((negatives >= threshold).mean()),
+                false_positive_rate=float((negatives > threshold).mean()),
                 recall=float(found.mean()),
                 worst_group_recall=min(everywhere, default=float("nan")),
                 gaps={name: max(values) - min(values) if values else float("nan") for name, values in recalls.items()},
@@ -146,7 +146,7 @@ def paired(table: Table, candidate: Flags, champion: Flags, params: Audit) -> tu
 
 def _validation_rate(evidence: Evidence, params: Audit) -> Rate:
     table = evidence.validation.table
-    passed = evidence.validation.negatives() >= evidence.threshold
+    passed = evidence.validation.negatives() > evidence.threshold
     bounds = chance.clustered_rate(passed, table.photo[~table.face], params.draws, params.confidence, params.seed)
     return Rate.of_bounds(bounds, count=int(passed.sum()), of=len(passed))
 

@@ -11,17 +11,15 @@ Flags = NDArray[np.bool_]
 
 
 def threshold_at(negatives: Floats, false_positive_rate: float) -> float:
-    """The lowest threshold at which at most that share of the negatives' scores is `>=` it.
+    """The lowest threshold that at most this share of the negatives' scores exceeds (`score > threshold` is a face).
 
     Raises ValueError where there are no negatives.
     """
     if not len(negatives):
         raise ValueError("no negatives: a threshold has nothing to hold off")
     allowed = int(false_positive_rate * len(negatives) + 1e-9)  # .07 * 100 is 7.000000000000001
-    if allowed >= len(negatives):
-        return float(np.min(negatives))
-    # The highest score that must stay below. Quantised models tie often: all that tie with it stay below too.
-    return float(np.nextafter(np.sort(negatives)[::-1][allowed], np.inf))
+    # The highest score that must not pass. Quantised models tie often: what ties with it does not pass either.
+    return float(np.sort(negatives)[::-1][allowed])
 
 
 def placements(positives: Floats, negatives: Floats) -> Floats:
