@@ -130,8 +130,8 @@ def audit(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> No
     from components.steps.audit import audit as step
 
     with recorded("audit", lab, params, build) as this:
-        folders = [this.output_of(name) for name in ("prepare", "export", "evaluate")]
-        this.run.log_metrics(step(this.lab, this.params, *folders, this.out).metrics)
+        prepared, bundle, evaluation = (this.output_of(name) for name in ("prepare", "export", "evaluate"))
+        this.run.log_metrics(step(this.lab, this.params, prepared, bundle, evaluation, this.out).metrics)
 
 
 @app.command()

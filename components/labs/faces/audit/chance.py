@@ -89,5 +89,5 @@ def mcnemar(first: int, second: int) -> float:
     McNemar 1947; the discordant faces are flips of a fair coin if they are.
     """
     flips, fewer = first + second, min(first, second)
-    # In integers: 2 ** 1100 is no float.
-    return min(1.0, 2 * sum(comb(flips, k) for k in range(fewer + 1)) / 2**flips)
+    # In integers, as 2 ** 1100 is no float.
+    return min(1.0, 2 * sum(comb(flips, k) for k in range(fewer + 1)) / (1 << flips))

@@ -51,7 +51,7 @@ class Group(Record):
 
 
 class Disparity(Record):
-    """A way to say how unequal recall is, with the ends of the stratified bootstrap."""
+    """A way to say how unequal recall is, with the ends of the stratified bootstrap, less its bias."""
 
     value: Measured
     low: Measured

@@ -60,6 +60,15 @@ def test_the_group_that_is_found_less_stands_out_and_the_others_do_not() -> None
     assert gender.p_value_corrected > 0.05
 
 
+def test_every_way_to_say_how_unequal_groups_are_lies_in_its_interval() -> None:
+    for name in ("race", "gender", "race x gender", "race x age"):
+        found = attribute(name).disparities
+        assert set(found) == {"gap", "ratio", "variance", "max_to_geometric_mean"}
+        for disparity in found.values():
+            assert disparity.low <= disparity.value <= disparity.high
+    assert attribute("race").disparities["ratio"].high < 1
+
+
 def test_empty_and_small_cells_are_there_and_marked() -> None:
     few = examine(evidence(scores(table({**RACES, "Indian": 12, "Black": 0}))), PARAMS)
     race = next(found for found in few.attributes if found.name == "race")
