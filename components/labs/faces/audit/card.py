@@ -67,7 +67,8 @@ def _metrics(findings: Findings) -> Iterator[str]:
     yield "  calibration; the gap between groups beside what chance alone would show."
     yield f"- Asked for: recall of every gated group at least {params.min_recall:.0%} at the interval's lower end;"
     yield f"  false-positive rate at most {params.max_false_positive_rate:.1%} at its upper end; gap at most"
-    yield f"  {100 * params.max_gap:.0f} points; at least {params.min_faces} faces in each gated group."
+    yield f"  {100 * params.max_gap:.0f} points; calibration error at most {100 * params.max_calibration_error:.0f};"
+    yield f"  at least {params.min_faces} faces in each gated group."
 
 
 def _evaluation_data(findings: Findings) -> Iterator[str]:
@@ -79,7 +80,7 @@ def _evaluation_data(findings: Findings) -> Iterator[str]:
 
 def _training_data(findings: Findings) -> Iterator[str]:
     made = findings.candidate.bundle.manifest.provenance
-    yield "- The splits `train` and `validation` of the same data version, with parameters "
+    yield "- The splits `train` and `validation` of the same data version, with parameters"
     yield f"  `{made.params_hash[:12]}` and code `{made.code_hash[:12]}`."
     yield "- Sources, labels and known dirt: the datasheet in `docs/faces.md`."
 
@@ -93,7 +94,8 @@ def _analyses(findings: Findings) -> Iterator[str]:
     yield f"| false-positive rate, hard negatives | {_share(details.negatives.hard)} |"
     auc = details.roc_auc
     yield f"| ROC AUC | {_value(auc)} | {auc.low:.4f} to {auc.high:.4f} |"
-    yield f"| calibration error | {details.calibration_error:.4f} | |"
+    error = details.calibration_error
+    yield f"| calibration error | {_value(error)} | {error.low:.4f} to {error.high:.4f} |"
     yield f"| Brier score | {details.brier_score:.4f} | |"
     crossed = " x ".join(findings.params.groups)
     for attribute in details.attributes:

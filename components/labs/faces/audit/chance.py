@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from components.labs.faces.audit.intervals import Bounds, Floats, normal_quantile, wilson
+from components.labs.faces.audit.measures import Flags, calibration_bins
 
 Ints = NDArray[np.int64]
 
@@ -35,6 +36,32 @@ def clustered_rate(
     low, high = np.quantile(rates, [(1 - confidence) / 2, (1 + confidence) / 2])
     crops = wilson(happened.sum(), len(happened), z)
     return Bounds(crops.value, np.minimum(low, crops.low), np.maximum(high, crops.high))
+
+
+def clustered_calibration_error(
+    probabilities: Floats,
+    is_face: Flags,
+    clusters: NDArray[np.generic],
+    bins: int,
+    draws: int,
+    confidence: float,
+    seed: int,
+) -> Bounds:
+    """Expected calibration error with an interval from resampling whole clusters, scalars as 0-d arrays.
+
+    Chance only ever adds to it, and the resamples' chance to the sample's: the percentiles are moved back by what the
+    resamples exceed the sample by.
+    """
+    _, of_item = np.unique(clusters, return_inverse=True)
+    sizes = np.bincount(of_item)
+    place = of_item * bins + calibration_bins(probabilities, bins)
+    off = np.bincount(place, probabilities - is_face, minlength=len(sizes) * bins).reshape(-1, bins)
+    value = np.abs(off.sum(0)).sum() / sizes.sum()
+    drawn = cluster_weights(len(sizes), draws, seed)
+    resampled = np.abs(drawn @ off).sum(1) / (drawn @ sizes)
+    ends = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2]) - resampled.mean() + value
+    low, high = np.clip(ends, 0, 1)
+    return Bounds(np.asarray(value), np.asarray(low), np.asarray(high))
 
 
 def cluster_weights(clusters: int, draws: int, seed: int) -> Floats:

@@ -8,12 +8,11 @@ import numpy as np
 
 from components.labs.faces.audit import chance
 from components.labs.faces.audit.attributes import attributes_of
-from components.labs.faces.audit.intervals import normal_quantile, paired_difference, wilson
+from components.labs.faces.audit.intervals import Floats, normal_quantile, paired_difference, wilson
 from components.labs.faces.audit.latent import Latents, latent_audit
 from components.labs.faces.audit.measures import (
     Flags,
     brier_score,
-    calibration_error,
     probabilities_of,
     roc_auc,
     threshold_at,
@@ -56,7 +55,7 @@ def examine(evidence: Evidence, params: Audit) -> Details:
         recall=Rate.of_bounds(wilson(detected.sum(), len(faces), z), count=int(detected.sum()), of=len(faces)),
         roc_auc=Estimate.of_bounds(roc_auc(faces, negatives, table.photo[~table.face], params.confidence)),
         brier_score=brier_score(probabilities, table.face, weights),
-        calibration_error=calibration_error(probabilities, table.face, weights, params.calibration_bins),
+        calibration_error=_calibration(probabilities, table, params),
         attributes=attributes_of(evidence.audit, detected, params),
         negatives=negatives_of(evidence.audit, evidence.threshold, params),
         sweep=sweep(evidence.validation, evidence.audit, params),
@@ -149,6 +148,14 @@ def _validation_rate(evidence: Evidence, params: Audit) -> Rate:
     passed = evidence.validation.negatives() > evidence.threshold
     bounds = chance.clustered_rate(passed, table.photo[~table.face], params.draws, params.confidence, params.seed)
     return Rate.of_bounds(bounds, count=int(passed.sum()), of=len(passed))
+
+
+def _calibration(probabilities: Floats, table: Table, params: Audit) -> Estimate:
+    # A draw weighs every face, which is a cluster of its own: a thousand are 50 MB.
+    draws = min(params.draws, 1000)
+    bins, sure = params.calibration_bins, params.confidence
+    bounds = chance.clustered_calibration_error(probabilities, table.face, table.photo, bins, draws, sure, params.seed)
+    return Estimate.of_bounds(bounds)
 
 
 def _latents(evidence: Evidence, params: Audit) -> LatentAudit | None:

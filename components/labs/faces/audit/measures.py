@@ -65,10 +65,15 @@ def calibration_error(probabilities: Floats, is_face: Flags, weights: Floats, bi
 
     Equal-width bins, weighted by what lies in them (Naeini et al. 2015; Guo et al. 2017).
     """
-    bin_of = np.minimum((probabilities * bins).astype(int), bins - 1)
+    bin_of = calibration_bins(probabilities, bins)
     claimed = np.bincount(bin_of, weights * probabilities, minlength=bins)
     true = np.bincount(bin_of, weights * is_face, minlength=bins)
     return float(np.abs(claimed - true).sum() / weights.sum())
+
+
+def calibration_bins(probabilities: Floats, bins: int) -> NDArray[np.int64]:
+    """Which of as many equal parts of 0 to 1 each probability is in."""
+    return np.minimum((probabilities * bins).astype(np.int64), bins - 1)
 
 
 def disparities(successes: NDArray[np.generic], trials: NDArray[np.generic]) -> dict[str, Floats]:

@@ -31,6 +31,9 @@ class Audit(Section):
     min_recall: Share = Field(description="the lower end of every gated group's recall must reach it")
     max_false_positive_rate: Share = Field(description="its upper end must not exceed it")
     max_gap: Share = Field(description="largest difference of recall between two gated groups")
+    max_calibration_error: Share = Field(
+        description="upper end within passes, lower end beyond fails: a served probability means something"
+    )
     max_loss: Share = Field(description="no gated group may be shown to lose more recall than that to the champion")
     small_cell: int = Field(ge=1, description="faces; a cell with fewer is marked as too small to say much")
     calibration_bins: int = Field(ge=2, le=100)

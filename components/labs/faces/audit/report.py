@@ -354,7 +354,7 @@ def _everything(findings: Findings) -> str:
     return (
         "<h2>Everything</h2><details><summary>Every group and intersection</summary><p>ROC AUC: how often a face of "
         "the group is ranked above a cut-out without one. Calibration: how far stated probabilities are from what "
-        f"happens (all faces: error {findings.details.calibration_error:.4f}, Brier score "
+        f"happens (all faces: error {_estimate(findings.details.calibration_error)}, Brier score "
         f"{findings.details.brier_score:.4f}, ROC AUC "
         f"{_estimate(findings.details.roc_auc)}).</p>{''.join(tables)}</details>"
     )

@@ -108,7 +108,7 @@ def measured(details: Details) -> tuple[dict[str, float], dict[str, int]]:
     metrics = {name: rate.value for name, rate in known.items() if rate.value is not None}
     counts = {name: rate.of for name, rate in known.items()}
     everything = details.recall.of + details.negatives.all.of
-    metrics |= {"calibration_error": details.calibration_error, "brier_score": details.brier_score}
+    metrics |= {"calibration_error": details.calibration_error.value or 0.0, "brier_score": details.brier_score}
     counts |= {"calibration_error": everything, "brier_score": everything}
     if details.roc_auc.value is not None:
         metrics["roc_auc"], counts["roc_auc"] = details.roc_auc.value, everything

@@ -176,7 +176,7 @@ class Details(Record):
     recall: Rate
     roc_auc: Estimate
     brier_score: Measured
-    calibration_error: Measured
+    calibration_error: Estimate
     attributes: tuple[Attribute, ...]
     negatives: Negatives
     sweep: tuple[SweepPoint, ...]

@@ -50,7 +50,7 @@ def requirements(details: Details, params: Audit) -> tuple[Requirement, ...]:
     """Everything the audit asks, worst answer first, each reason with its numbers."""
     gated = [attribute for attribute in details.attributes if attribute.gated]
     found = [_faces(gated, params), _photographs(details, params), _floor(gated, params), _negatives(details, params)]
-    found += [_gap(attribute, params) for attribute in gated]
+    found += [_gap(attribute, params) for attribute in gated] + [_calibration(details, params)]
     found += [_champion(details.paired, params)] if details.paired else []
     return tuple(sorted(found, key=lambda requirement: WORST_FIRST.index(requirement.verdict)))
 
@@ -115,6 +115,17 @@ def _gap(attribute: Attribute, params: Audit) -> Requirement:
         f"allowed are {100 * params.max_gap:.1f} (chance alone shows {100 * found.chance_mean:.1f} on average)"
     )
     return Requirement(name=name, verdict=WORSE[code], reason=reason)
+
+
+def _calibration(details: Details, params: Audit) -> Requirement:
+    """Like a gap, chance only ever widens it."""
+    error, allowed = details.calibration_error, params.max_calibration_error
+    reason = (
+        f"stated probabilities are off by {100 * (error.value or 0):.1f} points on average, in truth by "
+        f"{100 * error.low:.1f} to {100 * error.high:.1f}; allowed are {100 * allowed:.1f}"
+    )
+    code = int(small_gap(_bounds(error), allowed))
+    return Requirement(name="calibration_error", verdict=WORSE[code], reason=reason)
 
 
 def _champion(paired: tuple[Paired, ...], params: Audit) -> Requirement:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.labs.faces.audit.chance import (
+    clustered_calibration_error,
     clustered_rate,
     holm,
     mcnemar,
@@ -55,6 +56,18 @@ def test_no_false_positive_is_no_proof_of_none() -> None:
     assert found.value == 0
     assert found.high == pytest.approx(float(wilson(0, 400, 1.96).high), rel=1e-3)
     assert clustered_rate([], np.array([], str), 1000, 0.95, seed=1).high == 1
+
+
+def test_the_calibration_errors_interval_holds_the_truth() -> None:
+    held = 0
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        stated = random.random(2000)
+        truth = random.random(2000) < np.clip(stated + 0.05, 0, 1)
+        found = clustered_calibration_error(stated, truth, np.arange(2000), 10, 200, 0.95, seed=1)
+        assert found.low <= found.value <= found.high
+        held += found.low <= 0.049 <= found.high
+    assert held > 85
 
 
 def test_chance_alone_shows_a_gap_of_four_and_a_half_points_over_four_equal_groups_of_a_hundred() -> None:
