@@ -125,6 +125,16 @@ def evaluate(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) ->
 
 
 @app.command()
+def audit(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
+    """Judge the bundle as it would be served. Who is missed, how sure that is; labs that are audited only."""
+    from components.steps.audit import audit as step
+
+    with recorded("audit", lab, params, build) as this:
+        prepared, bundle, evaluation = (this.output_of(name) for name in ("prepare", "export", "evaluate"))
+        this.run.log_metrics(step(this.lab, this.params, prepared, bundle, evaluation, this.out).metrics)
+
+
+@app.command()
 def gate(
     lab: LabName,
     params: ParamsFile = PARAMS,
@@ -137,7 +147,8 @@ def gate(
     from components.steps.gate import gate as step
 
     with recorded("gate", lab, params, build) as this:
-        step(this.lab, this.params, this.output_of("evaluate"), this.out, require_pass=require_pass)
+        audited = this.output_of("audit") if this.lab.audited else None
+        step(this.lab, this.params, this.output_of("evaluate"), this.out, audited, require_pass=require_pass)
 
 
 @app.command()
@@ -153,6 +164,7 @@ def promote(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> 
             this.output_of("gate"),
             this.out,
             run=this.run,
+            audit=this.output_of("audit") if this.lab.audited else None,
         )
 
 

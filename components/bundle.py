@@ -176,6 +176,14 @@ class Bundle:
         return onnxruntime.InferenceSession(content, options, providers=list(providers))
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A bundle with its evaluation, whose `serve` says how it is used: an audit judges both together."""
+
+    bundle: Bundle
+    evaluation: EvaluationReport
+
+
 def write_bundle(folder: Path, lab: str, spec: BundleSpec, provenance: Provenance) -> Manifest:
     """Makes a bundle of the graphs and reports that lie in `folder`: strips the graphs, writes bundle.json, verifies.
 

@@ -13,7 +13,7 @@ from components.data.sources import FOLDERS, Profile
 from components.errors import UserError
 from components.labs import LABS, find
 
-STEP_SECTIONS = ("prepare", "export", "evaluate", "gate", "serve")
+STEP_SECTIONS = ("prepare", "export", "evaluate", "audit", "gate", "serve")
 """Sections beside the lab's own: each is keyed by lab, so that changing a gate does not retrain a model."""
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -52,7 +52,10 @@ class Bound(Section):
 
 
 class Waiver(Section):
-    """Lets a metric miss its bounds until a date (that day included), in somebody's name."""
+    """Lets a metric miss its bounds until a date (that day included), in somebody's name.
+
+    A requirement of an audited lab's audit is called `audit.<requirement>`.
+    """
 
     metric: str
     reason: str = Field(min_length=1)
@@ -68,7 +71,7 @@ class Gate(Section):
     @model_validator(mode="after")
     def _waivers_are_of_gated_metrics(self) -> Self:
         for waiver in self.waivers:
-            if waiver.metric not in self.metrics:
+            if waiver.metric not in self.metrics and not waiver.metric.startswith("audit."):
                 raise ValueError(f"a waiver names {waiver.metric!r}, which has no gate")
         return self
 
@@ -85,6 +88,8 @@ class LabParams(BaseModel):
     evaluate: Any
     gate: Gate
     serve: Any
+    audit: Any = None
+    """None for a lab that is not audited."""
 
 
 def load(lab_name: str, path: Path) -> LabParams:
@@ -104,6 +109,8 @@ def load(lab_name: str, path: Path) -> LabParams:
         "gate": Gate,
         "serve": lab.Serve,
     }
+    if lab.audited:
+        types["audit"] = lab.Audit
     sections: dict[str, Any] = {
         section: _check(model, (raw.get(section) or {}).get(lab_name, {}), path, f"{section}.{lab_name}")
         for section, model in types.items()

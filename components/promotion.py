@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from components.bundle import EvaluationReport, Measured, Record
+from components.bundle import Evaluation, EvaluationReport, FileName, Measured, Record, Sha256
 from components.errors import UserError
 from components.files import read_json
 from components.params import Bound, Gate, Waiver
@@ -35,6 +35,21 @@ class Verdict(StrEnum):
 WORST_FIRST = (Verdict.FAIL, Verdict.INSUFFICIENT, Verdict.WAIVED, Verdict.PASS)
 
 
+class Requirement(Record):
+    """One thing that an audit asked of a model, and the answer. A waiver calls it `audit.<name>`."""
+
+    name: str
+    verdict: Verdict
+    reason: str
+
+
+class AuditFindings(Evaluation):
+    """What a lab's audit found. details: the lab's own record of it (JSON-able)."""
+
+    requirements: tuple[Requirement, ...] = Field(min_length=1)
+    details: dict[str, Any]
+
+
 class Champion(Record):
     """The registered version that a candidate is compared with, and what was measured of it."""
 
@@ -51,8 +66,40 @@ class ChampionSeen(Record):
     model_digest: str
 
 
+class AuditReport(EvaluationReport):
+    """audit.json: an audit, of which model it speaks, and what it read.
+
+    serve is the evaluation's: the audit judges the graph and the threshold that would be served.
+    champion: whom the candidate was compared with.  files: the reports beside audit.json, by name.
+    """
+
+    schema_version: Literal[1] = 1
+    verdict: Verdict
+    requirements: tuple[Requirement, ...]
+    champion: ChampionSeen | None
+    files: dict[FileName, Sha256]
+    details: dict[str, Any]
+
+    @classmethod
+    def of_audit(
+        cls, evaluation: EvaluationReport, audit: AuditFindings, champion: ChampionSeen | None, files: dict[str, str]
+    ) -> AuditReport:
+        return cls(
+            lab=evaluation.lab,
+            model_digest=evaluation.model_digest,
+            provenance=evaluation.provenance,
+            verdict=min((found.verdict for found in audit.requirements), key=WORST_FIRST.index),
+            champion=champion,
+            files=files,
+            **{**audit.model_dump(), "serve": evaluation.serve},
+        )
+
+
 class Decision(Record):
-    """decision.json. reasons: a line for every metric, worst first. waived_until: last day of a WAIVED verdict."""
+    """decision.json. reasons: a line for every metric, worst first. waived_until: last day of a WAIVED verdict.
+
+    audit: sha256 of the audit.json that was read, None for a lab that is not audited.
+    """
 
     lab: str
     verdict: Verdict
@@ -62,6 +109,7 @@ class Decision(Record):
     provenance: Provenance
     champion: ChampionSeen | None
     metrics: dict[str, Measured]
+    audit: Sha256 | None = None
 
 
 class Promotion(Record):
@@ -92,9 +140,16 @@ class Promotion(Record):
         )
 
 
-def decide(candidate: EvaluationReport, champion: Champion | None, gates: Gate, today: date) -> Decision:
+def decide(
+    candidate: EvaluationReport,
+    champion: Champion | None,
+    gates: Gate,
+    today: date,
+    requirements: tuple[Requirement, ...] = (),
+) -> Decision:
     """Judges every gated metric: its bound, and its distance to the champion's value where both saw the same data.
 
+    requirements: an audit's answers, which count like metrics.
     FAIL when any metric fails, else INSUFFICIENT when any was not measured well enough, else WAIVED when a waiver
     was needed, else PASS. A metric that is not a number fails, and no waiver helps it.
     """
@@ -103,6 +158,7 @@ def decide(candidate: EvaluationReport, champion: Champion | None, gates: Gate, 
         _judge(name, bound, candidate, champion if comparable else None, gates.waivers, today)
         for name, bound in gates.metrics.items()
     ]
+    findings += [_audited(requirement, gates.waivers, today) for requirement in requirements]
     findings += _notes(candidate, champion, gates.profile)
     findings.sort(key=lambda finding: WORST_FIRST.index(finding.verdict))
     verdict = findings[0].verdict
@@ -144,11 +200,22 @@ def _judge(
     if not misses:
         limit = f"max {bound.max}" if bound.max is not None else f"min {bound.min}"
         return Finding(Verdict.PASS, f"{name} {value} is within its bound, {limit}")
+    return _failed(name, misses, waivers, today)
+
+
+def _audited(requirement: Requirement, waivers: tuple[Waiver, ...], today: date) -> Finding:
+    reason = f"audit: {requirement.reason}"
+    if requirement.verdict is not Verdict.FAIL:
+        return Finding(requirement.verdict, reason)
+    return _failed(f"audit.{requirement.name}", reason, waivers, today)
+
+
+def _failed(name: str, reason: str, waivers: tuple[Waiver, ...], today: date) -> Finding:
     for waiver in waivers:
         if waiver.metric == name and today <= waiver.until:
             by = f"waived until {waiver.until} by {waiver.by} ({waiver.reason})"
-            return Finding(Verdict.WAIVED, f"{misses}: {by}", waiver.until)
-    return Finding(Verdict.FAIL, misses)
+            return Finding(Verdict.WAIVED, f"{reason}: {by}", waiver.until)
+    return Finding(Verdict.FAIL, reason)
 
 
 def _misses(name: str, value: float, bound: Bound, champion: Champion | None) -> Iterator[str]:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pytorch_lightning as pl
 
-    from components.bundle import Bundle, BundleSpec, Evaluation
+    from components.bundle import Bundle, BundleSpec, Evaluation, Judged
+    from components.promotion import AuditFindings
 
 LABS = ("faces", "music")
 
@@ -41,6 +42,7 @@ class Lab(ABC):
     Export: type[BaseModel]
     Evaluate: type[BaseModel]
     Serve: type[BaseModel] = NoParams
+    Audit: type[BaseModel] = NoParams
 
     @abstractmethod
     def prepare(self, raw: Path, out: Path, params: Any) -> dict[str, Any]:
@@ -65,6 +67,15 @@ class Lab(ABC):
     @abstractmethod
     def evaluate(self, bundle: Bundle, prepared: Path, out: Path, params: Any) -> Evaluation:
         """Measures the exported bundle on held-out data; writes plots and reports into `out`."""
+
+    def audit(
+        self, candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: Any
+    ) -> AuditFindings:
+        """Judges an audited lab's candidate as it would be served; writes the reports that go with it into `out`.
+
+        champion: the model to compare with, None when there is none, or it is the candidate, or saw other data.
+        """
+        raise NotImplementedError(f"{self.name} is not audited")
 
 
 def find(name: str) -> Lab:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from components.bundle import EvaluationReport
 from components.errors import BlockedError, UserError
-from components.files import output_folder, write_json, write_text
+from components.files import output_folder, sha256_file, write_json, write_text
 from components.labs import Lab
 from components.params import LabParams
-from components.promotion import Decision, decide, read_record
+from components.promotion import AuditReport, Champion, Decision, decide, read_record
 from components.registry import champion
 
 log = logging.getLogger(__name__)
@@ -26,9 +26,15 @@ def gate(
     `require_pass`, after writing; UserError when evaluation and audit speak of different models.
     """
     candidate = read_record(evaluation / "evaluation.json", EvaluationReport)
+    against, today = champion(lab.name), datetime.now(UTC).date()
     if lab.audited:
-        candidate = _with_audit(candidate, audit)
-    decision = decide(candidate, champion(lab.name), params.gate, datetime.now(UTC).date())
+        if audit is None:
+            raise UserError(f"{lab.name} is gated by its audit too: run `python -m components audit {lab.name}`")
+        report = _audit_of(candidate, audit / "audit.json", against)
+        decision = decide(_with_metrics(candidate, report), against, params.gate, today, report.requirements)
+        decision = decision.model_copy(update={"audit": sha256_file(audit / "audit.json")})
+    else:
+        decision = decide(candidate, against, params.gate, today)
     with output_folder(out) as folder:
         write_json(folder / "decision.json", decision.model_dump(mode="json"))
         write_text(folder / "decision.md", _markdown(decision))
@@ -42,12 +48,19 @@ def gate(
     return decision
 
 
-def _with_audit(candidate: EvaluationReport, audit: Path | None) -> EvaluationReport:
-    if audit is None:
-        raise UserError(f"{candidate.lab} is gated by its audit too: run `python -m components audit {candidate.lab}`")
-    report = read_record(audit / "audit.json", EvaluationReport)
-    if report.model_digest != candidate.model_digest:
-        raise UserError(f"{audit / 'audit.json'} and the evaluation speak of different models: run both steps again")
+def _audit_of(candidate: EvaluationReport, path: Path, champion: Champion | None) -> AuditReport:
+    """The audit, once it is known to be of this candidate, as it would be served, against this champion."""
+    report = read_record(path, AuditReport)
+    if report.model_digest != candidate.model_digest or report.serve != candidate.serve:
+        raise UserError(f"{path} and the evaluation speak of different models or thresholds: run both steps again")
+    seen = report.champion.model_digest if report.champion else None
+    now = champion.model_digest if champion else None
+    if seen != now and now != candidate.model_digest:
+        raise UserError(f"{path} was made beside another champion than there is now: run audit again")
+    return report
+
+
+def _with_metrics(candidate: EvaluationReport, report: AuditReport) -> EvaluationReport:
     return candidate.model_copy(
         update={
             "metrics": {**candidate.metrics, **report.metrics},

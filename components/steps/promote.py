@@ -21,7 +21,7 @@ from components.files import output_folder, sha256_file, write_json
 from components.journal import JOURNALS, Run
 from components.labs import Lab
 from components.mlflow_client import connect, failures_named
-from components.promotion import Decision, Promotion, read_record
+from components.promotion import AuditReport, Decision, Promotion, read_record
 from components.provenance import Provenance
 from components.tracking import mlflow_run, upload
 
@@ -74,15 +74,15 @@ def _records(
 ) -> list[Path]:
     """The files to be kept with the bundle, once they are known to speak of it. Raises UserError."""
     files = [evaluation / "evaluation.json"]
+    report = read_record(files[0], EvaluationReport)
+    _check_same(candidate, files[0], report.lab, report.model_digest, report.provenance)
+    metrics = dict(report.metrics)
     if lab.audited:
         if audit is None:
             raise UserError(f"{lab.name} is promoted with its audit: run `python -m components audit {lab.name}`")
-        files.append(audit / "audit.json")
-    metrics: dict[str, float] = {}
-    for file in files:
-        report = read_record(file, EvaluationReport)
-        _check_same(candidate, file, report.lab, report.model_digest, report.provenance)
-        metrics |= report.metrics
+        audited = _audited(candidate, decided, audit / "audit.json")
+        metrics |= audited.metrics
+        files += [audit / "audit.json", *(audit / name for name in audited.files)]
     path = decision / "decision.json"
     _check_same(candidate, path, decided.lab, decided.model_digest, decided.provenance)
     if decided.metrics != metrics:
@@ -90,6 +90,19 @@ def _records(
     if decided.waived_until is not None and datetime.now(UTC).date() > decided.waived_until:
         raise UserError(f"{path}: a waiver ran out on {decided.waived_until}: run gate again")
     return [*files, path]
+
+
+def _audited(candidate: Bundle, decided: Decision, path: Path) -> AuditReport:
+    """The audit that the decision was made from, with its reports as it left them. Raises UserError."""
+    report = read_record(path, AuditReport)
+    _check_same(candidate, path, report.lab, report.model_digest, report.provenance)
+    if sha256_file(path) != decided.audit:
+        raise UserError(f"{path} is not the audit that the decision was made from: run gate again")
+    for name, sha256 in report.files.items():
+        file = path.parent / name
+        if not file.is_file() or sha256_file(file) != sha256:
+            raise UserError(f"{file} is missing or was changed after the audit: run audit again")
+    return report
 
 
 def _check_same(candidate: Bundle, file: Path, lab: str, model_digest: str, provenance: Provenance) -> None:

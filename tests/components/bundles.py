@@ -9,7 +9,8 @@ import onnx
 from onnx import TensorProto, helper
 
 from components.bundle import Bundle, BundleSpec, Evaluation, EvaluationReport, write_bundle
-from components.files import write_json
+from components.files import sha256_file, write_json, write_text
+from components.promotion import AuditFindings, AuditReport, ChampionSeen, Requirement, Verdict
 from components.provenance import Provenance
 
 PROVENANCE = Provenance(
@@ -56,4 +57,23 @@ def evaluate(bundle: Bundle, folder: Path, **metrics: float) -> EvaluationReport
     evaluation = Evaluation(metrics=metrics, counts=dict.fromkeys(metrics, 100))
     report = EvaluationReport.of(bundle, evaluation)
     write_json(folder / "evaluation.json", report.model_dump(mode="json"))
+    return report
+
+
+def audit(
+    evaluation: EvaluationReport,
+    folder: Path,
+    verdict: Verdict = Verdict.PASS,
+    champion: ChampionSeen | None = None,
+    **metrics: float,
+) -> AuditReport:
+    """An audit.json of that evaluation with one requirement and one page, as the step writes it."""
+    write_text(folder / "audit.html", f"<p>{verdict}</p>")
+    requirement = Requirement(name="gap", verdict=verdict, reason="the gap is what it is")
+    findings = AuditFindings(
+        metrics=metrics, counts=dict.fromkeys(metrics, 100), requirements=(requirement,), details={}
+    )
+    files = {"audit.html": sha256_file(folder / "audit.html")}
+    report = AuditReport.of_audit(evaluation, findings, champion, files)
+    write_json(folder / "audit.json", report.model_dump(mode="json"))
     return report

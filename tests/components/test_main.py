@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-STEPS = ("fetch", "prepare", "validate", "train", "export", "evaluate", "gate", "promote")
+STEPS = ("fetch", "prepare", "validate", "train", "export", "evaluate", "audit", "gate", "promote")
 
 
 def components(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:

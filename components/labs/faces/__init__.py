@@ -7,21 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from components.labs import Lab
 from components.labs.faces import params
+from components.labs.faces.audit.params import Audit
 
 if TYPE_CHECKING:
     import pandas as pd
     import pytorch_lightning as pl
 
-    from components.bundle import Bundle, BundleSpec, Evaluation
+    from components.bundle import Bundle, BundleSpec, Evaluation, Judged
+    from components.promotion import AuditFindings
 
 
 class FacesLab(Lab):
     name = "faces"
+    audited = True
     datasets = ("fairface", "caltech101", "lfw")
     Train = params.Train
     Prepare = params.Prepare
     Export = params.Export
     Evaluate = params.Evaluate
+    Audit = Audit
 
     def prepare(self, raw: Path, out: Path, params: params.Prepare) -> dict[str, Any]:
         from components.labs.faces.data import prepare
@@ -53,6 +57,14 @@ class FacesLab(Lab):
         from components.labs.faces.evaluate import evaluate
 
         return evaluate(bundle, prepared, out, params)
+
+    def audit(
+        self, candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: Audit
+    ) -> AuditFindings:
+        from components.labs.faces.audit.run import audit
+        from components.labs.faces.runtime import FaceModel
+
+        return audit(candidate, champion, prepared, out, params, FaceModel.load)
 
 
 LAB = FacesLab()

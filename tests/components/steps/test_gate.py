@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import math
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from components.errors import BlockedError, UserError
+from components.files import sha256_file
 from components.labs import find
-from components.params import Bound, Data, Gate, LabParams
-from components.promotion import Verdict
+from components.params import Bound, Data, Gate, LabParams, Waiver
+from components.promotion import ChampionSeen, Decision, Verdict
 from components.steps.gate import gate
 from tests.components import bundles
 
@@ -65,20 +67,58 @@ def test_a_metric_that_is_not_a_number_travels_through_the_files_and_fails(workp
     assert gate(LAB, PARAMS, Path("evaluate"), Path("gate")).verdict is Verdict.FAIL
 
 
-def test_an_audited_lab_needs_its_audit_and_is_gated_by_it(workplace: Path) -> None:
-    bundle = bundles.write(Path("export"))
-    bundles.evaluate(bundle, Path("evaluate"), bits_per_char=1.3)
+def audited_gate(**metrics: float) -> Decision:
+    gates = Gate(metrics={"bits_per_char": Bound(max=1.4), **{name: Bound(max=0.1) for name in metrics}})
+    return gate(Audited(), PARAMS.model_copy(update={"gate": gates}), Path("evaluate"), Path("gate"), Path("audit"))
+
+
+def test_an_audited_lab_needs_its_audit_and_is_gated_by_its_metrics(workplace: Path) -> None:
+    report = bundles.evaluate(bundles.write(Path("export")), Path("evaluate"), bits_per_char=1.3)
     with pytest.raises(UserError, match="gated by its audit"):
         gate(Audited(), PARAMS, Path("evaluate"), Path("gate"))
-    bundles.evaluate(bundle, Path("audit"), recall_gap=0.2)
-    Path("audit/evaluation.json").rename("audit/audit.json")
-    gates = Gate(metrics={"bits_per_char": Bound(max=1.4), "recall_gap": Bound(max=0.1)})
+    bundles.audit(report, Path("audit"), recall_gap=0.2)
+    decision = audited_gate(recall_gap=0.2)
+    assert decision.reasons[0] == "recall_gap 0.2 is above its bound, max 0.1"
+    assert "audit: the gap is what it is" in decision.reasons
+    assert decision.audit == sha256_file(Path("audit/audit.json"))
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INSUFFICIENT])
+def test_the_audits_verdict_blocks_though_every_metric_is_within_its_bound(workplace: Path, verdict: Verdict) -> None:
+    report = bundles.evaluate(bundles.write(Path("export")), Path("evaluate"), bits_per_char=1.3)
+    bundles.audit(report, Path("audit"), verdict)
+    decision = audited_gate()
+    assert decision.verdict is verdict
+    assert decision.reasons[0] == "audit: the gap is what it is"
+
+
+def test_a_failed_requirement_can_be_waived_by_name_until_a_day(workplace: Path) -> None:
+    report = bundles.evaluate(bundles.write(Path("export")), Path("evaluate"), bits_per_char=1.3)
+    bundles.audit(report, Path("audit"), Verdict.FAIL)
+    waiver = Waiver(metric="audit.gap", reason="a better model is coming", by="Ada", until=date(9999, 1, 1))
+    gates = PARAMS.gate.model_copy(update={"waivers": (waiver,)})
     params = PARAMS.model_copy(update={"gate": gates})
     decision = gate(Audited(), params, Path("evaluate"), Path("gate"), Path("audit"))
-    assert decision.reasons[0] == "recall_gap 0.2 is above its bound, max 0.1"
+    assert decision.verdict is Verdict.WAIVED
+    assert "by Ada" in decision.reasons[0]
+
+
+def test_an_audit_of_another_model_or_threshold_is_refused(workplace: Path) -> None:
+    report = bundles.evaluate(bundles.write(Path("export")), Path("evaluate"), bits_per_char=1.3)
+    bundles.audit(report.model_copy(update={"serve": {"threshold": 0.5}}), Path("audit"))
+    with pytest.raises(UserError, match="different models or thresholds"):
+        audited_gate()
+    bundles.audit(report, Path("audit"))
     bundles.evaluate(bundles.write(Path("other"), weight=9.0), Path("evaluate"), bits_per_char=1.3)
     with pytest.raises(UserError, match="different models"):
-        gate(Audited(), params, Path("evaluate"), Path("gate"), Path("audit"))
+        audited_gate()
+
+
+def test_an_audit_beside_a_champion_that_is_none_any_more_is_refused(workplace: Path) -> None:
+    report = bundles.evaluate(bundles.write(Path("export")), Path("evaluate"), bits_per_char=1.3)
+    bundles.audit(report, Path("audit"), champion=ChampionSeen(version="3", model_digest="e" * 64))
+    with pytest.raises(UserError, match="beside another champion"):
+        audited_gate()
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"lab": "music"}', '{"metrics": {"bits_per_char": "low"}}'])

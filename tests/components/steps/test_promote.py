@@ -15,18 +15,20 @@ from mlflow import MlflowClient
 
 from components.bundle import Bundle, BundleError
 from components.errors import UserError
-from components.files import write_json
+from components.files import sha256_file, write_json
 from components.journal import Run
 from components.labs import find
 from components.mlflow_client import connect
-from components.promotion import Champion, Decision, Promotion, Verdict, decide
+from components.promotion import AuditReport, Champion, Decision, Promotion, Verdict, decide
 from components.registry import champion, champion_version, fetch_model
+from components.steps.gate import gate
 from components.steps.promote import promote, roll_back
 from tests.components import bundles
 from tests.components.steps.test_gate import PARAMS, Audited
 
 LAB = find("music")
 EXPORT, EVALUATE, GATE, OUT = Path("export"), Path("evaluate"), Path("gate"), Path("promote")
+AUDIT = Path("audit")
 
 
 def make_candidate(weight: float = 2.0, bits_per_char: float = 1.3) -> Bundle:
@@ -133,16 +135,68 @@ def test_a_waiver_that_ran_out_after_the_decision_is_refused(workplace: Path) ->
         run_promote()
 
 
-def test_an_audited_lab_is_not_promoted_without_an_audit_of_the_same_bundle(workplace: Path) -> None:
-    bundle = make_candidate()
-    run = Run.open("music promote", None, {})
+def make_audited(verdict: Verdict = Verdict.PASS) -> Bundle:
+    """As `make_candidate`, of a lab that is audited."""
+    bundle = bundles.write(EXPORT)
+    report = bundles.evaluate(bundle, EVALUATE, bits_per_char=1.3)
+    bundles.audit(report, AUDIT, verdict, recall_gap=0.01)
+    gate(Audited(), PARAMS, EVALUATE, GATE, AUDIT)
+    return bundle
+
+
+def run_audited(audit: Path | None = AUDIT) -> Promotion:
+    return promote(Audited(), EXPORT, EVALUATE, GATE, OUT, run=Run.open("music promote", None, {}), audit=audit)
+
+
+def test_an_audited_champion_carries_its_audit_and_the_reports_of_it(workplace: Path) -> None:
+    bundle = make_audited()
     with pytest.raises(UserError, match="promoted with its audit"):
-        promote(Audited(), EXPORT, EVALUATE, GATE, OUT, run=run)
-    bundles.evaluate(bundles.write(Path("other"), weight=9.0), Path("audit"), recall_gap=0.1)
-    Path("audit/evaluation.json").rename("audit/audit.json")
+        run_audited(None)
+    assert run_audited().version == "1"
+    served = Bundle.open(fetch_model("models:/music@champion", Path("served")))
+    audit = AuditReport.model_validate(json.loads((served.folder / "audit.json").read_text()))
+    assert audit.model_digest == bundle.digest
+    assert (served.folder / "audit.html").read_text() == "<p>PASS</p>"
+    decision = Decision.model_validate(json.loads((served.folder / "decision.json").read_text()))
+    assert decision.audit == sha256_file(served.folder / "audit.json")
+
+
+def test_a_model_that_failed_its_audit_is_not_promoted(workplace: Path) -> None:
+    make_audited(Verdict.FAIL)
+    promotion = run_audited()
+    assert (promotion.promoted, promotion.version) == (False, None)
+    assert champion("music") is None
+
+
+def test_a_model_swapped_after_its_audit_is_refused(workplace: Path) -> None:
+    make_audited()
+    bundles.write(EXPORT, weight=9.0)
+    with pytest.raises(UserError, match="speaks of another bundle"):
+        run_audited()
+    assert champion("music") is None
+
+
+def test_an_audit_or_report_changed_after_the_decision_is_refused(workplace: Path) -> None:
+    make_audited()
+    path = AUDIT / "audit.json"
+    original = path.read_text()
+    path.write_text(original.replace("what it is", "nothing to speak of"))
+    with pytest.raises(UserError, match="not the audit that the decision was made from"):
+        run_audited()
+    path.write_text(original)
+    (AUDIT / "audit.html").write_text("<p>all is well</p>")
+    with pytest.raises(UserError, match=r"audit\.html is missing or was changed"):
+        run_audited()
+    (AUDIT / "audit.html").write_text("<p>PASS</p>")
+    assert run_audited().promoted
+
+
+def test_an_audit_of_another_bundle_is_refused(workplace: Path) -> None:
+    make_audited()
+    other = bundles.evaluate(bundles.write(Path("other"), weight=9.0), Path("elsewhere"), bits_per_char=1.3)
+    bundles.audit(other, AUDIT, recall_gap=0.01)
     with pytest.raises(UserError, match=r"audit\.json speaks of another bundle"):
-        promote(Audited(), EXPORT, EVALUATE, GATE, OUT, run=run, audit=Path("audit"))
-    assert bundle.digest == Bundle.open(EXPORT).digest
+        run_audited()
 
 
 def test_of_two_candidates_judged_against_the_same_champion_the_second_is_refused(workplace: Path) -> None:

@@ -1,0 +1,173 @@
+"""The audit of a bundle: scores every picture with what would be served, examines the scores, writes the reports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.bundle import Bundle, Judged
+from components.errors import UserError
+from components.files import write_text
+from components.labs.faces.audit.card import write_card
+from components.labs.faces.audit.examine import Evidence, examine
+from components.labs.faces.audit.intervals import Floats
+from components.labs.faces.audit.latent import Latents
+from components.labs.faces.audit.measures import threshold_at
+from components.labs.faces.audit.params import Audit
+from components.labs.faces.audit.pictures import worst
+from components.labs.faces.audit.report import Findings, write_report
+from components.labs.faces.audit.schema import Details, Group
+from components.labs.faces.audit.table import Scored, read_images, read_table
+from components.labs.faces.audit.verdict import requirements
+from components.promotion import AuditFindings
+
+log = logging.getLogger(__name__)
+
+BATCH = 256
+"""Images scored together."""
+
+
+class Detector(Protocol):
+    """What the audit needs of a model, of images (n, size, size, 3) uint8 RGB: logits (n,), means (n, latent_dim)."""
+
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+    def means(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+
+Load = Callable[[Bundle, Any], Detector]
+"""Makes the detector of a bundle's graph; None is the graph that is run unless another is asked for."""
+
+
+def audit(
+    candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: Audit, load: Load
+) -> AuditFindings:
+    """Audits the graph and the threshold that the evaluation chose; without one, both are chosen here.
+
+    Writes audit.html, card.md and scores.csv into `out`. Raises UserError where a split lacks faces or negatives.
+    """
+    log.info("scoring the validation and the audit split")
+    detector = load(candidate.bundle, candidate.evaluation.serve.get("graph"))
+    validation, audited = (_scored(detector, candidate.bundle, prepared, split) for split in ("validation", "audit"))
+    for name, scored in (("validation", validation), ("audit", audited)):
+        if scored.table.face.all() or not scored.table.face.any():
+            missing = "negatives" if scored.table.face.any() else "faces"
+            raise UserError(f"{prepared} has no {name} {missing}: nothing can be audited; take more in prepare")
+    evidence = Evidence(
+        validation=validation,
+        audit=audited,
+        threshold=_threshold(candidate, validation, params),
+        champion=None if champion is None else _champion_finds(champion, prepared, params, load),
+        latents=_latents(detector, candidate.bundle, prepared),
+    )
+    details = examine(evidence, params)
+    found = requirements(details, params)
+    write_text(out / "scores.csv", _scores(audited, evidence.threshold))
+    images = read_images(prepared, "audit", candidate.bundle.spec["size"], audited.table)
+    findings = Findings(
+        candidate=candidate,
+        champion=champion,
+        details=details,
+        requirements=found,
+        params=params,
+        pictures=worst(audited, images, evidence.threshold, params.pictures),
+    )
+    write_report(out / "audit.html", findings)
+    write_card(out / "card.md", findings)
+    metrics, counts = measured(details)
+    return AuditFindings(metrics=metrics, counts=counts, requirements=found, details=details.model_dump(mode="json"))
+
+
+def measured(details: Details) -> tuple[dict[str, float], dict[str, int]]:
+    """The metrics by the names that gates and `dvc metrics` use, and over how many items; what is unknown is left out.
+
+    worst_group_recall, recall_gap: over the groups that the audit gates. worst_cell_recall: over intersections of two
+    gated attributes that are not small.
+    """
+    gated = [attribute for attribute in details.attributes if attribute.gated]
+    names = {attribute.name for attribute in gated}
+    crossed = [found for found in details.attributes if not found.gated and set(found.name.split(" x ")) <= names]
+    worst_group = _lowest([group for attribute in gated for group in attribute.groups])
+    worst_cell = _lowest([group for attribute in crossed for group in attribute.groups if not group.small])
+    gaps = [attribute.gap.value for attribute in gated if attribute.gap and attribute.gap.value is not None]
+    rates = {
+        "recall": details.recall,
+        "worst_group_recall": worst_group.recall if worst_group else None,
+        "worst_cell_recall": worst_cell.recall if worst_cell else None,
+        "false_positive_rate": details.negatives.all,
+        "hard_false_positive_rate": details.negatives.hard,
+    }
+    known = {name: rate for name, rate in rates.items() if rate is not None and rate.value is not None}
+    metrics = {name: rate.value for name, rate in known.items() if rate.value is not None}
+    counts = {name: rate.of for name, rate in known.items()}
+    everything = details.recall.of + details.negatives.all.of
+    metrics |= {"calibration_error": details.calibration_error.value or 0.0, "brier_score": details.brier_score}
+    counts |= {"calibration_error": everything, "brier_score": everything}
+    if details.roc_auc.value is not None:
+        metrics["roc_auc"], counts["roc_auc"] = details.roc_auc.value, everything
+    if len(gaps) == len(gated):
+        metrics["recall_gap"], counts["recall_gap"] = max(gaps), details.recall.of
+    return metrics, counts
+
+
+def _lowest(groups: list[Group]) -> Group | None:
+    known = [group for group in groups if group.recall.value is not None]
+    return min(known, key=lambda group: group.recall.value or 0.0, default=None)
+
+
+def _scored(detector: Detector, bundle: Bundle, prepared: Path, split: str) -> Scored:
+    table = read_table(prepared, split)
+    images = read_images(prepared, split, bundle.spec["size"], table)
+    return Scored(table, _in_batches(detector.logits, images))
+
+
+def _in_batches(run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], images: NDArray[np.uint8]) -> Floats:
+    parts = [run(np.ascontiguousarray(images[first : first + BATCH])) for first in range(0, len(images), BATCH)]
+    return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
+
+
+def _threshold(judged: Judged, validation: Scored, params: Audit) -> float:
+    chosen = judged.evaluation.serve.get("threshold")
+    return float(chosen) if chosen is not None else threshold_at(validation.negatives(), params.false_positive_rate)
+
+
+def _champion_finds(champion: Judged, prepared: Path, params: Audit, load: Load) -> NDArray[np.bool_]:
+    """Which audit faces the champion finds, at its own threshold."""
+    log.info("scoring the same pictures with the champion")
+    detector = load(champion.bundle, champion.evaluation.serve.get("graph"))
+    scored = _scored(detector, champion.bundle, prepared, "audit")
+    validation = scored
+    if champion.evaluation.serve.get("threshold") is None:
+        validation = _scored(detector, champion.bundle, prepared, "validation")
+    return scored.logits[scored.table.face] > _threshold(champion, validation, params)
+
+
+def _latents(detector: Detector, bundle: Bundle, prepared: Path) -> Latents | None:
+    """None for a model without an encoder."""
+    if "encoder" not in bundle.manifest.graphs:
+        return None
+    means = []
+    for split in ("train", "audit"):
+        table = read_table(prepared, split)
+        images = read_images(prepared, split, bundle.spec["size"], table)
+        means.append(_in_batches(detector.means, images[table.face]))
+    return Latents(*means)
+
+
+def _scores(scored: Scored, threshold: float) -> str:
+    """A row a picture of the audit split, for whoever wants to check the audit."""
+    text, table = io.StringIO(), scored.table
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("id", "photo", "face", "hard", "race", "gender", "age", "logit", "detected"))
+    for row, logit in enumerate(scored.logits):
+        labels = (table.race[row], table.gender[row], table.age[row])
+        flags = (int(table.face[row]), int(table.hard[row]))
+        writer.writerow((table.id[row], table.photo[row], *flags, *labels, f"{logit:.5g}", int(logit > threshold)))
+    return text.getvalue()

@@ -1,0 +1,77 @@
+"""Audit a lab's candidate as it would be served, beside the champion, and say which model was audited."""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from components import registry
+from components.bundle import Bundle, BundleError, EvaluationReport, Judged
+from components.errors import UserError
+from components.files import output_folder, sha256_file, write_json
+from components.labs import Lab
+from components.mlflow_client import connect
+from components.params import LabParams
+from components.promotion import AuditReport, ChampionSeen, Verdict, read_record
+
+log = logging.getLogger(__name__)
+
+
+def audit(lab: Lab, params: LabParams, prepared: Path, bundle: Path, evaluation: Path, out: Path) -> AuditReport:
+    """Judges the verified bundle with its evaluation; writes audit.json, metrics.json and the lab's reports into `out`.
+
+    A FAIL or INSUFFICIENT is a result, which the gate reads. Raises UserError for a lab without an audit, an evaluation
+    of another bundle and a metric that is no number; BundleError for a bundle that must not be used.
+    """
+    if not lab.audited:
+        raise UserError(f"the lab {lab.name} has no audit: its gate reads the evaluation alone")
+    candidate = _judged(lab, bundle, evaluation / "evaluation.json")
+    with _champion(lab.name, candidate) as (seen, champion), output_folder(out) as folder:
+        findings = lab.audit(candidate, champion, prepared, folder, params.audit)
+        for name, value in findings.metrics.items():
+            if not math.isfinite(value):
+                raise UserError(f"{lab.name}: the audited metric {name} is {value}: the model is broken")
+        files = {path.name: sha256_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
+        report = AuditReport.of_audit(candidate.evaluation, findings, seen, files)
+        write_json(folder / "audit.json", report.model_dump(mode="json"))
+        write_json(folder / "metrics.json", report.metrics)
+    level = logging.INFO if report.verdict is Verdict.PASS else logging.WARNING
+    deciding = [found.reason for found in report.requirements if found.verdict == report.verdict]
+    log.log(level, "%s: the audit says %s: %s", lab.name, report.verdict, "; ".join(deciding))
+    return report
+
+
+def _judged(lab: Lab, bundle: Path, evaluation: Path) -> Judged:
+    opened = Bundle.open(bundle)
+    if opened.manifest.lab != lab.name:
+        raise BundleError(f"{bundle} is a bundle of the lab {opened.manifest.lab}, not of {lab.name}")
+    report = read_record(evaluation, EvaluationReport)
+    if report.model_digest != opened.digest:
+        raise UserError(f"{evaluation} speaks of another bundle than {bundle}: run evaluate again")
+    return Judged(opened, report)
+
+
+@contextmanager
+def _champion(lab: str, candidate: Judged) -> Iterator[tuple[ChampionSeen | None, Judged | None]]:
+    """Who the champion is, and its bundle where it can be compared.
+
+    It can't where it is the candidate itself, or was made from other data: it may have learned the audit's pictures.
+    """
+    mlflow = connect()
+    version = registry.champion_version(mlflow, lab)
+    if version is None:
+        yield None, None
+        return
+    with tempfile.TemporaryDirectory(prefix="champion-") as temporary:
+        folder = registry.download(mlflow, version, Path(temporary))
+        bundle = Bundle.open(folder)
+        seen = ChampionSeen(version=str(version.version), model_digest=bundle.digest)
+        theirs, ours = bundle.manifest.provenance, candidate.evaluation.provenance
+        if bundle.digest == candidate.bundle.digest or theirs.data_version != ours.data_version:
+            yield seen, None
+        else:
+            yield seen, Judged(bundle, read_record(folder / "evaluation.json", EvaluationReport))

@@ -1,0 +1,220 @@
+"""The audit of a whole bundle, on prepared files: what it writes can be read by people and by programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.bundle import Bundle, EvaluationReport, Judged
+from components.errors import UserError
+from components.labs.faces.audit.run import audit
+from components.labs.faces.audit.schema import Details
+from components.labs.faces.audit.table import COLUMNS, Table, read_table
+from components.promotion import AuditFindings, Verdict
+from tests.components import bundles
+from tests.components.labs.faces.audit.made import params, scores, table
+from tests.html_pages import loads
+
+SIDE, SEEN = 12, 8
+PARAMS = params(pictures=4, sweep=[0.01, 0.05])
+
+
+def prepared(folder: Path, of: dict[str, Table]) -> Path:
+    """Prepared splits whose middle pixels hold the logit that a `Reader` finds there; the margin is noise."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, rows in of.items():
+        columns = [getattr(rows, name) for name in COLUMNS]
+        with (folder / f"{split}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(
+                [int(value) if isinstance(value, np.bool_) else value for value in row]
+                for row in zip(*columns, strict=True)
+            )
+        logits = np.clip(np.round(scores(rows).logits * 10) + 128, 0, 255).astype(np.uint8)
+        images = np.random.default_rng(0).integers(0, 256, (len(rows), SIDE, SIDE, 3), dtype=np.uint8)
+        images[:, 2:10, 2:10] = logits[:, None, None, None]
+        np.save(folder / f"{split}_images.npy", images)
+    return folder
+
+
+class Reader:
+    """A detector that reads its logit off the picture, and misses those of the logit to which it is blind."""
+
+    def __init__(self, blind: float = 99.0) -> None:
+        self.blind = blind
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        assert images.shape[1:] == (SEEN, SEEN, 3)
+        assert images.dtype == np.uint8
+        assert images.flags.c_contiguous
+        logits = (images.mean((1, 2, 3)) - 128) / 10
+        return np.where(np.abs(logits - self.blind) < 0.01, -1, logits).astype(np.float32)
+
+    def means(self, images: np.ndarray) -> np.ndarray:
+        return np.random.default_rng(len(images)).normal(size=(len(images), 5)).astype(np.float32)
+
+
+def judged(folder: Path, encoder: bool = False, **serve: object) -> Judged:
+    """A bundle of faces; its graphs are never run, a `Reader` stands for them."""
+    from components.bundle import BundleSpec, write_bundle
+
+    folder.mkdir(parents=True)
+    names = ["int8", "encoder"] if encoder else ["int8"]
+    for name in names:
+        (folder / f"{name}.onnx").write_bytes(bundles.model(bundles.graph()).SerializeToString())
+    spec = {"size": SEEN, "variants": ["int8"], "model": "dbvae" if encoder else "standard"}
+    write_bundle(
+        folder, "faces", BundleSpec({name: folder / f"{name}.onnx" for name in names}, spec), bundles.PROVENANCE
+    )
+    bundle = Bundle.open(folder)
+    manifest = bundle.manifest
+    report = EvaluationReport(
+        lab="faces", model_digest=manifest.digest, provenance=manifest.provenance, metrics={}, serve=dict(serve)
+    )
+    return Judged(bundle, report)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    few = {"White": 150, "Black": 150}
+    return prepared(
+        tmp_path_factory.mktemp("faces") / "prepare",
+        {"train": table(few, photographs=5), "validation": table(few, seed=3), "audit": table()},
+    )
+
+
+@pytest.fixture(scope="module")
+def audited(folder: Path) -> tuple[AuditFindings, Path, Judged]:
+    """Of a model with an encoder, beside a champion that finds a little less."""
+    candidate = judged(folder.parent / "candidate", encoder=True, graph="int8", threshold=0.0)
+    champion = judged(folder.parent / "champion", threshold=0.0)
+    out = folder.parent / "audit"
+    out.mkdir()
+
+    def load(bundle: Bundle, graph: object) -> Reader:
+        assert graph == ("int8" if bundle is candidate.bundle else None)
+        return Reader() if bundle is candidate.bundle else Reader(blind=6.8)
+
+    return audit(candidate, champion, folder, out, PARAMS, load), out, candidate
+
+
+def test_the_metrics_that_others_rely_on_are_there(audited: tuple[AuditFindings, Path, Judged]) -> None:
+    findings = audited[0]
+    names = {"recall", "worst_group_recall", "worst_cell_recall", "recall_gap", "false_positive_rate", "roc_auc"}
+    names |= {"hard_false_positive_rate", "calibration_error", "brier_score"}
+    assert findings.metrics.keys() == names == findings.counts.keys()
+    assert findings.metrics["recall"] == pytest.approx(0.975, abs=0.001)
+    assert findings.metrics["false_positive_rate"] == pytest.approx(0.008)
+    assert findings.metrics["worst_cell_recall"] <= findings.metrics["worst_group_recall"] <= findings.metrics["recall"]
+    assert findings.requirements[0].verdict is Verdict.PASS
+
+
+def test_the_details_are_a_record_of_their_own_version(audited: tuple[AuditFindings, Path, Judged]) -> None:
+    details = Details.model_validate(json.loads(json.dumps(audited[0].details)))
+    assert details.version == 1
+    assert details.threshold == 0
+    assert details.latent is not None
+    assert list(details.latent.by_weight) == ["candidate", "champion"]
+    assert len(details.paired) == 9
+
+
+def test_the_report_stands_alone_and_says_the_verdict_first(audited: tuple[AuditFindings, Path, Judged]) -> None:
+    html = (audited[1] / "audit.html").read_text()
+    assert [address for address in loads(html) if not address.startswith("data:image/jpeg;base64,")] == []
+    assert "<script" not in html
+    assert html.index('<div class="verdict PASS">') < html.index("<h2>")
+    assert audited[2].bundle.digest in html
+    assert "perceived" in html
+    assert html.count("<img ") == 8
+    assert html.count("<svg") >= 6
+    for word in ("nan", "None<", "inf "):
+        assert word not in re.sub(r"data:[^\"]*", "", html)
+
+
+def test_the_card_has_the_sections_of_its_paper_and_measured_values(
+    audited: tuple[AuditFindings, Path, Judged],
+) -> None:
+    card = (audited[1] / "card.md").read_text()
+    assert re.findall(r"^## (.*)$", card, re.MULTILINE) == [
+        "Model details",
+        "Intended use",
+        "Factors",
+        "Metrics",
+        "Evaluation data",
+        "Training data",
+        "Quantitative analyses",
+        "Ethical considerations",
+        "Caveats and recommendations",
+    ]
+    assert "Audit: **PASS**" in card
+    assert audited[2].bundle.digest in card
+    assert f"| recall | {audited[0].metrics['recall']:.2%} |" in card
+
+
+def test_every_picture_of_the_split_has_its_score_beside_its_labels(
+    audited: tuple[AuditFindings, Path, Judged], folder: Path
+) -> None:
+    with (audited[1] / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    of = read_table(folder, "audit")
+    assert [row["id"] for row in rows] == of.id.tolist()
+    found = [row for row in rows if row["face"] == "1" and row["detected"] == "1"]
+    assert len(found) / of.face.sum() == pytest.approx(audited[0].metrics["recall"])
+
+
+def test_a_second_audit_is_the_same_to_the_byte(folder: Path, audited: tuple[AuditFindings, Path, Judged]) -> None:
+    outs = [folder.parent / name for name in ("once", "twice")]
+    for out in outs:
+        out.mkdir()
+        audit(audited[2], None, folder, out, PARAMS, lambda bundle, graph: Reader())
+    for path in outs[0].iterdir():
+        assert path.read_bytes() == (outs[1] / path.name).read_bytes()
+    assert "There is none to compare with" in (outs[0] / "audit.html").read_text()
+
+
+def test_without_a_chosen_threshold_it_is_frozen_on_validation(folder: Path, tmp_path: Path) -> None:
+    findings = audit(judged(tmp_path / "b"), None, folder, tmp_path, PARAMS, lambda bundle, graph: Reader())
+    rate = findings.details["validation_false_positive_rate"]["value"]
+    assert 0 < rate <= 0.01
+
+
+def test_faces_that_nobody_labelled_make_a_report_that_is_insufficient(tmp_path: Path) -> None:
+    """As the starter profile's are."""
+    few = table({"": 100}, photographs=100, crops=1)
+    nobody = Table(**{**few.__dict__, "gender": np.full(len(few), ""), "age": np.full(len(few), "")})
+    splits = prepared(tmp_path / "prepare", dict.fromkeys(("train", "validation", "audit"), nobody))
+    findings = audit(judged(tmp_path / "b"), None, splits, tmp_path, PARAMS, lambda bundle, graph: Reader())
+    assert findings.requirements[0].verdict is Verdict.INSUFFICIENT
+    assert "worst_group_recall" not in findings.metrics
+    assert 'class="verdict INSUFFICIENT"' in (tmp_path / "audit.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: "", "has no column"),
+        (lambda text: text.replace(",photo,", ",foto,", 1), "has no column photo"),
+        (lambda text: text.replace(",1,0,", ",yes,0,", 1), "face is 'yes'"),
+        (lambda text: text[: text.rindex("\n", 0, -1) + 1], "the table beside it"),
+    ],
+)
+def test_a_damaged_table_is_one_line_that_names_it(tmp_path: Path, change: object, message: str) -> None:
+    few = table({"White": 20}, photographs=5)
+    splits = prepared(tmp_path / "prepare", {"validation": few, "audit": few})
+    path = splits / "audit.csv"
+    path.write_text(change(path.read_text()))  # type: ignore[operator]
+    with pytest.raises(UserError, match=message) as raised:
+        audit(judged(tmp_path / "b"), None, splits, tmp_path, PARAMS, lambda bundle, graph: Reader())
+    assert "\n" not in str(raised.value)
+
+
+def test_a_split_without_faces_is_one_line(tmp_path: Path) -> None:
+    splits = prepared(tmp_path / "prepare", {"validation": table({"White": 20}, 5), "audit": table({}, 5)})
+    with pytest.raises(UserError, match="no audit faces"):
+        audit(judged(tmp_path / "b"), None, splits, tmp_path, PARAMS, lambda bundle, graph: Reader())
