@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.labs import Lab
 from components.labs.faces import params
-from components.labs.faces.audit.params import Audit
+from components.labs.faces.audit import params as audit_params
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ class FacesLab(Lab):
     Prepare = params.Prepare
     Export = params.Export
     Evaluate = params.Evaluate
-    Audit = Audit
+    Audit = audit_params.Audit
 
     def prepare(self, raw: Path, out: Path, params: params.Prepare) -> dict[str, Any]:
         from components.labs.faces.data import prepare
@@ -59,7 +59,7 @@ class FacesLab(Lab):
         return evaluate(bundle, prepared, out, params)
 
     def audit(
-        self, candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: Audit
+        self, candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: audit_params.Audit
     ) -> AuditFindings:
         from components.labs.faces.audit.run import audit
         from components.labs.faces.runtime import FaceModel

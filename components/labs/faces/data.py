@@ -112,26 +112,22 @@ def facts(raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
 def _prepared(prepared: Path) -> pd.DataFrame:
     import pandas as pd
 
-    parts = []
+    parts, hashes = [], []
     for split in SPLITS:
         part = pd.read_csv(prepared / f"{split}.csv", keep_default_na=False)
         images = np.load(prepared / f"{split}_images.npy", mmap_mode="r", allow_pickle=False)
         part.insert(1, "line", np.arange(len(part)) + 2)
         part["split"] = split
-        part[["brightness", "contrast"]] = [(image.mean(), image.mean(axis=2).std()) for image in images]
-        part["hash"] = [picture_hash(Image.fromarray(image)) for image in images]
+        part["brightness"] = [float(image.mean()) for image in images]
+        part["contrast"] = [float(image.mean(axis=2).std()) for image in images]
         parts.append(part)
+        hashes += [picture_hash(Image.fromarray(images[row])) for row in np.flatnonzero(part["face"])]
     table = pd.concat(parts, ignore_index=True)
     table["photo_in_splits"] = table.groupby("photo")["split"].transform("nunique")
-    faces = table[table["face"] == 1].reset_index()
-    twins = {
-        faces["index"][end]
-        for pair in near_pairs(np.stack(faces["hash"].to_list()))
-        for end in pair
-        if faces["split"][pair[0]] != faces["split"][pair[1]]
-    }
+    rows, splits = np.flatnonzero(table["face"]), table["split"].to_numpy()[table["face"] == 1]
+    twins = {rows[end] for pair in near_pairs(np.stack(hashes)) for end in pair if splits[pair[0]] != splits[pair[1]]}
     table["twin_in_another_split"] = table.index.isin(twins).astype(int)
-    return table.drop(columns="hash")
+    return table
 
 
 def _look(picture: Picture, params: Prepare) -> Seen:
@@ -150,7 +146,8 @@ def _look(picture: Picture, params: Prepare) -> Seen:
         "contrast": round(float(grey.std()), 2),
     }
     # The same filter for faces and negatives, or its traces would tell them apart.
-    boxes = [(0.0, 0.0, *map(float, image.size))] if picture.is_face else squares(picture.id, image.size, params)
+    whole = (0.0, 0.0, float(image.width), float(image.height))
+    boxes = [whole] if picture.is_face else squares(picture.id, image.size, params)
     images = [np.asarray(colours.resize((size, size), Image.Resampling.BILINEAR, box=box)) for box in boxes]
     return Seen(dataclasses.replace(picture, image=None), picture_hash(image), np.stack(images), facts)
 
