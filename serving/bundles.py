@@ -12,11 +12,13 @@ from typing import TypeVar
 
 from components.bundle import Bundle, EvaluationReport
 from components.errors import UserError
-from components.promotion import Decision, Promotion, read_record
+from components.files import sha256_file
+from components.labs import find
+from components.promotion import AuditReport, Decision, Promotion, read_record
 
 log = logging.getLogger(__name__)
 
-RecordT = TypeVar("RecordT", EvaluationReport, Decision, Promotion)
+RecordT = TypeVar("RecordT", EvaluationReport, Decision, Promotion, AuditReport)
 
 REGISTRY = "models:/"
 
@@ -29,12 +31,18 @@ class Served:
     evaluation: EvaluationReport | None
     decision: Decision | None
     promotion: Promotion | None
+    audit: AuditReport | None = None
+    """Of an audited lab; its reports lie in the bundle's folder, as it left them."""
 
     @property
     def unpromoted(self) -> str:
         """Why the bundle does not count as promoted; "" when it does."""
         if self.evaluation is None or self.decision is None or self.promotion is None:
             return "evaluation.json, decision.json and promotion.json beside it must all speak of this very model"
+        if self.decision.audit is None and find(self.bundle.manifest.lab).audited:
+            return "its decision was made without an audit"
+        if self.decision.audit is not None and self.audit is None:
+            return "its audit is missing, was changed after the decision, or speaks of another model"
         allowed = self.decision.verdict.allows and self.promotion.promoted
         return "" if allowed else f"its gate said {self.decision.verdict}"
 
@@ -49,11 +57,13 @@ def open_bundle(reference: str, lab: str, allow_unpromoted: bool) -> Iterator[Se
         bundle = Bundle.open(folder)
         if bundle.manifest.lab != lab:
             raise UserError(f"{reference} is a bundle of the lab {bundle.manifest.lab}; this serves {lab}")
+        decision = _read(bundle, "decision.json", Decision)
         served = Served(
             bundle,
             _read(bundle, "evaluation.json", EvaluationReport),
-            _read(bundle, "decision.json", Decision),
+            decision,
             _read(bundle, "promotion.json", Promotion),
+            _audit(bundle, decision),
         )
         if served.unpromoted:
             if not allow_unpromoted:
@@ -74,6 +84,19 @@ def _folder(reference: str) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory(prefix="bundle-") as folder:
         yield fetch_model(reference, Path(folder) / "bundle")
+
+
+def _audit(bundle: Bundle, decision: Decision | None) -> AuditReport | None:
+    """The audit that the decision was made from, if it and all its reports are as they were then."""
+    path = bundle.folder / "audit.json"
+    if decision is None or not path.is_file() or sha256_file(path) != decision.audit:
+        return None
+    report = _read(bundle, "audit.json", AuditReport)
+    for name, sha256 in (report.files if report else {}).items():
+        file = bundle.folder / name
+        if not file.is_file() or sha256_file(file) != sha256:
+            return None
+    return report
 
 
 def _read(bundle: Bundle, name: str, kind: type[RecordT]) -> RecordT | None:

@@ -135,3 +135,11 @@ def test_the_commit_is_recorded_and_not_compared() -> None:
     assert PROVENANCE.differences(other) == []
     other = PROVENANCE.model_copy(update={"data_version": "x", "code_hash": "y"})
     assert PROVENANCE.differences(other) == ["data_version", "code_hash"]
+
+
+def test_code_that_only_audits_is_not_code_that_makes_a_bundle(package: Path) -> None:
+    first = code_hash("faces")
+    (package / "labs" / "faces" / "audit" / "verdict.py").write_text("anything = 1\n")
+    assert code_hash("faces") == first
+    (package / "labs" / "faces" / "layers.py").write_text("anything = 1\n")
+    assert code_hash("faces") != first
