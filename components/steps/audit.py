@@ -39,9 +39,11 @@ def audit(lab: Lab, params: LabParams, prepared: Path, bundle: Path, evaluation:
         report = AuditReport.of_audit(candidate.evaluation, findings, seen, files)
         write_json(folder / "audit.json", report.model_dump(mode="json"))
         write_json(folder / "metrics.json", report.metrics)
-    level = logging.INFO if report.verdict is Verdict.PASS else logging.WARNING
-    deciding = [found.reason for found in report.requirements if found.verdict == report.verdict]
-    log.log(level, "%s: the audit says %s: %s", lab.name, report.verdict, "; ".join(deciding))
+    if report.verdict is Verdict.PASS:
+        log.info("%s: the audit says PASS; see %s", lab.name, out)
+    else:
+        deciding = (found.reason for found in report.requirements if found.verdict == report.verdict)
+        log.warning("%s: the audit says %s: %s", lab.name, report.verdict, "; ".join(deciding))
     return report
 
 
