@@ -20,7 +20,7 @@ from PIL import Image, ImageEnhance
 from components.data.archive import read_tar, write_tar
 from components.data.validate import EXPECTATIONS, read_suite, run_suite, validate_tables
 from components.errors import UserError
-from components.labs.faces.data import SPLITS, facts, prepare, squares
+from components.labs.faces.data import PEOPLE, SPLITS, facts, prepare, squares
 from components.labs.faces.images import read_split
 from components.labs.faces.near import NEAR, clusters, near_pairs, picture_hash
 from components.labs.faces.params import Prepare
@@ -56,7 +56,7 @@ def raw_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _copy_csv("fairface", "fairface_labels", raw, lambda name: name in wanted)
     photographs = iter(range(10_000))
     chosen = {row["file"] for row in _rows("caltech101", "caltech101_nonfaces") if next(photographs) % 24 == 0}
-    chosen |= {f"101_ObjectCategories/octopus/image_{number:04}.jpg" for number in range(1, 7)}
+    chosen |= {f"101_ObjectCategories/octopus/image_{number:04}.jpg" for number in range(1, 7)} | PEOPLE
     _copy_tar("caltech101", "caltech101_nonfaces", raw, lambda name: name in chosen)
     _copy_csv("caltech101", "caltech101_nonfaces", raw, lambda name: name in chosen)
     return raw
@@ -93,6 +93,7 @@ def test_the_known_leaks_are_found_and_their_training_side_is_dropped(prepared: 
     report = json.loads((prepared / "report.json").read_text())
     dropped = report["dropped"]["near_duplicate"]["pictures"]
     assert LEAKS.items() <= dropped.items()
+    assert set(report["dropped"]["person"]["pictures"]) == PEOPLE
     files = {split: set(pd.read_csv(prepared / f"{split}.csv").file) for split in SPLITS}
     assert set(LEAKS.values()) <= files["audit"]
     assert not set(LEAKS) & (files["train"] | files["validation"])
