@@ -27,7 +27,7 @@ def prepared_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def train_params() -> Train:
-    small = {"widths": [8, 16, 24, 32], "hidden_size": 48, "latent_dim": 12}
+    small = {"widths": [16, 24, 32], "hidden_size": 48, "latent_dim": 12}
     return section(Train, "faces", negatives_per_face=1.0, batch_size=32, **small)
 
 

@@ -31,7 +31,7 @@ def test_folding_batch_norm_changes_no_output(trained: FaceClassifier, prepared_
 
 
 def test_the_dense_map_has_a_place_every_16_pixels() -> None:
-    encoder = Encoder((4, 4, 4, 4), 8, 3).eval()
+    encoder = Encoder((4, 4, 4), 8, 3).eval()
     with torch.inference_mode():
         assert encoder.dense(torch.rand(2, 3, 64, 64)).shape == (2, 3, 1, 1)
         assert encoder.dense(torch.rand(1, 3, 96, 160)).shape == (1, 3, 3, 7)
