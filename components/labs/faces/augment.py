@@ -15,6 +15,8 @@ GREY = (0.299, 0.587, 0.114)
 """Luma of red, green and blue (ITU-R BT.601)."""
 NOISY = 0.25
 """Share of pictures with noise."""
+PIECE = 32
+"""Pictures worked on at once on a CPU: of more, every step's memory is mapped anew, which took half of its time."""
 LOW_RESOLUTION = (16, 48)
 """Least and most pixels of a side that blurred pictures are reduced to."""
 
@@ -22,10 +24,11 @@ LOW_RESOLUTION = (16, 48)
 def augmented(images: Tensor, params: Train) -> Tensor:
     """Pictures (B, 3, SIZE, SIZE) in 0 to 1 from images (B, S, S, 3) uint8; draws from torch's global generator.
 
-    Blur and noise go to the first and last of the batch, which therefore must be in random order.
+    Blur and noise go to the first and last pictures of a piece, so the batch must be in random order.
     """
+    pieces = images.split(PIECE if images.device.type == "cpu" else len(images))
     with torch.autocast(images.device.type, enabled=False):  # bf16 has 256 steps between 1 and 2: too few for colours
-        return _jittered(images.permute(0, 3, 1, 2).float().div_(255), params)
+        return torch.cat([_jittered(piece.permute(0, 3, 1, 2).float().div_(255), params) for piece in pieces])
 
 
 def plain(images: Tensor) -> Tensor:
@@ -52,15 +55,14 @@ def _framed(pictures: Tensor, params: Train) -> Tensor:
     scale = params.zoom ** _uniform(batch, device) * (SIZE / size)
     angle = _uniform(batch, device) * math.radians(params.rotation)
     mirror = torch.where(_uniform(batch, device) < 0, -1.0, 1.0)
-    cosine, sine = scale * angle.cos(), scale * angle.sin()
-    centre_x, centre_y = (_uniform(batch, device) * (2 * params.shift * SIZE / size) for _ in range(2))
+    reach = 2 * params.shift * SIZE / size
+    centre = torch.complex(_uniform(batch, device) * reach, _uniform(batch, device) * reach)
+    # Places as complex numbers: turning and scaling is one product, and the grid is the sum of a row and a column.
+    turned = torch.polar(scale, angle)
     steps = (torch.arange(SIZE, device=device) + 0.5) * (2 / SIZE) - 1
-    across, down = (mirror * cosine)[:, None] * steps, sine[:, None] * steps
-    # Each coordinate is a term of the column and one of the row, so that the grid is written once and no more.
-    grid = torch.empty(batch, SIZE, SIZE, 2, device=device)
-    torch.sub((across + centre_x[:, None])[:, None, :], down[:, :, None], out=grid[..., 0])
-    across, down = (mirror * sine)[:, None] * steps, cosine[:, None] * steps
-    torch.add((across + centre_y[:, None])[:, None, :], down[:, :, None], out=grid[..., 1])
+    across = (turned * mirror)[:, None] * steps + centre[:, None]
+    down = (turned * 1j)[:, None] * steps
+    grid = torch.view_as_real(across[:, None, :] + down[:, :, None])
     return functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -81,7 +83,7 @@ def _coloured(pictures: Tensor, params: Train) -> Tensor:
 
 
 def _low_resolution(pictures: Tensor) -> Tensor:
-    """As if taken from afar: reduced to one size, drawn anew for every batch, and enlarged again."""
+    """As if taken from afar: reduced to one size, drawn anew for every call, and enlarged again."""
     side = int(torch.randint(LOW_RESOLUTION[0], LOW_RESOLUTION[1] + 1, ()))
     small = functional.interpolate(pictures, size=side, mode="bilinear", antialias=True)
     return functional.interpolate(small, size=SIZE, mode="bilinear")

@@ -27,16 +27,22 @@ class Encoded(NamedTuple):
 
 
 class Decoder(nn.Module):
-    """Pictures (B, 3, 64, 64), about 0 to 1, from latents (B, latent_dim): the encoder's halvings undone."""
+    """Pictures (B, 3, 64, 64), about 0 to 1, from latents (B, latent_dim): the encoder's steps undone."""
 
-    def __init__(self, widths: tuple[int, int, int, int], latent_dim: int) -> None:
+    def __init__(self, widths: tuple[int, int, int], latent_dim: int) -> None:
         super().__init__()
-        self.first = nn.Linear(latent_dim, widths[3] * 4 * 4)
-        layers: list[nn.Module] = [nn.Unflatten(1, (widths[3], 4, 4)), nn.ReLU()]
-        for inputs, outputs in zip(widths[::-1], (*widths[2::-1], 3), strict=True):
-            # 4 is twice the stride: every pixel is written equally often, which leaves no chequered pattern.
-            layers += [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1), nn.ReLU()]
-        self.layers = nn.Sequential(*layers[:-1])
+        first, second, third = widths
+        self.first = nn.Linear(latent_dim, third * 4 * 4)
+        self.layers = nn.Sequential(
+            nn.Unflatten(1, (third, 4, 4)),
+            nn.ReLU(),
+            # Each kernel is twice its stride: every pixel is written equally often, which leaves no chequered pattern.
+            nn.ConvTranspose2d(third, second, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(second, first, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(first, 3, 8, stride=4, padding=2),
+        )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, latents: Tensor) -> Tensor:

@@ -28,21 +28,21 @@ class Batch(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """Pictures (B, 3, 64, 64) in 0 to 1 as (B, outputs): four halvings, then all of the last map in one layer.
+    """Pictures (B, 3, 64, 64) in 0 to 1 as (B, outputs): a quarter, twice half, then all of the last map in one layer.
 
-    Batch norm stands before the ReLU, so that it folds into the convolution: the exported graph has none. Everything
-    is a convolution, so that a larger picture gives a map of outputs, one each 16 pixels (`dense`).
+    The first layer takes a quarter at once: maps of half the side cost half the time of a training step, and gave no
+    better recall. Batch norm stands before the ReLU, so that it folds into the convolution: the exported graph has
+    none. Everything is a convolution, so that a larger picture gives a map of outputs, one each 16 pixels (`dense`).
     """
 
-    def __init__(self, widths: tuple[int, int, int, int], hidden_size: int, outputs: int) -> None:
+    def __init__(self, widths: tuple[int, int, int], hidden_size: int, outputs: int) -> None:
         super().__init__()
-        first, second, third, fourth = widths
+        first, second, third = widths
         self.features = nn.Sequential(
-            _block(3, first, kernel=4),
-            _block(first, second, kernel=3),
-            _block(second, third, kernel=3),
-            _block(third, fourth, kernel=3),
-            nn.Sequential(nn.Conv2d(fourth, hidden_size, 4, bias=False), nn.BatchNorm2d(hidden_size), nn.ReLU()),
+            _block(nn.Conv2d(3, first, 8, stride=4, padding=2, bias=False)),
+            _block(nn.Conv2d(first, second, 3, stride=2, padding=1, bias=False)),
+            _block(nn.Conv2d(second, third, 3, stride=2, padding=1, bias=False)),
+            _block(nn.Conv2d(third, hidden_size, 4, bias=False)),
         )
         self.outputs = nn.Conv2d(hidden_size, outputs, 1)
         # 1.3 times as fast on a CPU.
@@ -57,9 +57,8 @@ class Encoder(nn.Module):
         return outputs
 
 
-def _block(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride=2, padding=1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+def _block(convolution: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True))
 
 
 def folded(encoder: Encoder) -> Encoder:

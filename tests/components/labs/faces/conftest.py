@@ -17,7 +17,7 @@ from components.provenance import Provenance
 from tests.face_data import section, write_prepared
 
 HERE = Provenance(git_commit="", git_dirty=False, data_version="", data_profile="course", params_hash="", code_hash="")
-EPOCHS = 8
+EPOCHS = 16
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def prepared_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def train_params() -> Train:
-    small = {"widths": [8, 16, 24, 32], "hidden_size": 48, "latent_dim": 12}
+    small = {"widths": [16, 32, 32], "hidden_size": 48, "latent_dim": 12}
     return section(Train, "faces", negatives_per_face=1.0, batch_size=32, **small)
 
 

@@ -70,7 +70,7 @@ def test_int8_multiplies_bytes_and_holds_no_batch_norm(bundle: Bundle) -> None:
     assert "BatchNormalization" not in operators
     assert "Div" not in operators, "the image's bytes are taken as they are"
     kernels = [tensor.data_type for tensor in graph.initializer if len(tensor.dims) == 4]
-    assert kernels.count(onnx.TensorProto.INT8) == 5, "all convolutions but the last, which makes the logit"
+    assert kernels.count(onnx.TensorProto.INT8) == 4, "all convolutions but the last, which makes the logit"
 
 
 def test_the_bundle_says_what_it_is(bundle: Bundle, vae_bundle: Bundle) -> None:
