@@ -26,7 +26,7 @@ def augmented(images: Tensor, params: Train) -> Tensor:
 
     Blur and noise go to the first and last pictures of a piece, so the batch must be in random order.
     """
-    pieces = images.split(PIECE if images.device.type == "cpu" else len(images))
+    pieces = torch.split(images, PIECE if images.device.type == "cpu" else len(images))
     with torch.autocast(images.device.type, enabled=False):  # bf16 has 256 steps between 1 and 2: too few for colours
         return torch.cat([_jittered(piece.permute(0, 3, 1, 2).float().div_(255), params) for piece in pieces])
 
