@@ -102,9 +102,7 @@ def robustness(model: DigitModel, test: Split, params: Evaluate) -> Curves:
     for kind, level, images in corrupted(test.images, params):
         accuracy = measures.accuracy(model.logits(images, params.batch), test.labels)
         found.setdefault(kind, {}).setdefault(level, []).append(accuracy)
-    return {
-        kind: (list(levels), [float(np.mean(ways)) for ways in levels.values()]) for kind, levels in found.items()
-    }
+    return {kind: (list(levels), [float(np.mean(ways)) for ways in levels.values()]) for kind, levels in found.items()}
 
 
 def weaknesses(matrix: np.ndarray, curves: Curves) -> list[str]:

@@ -32,9 +32,7 @@ class ScratchModel(pl.LightningModule):
     def training_step(self, batch: Batch, index: int) -> None:
         with torch.no_grad():
             loss, by_weight, by_bias = self.network.loss_and_gradients(*batch)
-        for weight, gradient in zip(
-            [*self.network.weights, *self.network.biases], [*by_weight, *by_bias], strict=True
-        ):
+        for weight, gradient in zip([*self.network.weights, *self.network.biases], [*by_weight, *by_bias], strict=True):
             weight.grad = gradient
         optimizer = self.optimizers()
         done = self.global_step / self.trainer.estimated_stepping_batches

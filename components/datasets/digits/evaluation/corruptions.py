@@ -31,9 +31,7 @@ def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
     moved = np.zeros_like(images)
     height, width = images.shape[1:]
     rows, columns = (slice(max(0, by), size + min(0, by)) for by, size in ((down, height), (right, width)))
-    from_rows, from_columns = (
-        slice(max(0, -by), size + min(0, -by)) for by, size in ((down, height), (right, width))
-    )
+    from_rows, from_columns = (slice(max(0, -by), size + min(0, -by)) for by, size in ((down, height), (right, width)))
     moved[:, rows, columns] = images[:, from_rows, from_columns]
     return moved
 

@@ -76,6 +76,5 @@ def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, count: int) ->
     sure = probabilities[rows, answers[rows]]
     order = np.argsort(-sure, kind="stable")[:count]
     return [
-        Mistake(int(rows[each]), int(labels[rows[each]]), int(answers[rows[each]]), float(sure[each]))
-        for each in order
+        Mistake(int(rows[each]), int(labels[rows[each]]), int(answers[rows[each]]), float(sure[each])) for each in order
     ]
