@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytorch_lightning as pl
@@ -23,7 +24,7 @@ def network(params: Train) -> nn.Sequential:
 def fully_connected(params: Train) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Flatten()]
     sizes = [SIZE * SIZE, *params.hidden_sizes]
-    for size, following in zip(sizes, sizes[1:], strict=False):
+    for size, following in itertools.pairwise(sizes):
         layers += [nn.Linear(size, following, bias=False), nn.BatchNorm1d(following), nn.ReLU()]
     return nn.Sequential(*layers, nn.Dropout(params.dropout), nn.Linear(sizes[-1], DIGITS))
 

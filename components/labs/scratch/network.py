@@ -8,6 +8,7 @@ Symbols: B pictures in a batch; layer l has x (its input), z = x W + b (before i
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -47,7 +48,7 @@ class Network(nn.Module):
         """sizes: numbers that go in, those of each hidden layer, and those that come out."""
         super().__init__()
         self.activation = ACTIVATIONS[activation]
-        pairs = list(zip(sizes, sizes[1:], strict=False))
+        pairs = list(itertools.pairwise(sizes))
         weights = [torch.randn(pair) * math.sqrt(self.activation.gain / pair[0]) for pair in pairs]
         self.weights = nn.ParameterList([nn.Parameter(weight, requires_grad=False) for weight in weights])
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(out), requires_grad=False) for _, out in pairs])
