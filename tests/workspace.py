@@ -18,7 +18,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 SMOKE = {
     "music": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2},
-    "prepare": {"music": {"limit": 60}},
+    "scratch": {"hidden_sizes": [32], "max_epochs": 2},
+    "digits": {"channels": [8, 16], "dense_size": 32, "max_epochs": 2},
+    "prepare": {"music": {"limit": 60}, "scratch": {"limit": 1000}, "digits": {"limit": 1000}},
     "evaluate": {"music": {"samples": 8}},
 }
 """Numbers small enough for half a minute a lab; laid over params.yaml."""

@@ -30,7 +30,8 @@ class DigitModel:
         """(N, 10) float32 for images (N, 28, 28) uint8, `batch` at a time. Raises UserError for another shape."""
         if images.dtype != np.uint8 or images.shape[1:] != (self.size, self.size):
             raise UserError(
-                f"digits are read as bytes of {self.size} x {self.size} pixels, not as {images.dtype} {images.shape[1:]}"
+                f"digits are read as bytes of {self.size} x {self.size} pixels, not as {images.dtype} "
+                f"{images.shape[1:]}"
             )
         parts = [
             self._session.run(["logits"], {"images": np.ascontiguousarray(images[first : first + batch])})[0]
