@@ -59,7 +59,7 @@ class DigitsData(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         images, labels = self.validation
-        batches = zip(images.split(READ_AT_ONCE), labels.split(READ_AT_ONCE), strict=True)
+        batches = zip(torch.split(images, READ_AT_ONCE), torch.split(labels, READ_AT_ONCE), strict=True)
         return DataLoader([Batch(to_ink(some), digits) for some, digits in batches], batch_size=None)  # type: ignore[arg-type]
 
     def epoch(self, epoch: int) -> Epoch:

@@ -55,7 +55,7 @@ def export(network: nn.Module, prepared: Path, out: Path, params: Export) -> Bun
         write_int8(whole, images, out / "int8.onnx")
     if "float" not in params.variants:
         whole.unlink()
-    graphs = {variant: out / f"{variant}.onnx" for variant in params.variants}
+    graphs: dict[str, Path] = {variant: out / f"{variant}.onnx" for variant in params.variants}
     spec = {"size": SIZE, "digits": DIGITS, "variants": list(params.variants)}
     report = {variant: parity(network, spec, path, images) for variant, path in graphs.items()}
     write_json(out / "parity.json", report)

@@ -41,7 +41,9 @@ def convolutional(params: Train) -> nn.Sequential:
     layers += [nn.Flatten(), nn.Linear(before * side * side, params.dense_size, bias=False)]
     layers += [nn.BatchNorm1d(params.dense_size), nn.ReLU(), nn.Dropout(params.dropout)]
     # Filters laid out channel by channel within a pixel: oneDNN's convolutions and poolings are fastest on these.
-    return nn.Sequential(*layers, nn.Linear(params.dense_size, DIGITS)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = nn.Sequential(*layers, nn.Linear(params.dense_size, DIGITS))
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
 
 
 class DigitsModel(pl.LightningModule):
@@ -75,15 +77,11 @@ class DigitsModel(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         params = self.params
         weights = list(self.network.parameters())
-        optimizer = torch.optim.SGD(
-            [
-                {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": params.weight_decay},
-                {"params": [weight for weight in weights if weight.ndim == 1]},  # norms and biases
-            ],
-            lr=params.learning_rate,
-            momentum=params.momentum,
-            nesterov=True,
-        )
+        groups: list[dict[str, Any]] = [
+            {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": params.weight_decay},
+            {"params": [weight for weight in weights if weight.ndim == 1]},  # norms and biases
+        ]
+        optimizer = torch.optim.SGD(groups, lr=params.learning_rate, momentum=params.momentum, nesterov=True)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps, params.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

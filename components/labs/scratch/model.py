@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -49,7 +51,7 @@ class ScratchModel(pl.LightningModule):
         self.log_dict({self.monitor: loss, "val_error": wrong}, batch_size=len(batch.labels))
 
     def configure_optimizers(self) -> GradientDescent:
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": list(self.network.weights), "weight_decay": self.params.weight_decay},
             {"params": list(self.network.biases)},
         ]

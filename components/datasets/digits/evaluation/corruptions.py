@@ -70,4 +70,5 @@ def blurred(images: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def to_bytes(images: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
+    rounded: np.ndarray = np.clip(np.rint(images), 0, 255).astype(np.uint8)
+    return rounded

@@ -16,7 +16,8 @@ class Reliability(NamedTuple):
     """Mean probability that the model gave to its answers."""
     accuracy: np.ndarray
     """Share of those answers that were right: the same, if it knows what it knows."""
-    count: np.ndarray
+    pictures: np.ndarray
+    """How many there are of them."""
 
 
 class Mistake(NamedTuple):
@@ -60,13 +61,14 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> Rel
     places = np.minimum((confidence * bins).astype(int), bins - 1)
     count = np.bincount(places, minlength=bins)
     full = count > 0
-    sums = (np.bincount(places, weights=values, minlength=bins)[full] for values in (confidence, right))
-    return Reliability(*(total / count[full] for total in sums), count[full])
+    sure = np.bincount(places, weights=confidence, minlength=bins)[full]
+    correct = np.bincount(places, weights=right, minlength=bins)[full]
+    return Reliability(sure / count[full], correct / count[full], count[full])
 
 
 def calibration_error(found: Reliability) -> float:
     """Expected calibration error: mean gap of confidence and accuracy, weighted by count (Guo et al. 2017, eq. 3)."""
-    return float(np.average(np.abs(found.confidence - found.accuracy), weights=found.count))
+    return float(np.average(np.abs(found.confidence - found.accuracy), weights=found.pictures))
 
 
 def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, count: int) -> list[Mistake]:
