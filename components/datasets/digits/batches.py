@@ -27,7 +27,10 @@ class Batch(NamedTuple):
 
 
 class Epoch:
-    """The batches of one epoch, each made when it is asked for: every picture once, in an order of its own."""
+    """The batches of one epoch, each made when it is asked for: every picture once, in an order of its own.
+
+    A single picture that is left over sits out: batch norm finds no variance in a batch of one.
+    """
 
     def __init__(self, images: Tensor, labels: Tensor, params: Batches, epoch: int) -> None:
         self.images, self.labels, self.params = images, labels, params
@@ -35,12 +38,13 @@ class Epoch:
         self.order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(self.seed))
 
     def __len__(self) -> int:
-        return math.ceil(len(self.labels) / self.params.batch_size)
+        whole, left = divmod(len(self.labels), self.params.batch_size)
+        return whole + (left > 1)
 
     def __getitem__(self, index: int) -> Batch:
-        rows = self.order[index * self.params.batch_size : (index + 1) * self.params.batch_size]
-        if len(rows) == 0:
+        if not 0 <= index < len(self):
             raise IndexError(index)
+        rows = self.order[index * self.params.batch_size : (index + 1) * self.params.batch_size]
         generator = torch.Generator().manual_seed(self.seed + 1 + index)
         return Batch(augmented(to_ink(self.images[rows]), self.params.augmentation, generator), self.labels[rows])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.datasets.digits.batches import DigitsData, augmented, to_ink
+from components.datasets.digits.batches import DigitsData, Epoch, augmented, to_ink
 from components.datasets.digits.evaluation.corruptions import shifted
 from components.datasets.digits.params import Augmentation, Batches
 from components.datasets.digits.schedule import one_cycle
@@ -35,6 +35,14 @@ def test_an_epoch_has_every_picture_once(digits: Path) -> None:
     seen = torch.cat([batch.images for batch in batches]).flatten(1)
     assert sorted(map(tuple, seen.tolist())) == sorted(map(tuple, to_ink(images).flatten(1).tolist()))
     assert sorted(torch.cat([batch.labels for batch in batches]).tolist()) == sorted(labels.tolist())
+
+
+@pytest.mark.parametrize(("pictures", "sizes"), [(65, [32, 32]), (66, [32, 32, 2]), (64, [32, 32])])
+def test_a_single_picture_left_over_sits_out(pictures: int, sizes: list[int], digits: Path) -> None:
+    images, labels = data(digits).train
+    epoch = Epoch(images[:pictures], labels[:pictures], data(digits).params, 0)
+    assert [len(batch.labels) for batch in epoch] == sizes
+    assert len(epoch) == len(sizes)
 
 
 def test_an_epoch_depends_on_seed_and_epoch_only(digits: Path) -> None:
