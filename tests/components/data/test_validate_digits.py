@@ -121,12 +121,14 @@ def test_every_expectation_has_a_way_to_break_it() -> None:
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "uci"])
-def test_the_real_digits_meet_every_expectation(dataset: str, tmp_path: Path) -> None:
+def test_the_real_digits_meet_every_expectation(dataset: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     if dataset not in raw_folders():
         pytest.skip(f"{dataset} is not here: `make data` fetches it")
     tables = facts(raw_folders()[dataset], prepared(tmp_path / "prepared", 0, dataset))
     assert list(tables) == [dataset, "prepared"]
     assert validate_tables("digits", tables, tmp_path / "report") == []
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+    assert f"{tables[dataset].label.mean():.3f}" in (tmp_path / "report" / f"{dataset}.html").read_text()
 
 
 def test_a_small_slice_meets_every_expectation(tmp_path: Path) -> None:
