@@ -49,7 +49,7 @@ lint: $(ENVIRONMENT) ## ruff and mypy
 	mypy
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios
-	@for benchmark in training generation serving; do python -m benchmarks.$$benchmark; done
+	@for benchmark in training digits generation serving; do python -m benchmarks.$$benchmark; done
 
 system: ## system packages that only tests need (Debian, as root)
 	@command -v apt-get >/dev/null || { echo "no apt-get here: install Chromium by hand"; exit 0; }

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from components.errors import UserError
+from components.labs import find
 from components.params import LabParams
 
 PACKAGE = Path(__file__).resolve().parent
@@ -70,8 +71,9 @@ def data_version(pin: Path) -> str:
 def code_hash(lab: str) -> str:
     """Hash of the code that makes the bundle. Comments and layout don't count: a better comment trains no model."""
     files = [PACKAGE / "steps" / name for name in MAKING_STEPS]
-    own = PACKAGE / "labs" / lab
-    files += [file for file in own.rglob("*.py") if file.relative_to(own).with_suffix("").parts[0] not in NOT_MAKING]
+    for own in (PACKAGE / "labs" / lab, *(PACKAGE / folder for folder in find(lab).shared)):
+        found = own.rglob("*.py")
+        files += [file for file in found if file.relative_to(own).with_suffix("").parts[0] not in NOT_MAKING]
     digest = hashlib.sha256()
     for file in sorted(file for file in files if file.exists()):
         code = ast.unparse(ast.parse(file.read_text(encoding="utf-8")))

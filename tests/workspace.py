@@ -19,7 +19,14 @@ PROJECT = Path(__file__).resolve().parent.parent
 SMOKE = {
     "faces": {"widths": [8, 16, 24, 32], "hidden_size": 32, "latent_dim": 8, "max_epochs": 2},
     "music": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2},
-    "prepare": {"faces": {"limit": 300, "crops": 3}, "music": {"limit": 60}},
+    "scratch": {"hidden_sizes": [32], "max_epochs": 2},
+    "digits": {"channels": [8, 16], "dense_size": 32, "max_epochs": 2},
+    "prepare": {
+        "faces": {"limit": 300, "crops": 3},
+        "music": {"limit": 60},
+        "scratch": {"limit": 1000},
+        "digits": {"limit": 1000},
+    },
     "export": {"faces": {"calibration": 64, "pictures": 4}},
     "evaluate": {"faces": {"scenes": 4}, "music": {"samples": 8}},
     "audit": {"faces": {"draws": 200, "simulation": {"audits": 50}}},

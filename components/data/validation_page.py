@@ -11,6 +11,8 @@ import html
 import re
 from typing import Any
 
+import numpy as np
+
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bad: #c22; --good: #2a7; }
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
@@ -69,6 +71,8 @@ def _escaped(value: Any) -> Any:
         return html.escape(value)
     if isinstance(value, dict):
         return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()  # it fails to write numpy's numbers, a column's mean for one
     return [_escaped(item) for item in value] if isinstance(value, list) else value
 
 

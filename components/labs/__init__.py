@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from components.bundle import Bundle, BundleSpec, Evaluation, Judged
     from components.promotion import AuditFindings
 
-LABS = ("faces", "music")
+LABS = ("music", "faces", "scratch", "digits")
 
 
 class NoParams(BaseModel):
@@ -34,6 +34,10 @@ class Lab(ABC):
     name: str
     datasets: tuple[str, ...]
     """Folders below the data folder that the lab reads."""
+    shared: tuple[str, ...] = ()
+    """Folders below components/ that the lab has in common with others; their code counts as the lab's own."""
+    suites: str = ""
+    """Whose suites of expectations check its facts, where labs on the same data share them; by default the lab's."""
     audited: bool = False
     """Whether the candidate must also pass an audit before it can be promoted."""
 
@@ -50,7 +54,7 @@ class Lab(ABC):
 
     @abstractmethod
     def facts(self, raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
-        """Tables of facts about the items, checked by data/expectations/<lab>_<table>.json."""
+        """Tables of facts about the items, checked by data/expectations/<suites>_<table>.json."""
 
     @abstractmethod
     def module(self, prepared: Path, params: Any) -> pl.LightningModule:

@@ -22,7 +22,7 @@ def validate(lab: Lab, params: LabParams, raw: Path, prepared: Path, out: Path) 
     failed = out.with_name(f"{out.name}.failed")
     tables = lab.facts(raw, prepared)
     with output_folder(out) as folder:
-        failures = validate_tables(lab.name, tables, folder)
+        failures = validate_tables(lab.suites or lab.name, tables, folder)
         if failures:
             with output_folder(failed) as report:
                 shutil.copytree(folder, report, dirs_exist_ok=True)

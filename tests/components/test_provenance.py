@@ -120,6 +120,18 @@ def test_code_that_only_runs_or_judges_it_does_not(package: Path, name: str) -> 
     assert code_hash("music") == first
 
 
+def test_code_that_a_lab_shares_counts_as_its_own(package: Path) -> None:
+    labs = ("scratch", "digits", "music")
+    first = [code_hash(lab) for lab in labs]
+    for name in ("runtime.py", "evaluation/measures.py"):
+        with (package / "datasets" / "digits" / name).open("a") as file:
+            file.write("\nLIMIT = 1\n")
+    assert [code_hash(lab) for lab in labs] == first
+    with (package / "datasets" / "digits" / "batches.py").open("a") as file:
+        file.write("\nLIMIT = 1\n")
+    assert [code_hash(lab) != before for lab, before in zip(labs, first, strict=True)] == [True, True, False]
+
+
 @pytest.mark.parametrize("content", [None, "", "outs: []", "outs:\n- path: data\n", "[", "\x00"])
 def test_data_without_a_version_is_one_line_that_names_the_pin(tmp_path: Path, content: str | None) -> None:
     pin = tmp_path / "data.dvc"

@@ -1,0 +1,224 @@
+"""How fast digits are learned, against the course's loops in the same run: `python -m benchmarks.digits`.
+
+Training images per second of processor time on one thread, all sides in turns, so that other work on the machine
+changes none. The course's side is its notebook's: a picture at a time from bytes through Pillow to a tensor, a
+DataLoader that collects 64 of them, plain gradient descent. Ours is what the step train runs, Lightning included.
+Also how fast the exported variants read, where `build/digits/export` has a bundle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.generation import processor
+from components.bundle import Bundle
+from components.datasets.digits.batches import DigitsData
+from components.datasets.digits.data import Split, read_split
+from components.datasets.digits.params import Augmentation
+from components.datasets.digits.runtime import DigitModel
+from components.files import write_json
+from components.labs.digits.model import DigitsModel, network
+from components.labs.scratch.model import ScratchModel
+from components.params import load
+from components.steps.train import precision
+
+ROOT = Path(__file__).resolve().parent.parent
+COURSE_BATCH = 64
+WARM_UP = 5
+"""Steps that are not counted."""
+TARGETS = {"scratch": 1.0, "convolutional": 4.0}
+STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0)
+
+log = logging.getLogger(__name__)
+
+
+class CoursePictures(Dataset[tuple[torch.Tensor, int]]):
+    """As torchvision's MNIST with ToTensor gives them: bytes, a Pillow image, bytes again, floats from 0 to 1."""
+
+    def __init__(self, split: Split) -> None:
+        self.images, self.labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        picture = Image.fromarray(self.images[index].numpy(), mode=None)
+        values = torch.from_numpy(np.array(picture, np.uint8, copy=True)).view(28, 28, 1)
+        return values.permute(2, 0, 1).contiguous().to(torch.float32).div(255), int(self.labels[index])
+
+
+def course_fully_connected() -> nn.Sequential:
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def course_convolutional(largest_first: bool = False) -> nn.Sequential:
+    """largest_first: pooling before ReLU, which computes the same with less work."""
+    pooled = (nn.MaxPool2d(2), nn.ReLU()) if largest_first else (nn.ReLU(), nn.MaxPool2d(2))
+    return nn.Sequential(
+        *(nn.Conv2d(1, 24, 3), *pooled),
+        *(nn.Conv2d(24, 36, 3), *pooled),
+        *(nn.Flatten(), nn.Linear(36 * 5 * 5, 128), nn.ReLU(), nn.Linear(128, 10)),
+    )
+
+
+def course_rate(model: nn.Module, learning_rate: float, train: Split, steps: int) -> float:
+    """Images per second of the notebook's loop, its progress bar left out."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
+    loss_of = nn.CrossEntropyLoss()
+    seen = 0
+    started = 0.0
+    for step, (images, labels) in enumerate(DataLoader(CoursePictures(train), COURSE_BATCH, shuffle=True)):
+        if step == WARM_UP:
+            started = time.process_time()
+        if step == WARM_UP + steps:
+            break
+        logits = model(images)
+        loss = loss_of(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        seen += len(labels) if step >= WARM_UP else 0
+    return seen / (time.process_time() - started)
+
+
+class Stopwatch(pl.Callback):
+    """Processor time from the end of the warm-up to the end of the last step: loading, augmenting, Lightning, all."""
+
+    def __init__(self) -> None:
+        self.images, self.started, self.seconds = 0, 0.0, 0.0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        if index == WARM_UP - 1:
+            self.started = time.process_time()
+        elif index >= WARM_UP:
+            self.images += len(batch.labels)
+            self.seconds = time.process_time() - self.started
+
+
+def our_rate(module: pl.LightningModule, params: Any, prepared: Path, steps: int) -> float:
+    """Images per second of a part of an epoch, as the step train runs it."""
+    stopwatch = Stopwatch()
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        precision=precision(params.precision),
+        max_epochs=1,
+        limit_train_batches=WARM_UP + steps,
+        limit_val_batches=0,
+        gradient_clip_val=params.gradient_clip,
+        callbacks=[stopwatch],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, DigitsData(prepared, params))
+    return stopwatch.images / stopwatch.seconds
+
+
+def sides(prepared: Path, steps: int) -> dict[str, Callable[[], float]]:
+    """What is measured, by name."""
+    train = read_split(prepared, "train")
+    scratch, digits = (load(lab, ROOT / "params.yaml").train for lab in ("scratch", "digits"))
+    alike = scratch.model_copy(update={"hidden_sizes": (128,), "augmentation": STILL})
+    whole = torch.channels_last
+    still = digits.model_copy(update={"augmentation": STILL})
+    return {
+        "course_fully_connected": lambda: course_rate(course_fully_connected(), 0.1, train, 4 * steps),
+        "scratch_same_network": lambda: our_rate(ScratchModel(alike), alike, prepared, 4 * steps),
+        "scratch_default": lambda: our_rate(ScratchModel(scratch), scratch, prepared, 4 * steps),
+        "course_convolutional": lambda: course_rate(course_convolutional(), 0.01, train, steps),
+        "digits_same_network": lambda: our_rate(
+            DigitsModel(course_convolutional(largest_first=True).to(memory_format=whole), still), still, prepared, steps
+        ),
+        "digits_same_network_augmented": lambda: our_rate(
+            DigitsModel(course_convolutional(largest_first=True).to(memory_format=whole), digits),
+            digits,
+            prepared,
+            steps,
+        ),
+        "digits_default": lambda: our_rate(DigitsModel(network(digits), digits), digits, prepared, steps),
+    }
+
+
+def reading(bundle: Bundle, images: np.ndarray, rounds: int) -> dict[str, Any]:
+    """Milliseconds of one thread that each variant takes for a picture, alone and in a batch of 64."""
+    models = {variant: DigitModel.load(bundle, variant) for variant in bundle.spec["variants"]}
+
+    def milliseconds(model: DigitModel, batch: int) -> float:
+        model.logits(images[:batch], batch)
+        started = time.process_time()
+        model.logits(images[: 10 * batch + 500], batch)
+        return 1000 * (time.process_time() - started) / (10 * batch + 500)
+
+    return {
+        variant: {
+            "bytes": (bundle.folder / bundle.manifest.graphs[variant].file).stat().st_size,
+            **{
+                f"batch_{batch}": statistics.median(milliseconds(model, batch) for _ in range(rounds))
+                for batch in (1, 64)
+            },
+        }
+        for variant, model in models.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "digits", help="what the steps wrote")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "digits.json")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--steps", type=int, default=60, help="steps of a convolutional side; the others take four times"
+    )
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    torch.set_num_threads(1)
+    measured = sides(options.build / "prepare", options.steps)
+    turns = [{name: rate() for name, rate in measured.items()} for _ in range(options.rounds)]
+    rates = {name: statistics.median(turn[name] for turn in turns) for name in measured}
+    result: dict[str, Any] = {
+        "unit": "training images per second of processor time, one thread",
+        "images_per_second": rates,
+        "rounds": turns,
+        "ratio": {
+            name: rates[name]
+            / rates["course_" + ("fully_connected" if name.startswith("scratch") else "convolutional")]
+            for name in rates
+            if not name.startswith("course")
+        },
+        "target_ratio": TARGETS,
+        "machine": {
+            "processor": processor(),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+        },
+    }
+    if (options.build / "export").is_dir():
+        images = read_split(options.build / "prepare", "test").images
+        result["reading_milliseconds"] = reading(Bundle.open(options.build / "export"), images, options.rounds)
+    write_json(options.out, result)
+    for name, ratio in result["ratio"].items():
+        log.info("%s: %.0f images/s, %.2f times the course's", name, rates[name], ratio)
+    log.info("wrote %s", options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Batches of digits: the whole set lies in memory as bytes, and a batch is augmented in a few tensor operations."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+from components.datasets.digits.data import read_split
+from components.datasets.digits.params import Augmentation, Batches
+
+READ_AT_ONCE = 1000
+"""Pictures of a validation batch: larger ones only take memory."""
+
+
+class Batch(NamedTuple):
+    """images: (B, 1, 28, 28) float32, 0 paper to 1 ink. labels: (B,) int64."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class Epoch:
+    """The batches of one epoch, each made when it is asked for: every picture once, in an order of its own.
+
+    A single picture that is left over sits out: batch norm finds no variance in a batch of one.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, params: Batches, epoch: int) -> None:
+        self.images, self.labels, self.params = images, labels, params
+        self.seed = (params.seed * 100_003 + epoch) * 100_003
+        self.order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(self.seed))
+
+    def __len__(self) -> int:
+        whole, left = divmod(len(self.labels), self.params.batch_size)
+        return whole + (left > 1)
+
+    def __getitem__(self, index: int) -> Batch:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        rows = self.order[index * self.params.batch_size : (index + 1) * self.params.batch_size]
+        generator = torch.Generator().manual_seed(self.seed + 1 + index)
+        return Batch(augmented(to_ink(self.images[rows]), self.params.augmentation, generator), self.labels[rows])
+
+
+class DigitsData(pl.LightningDataModule):
+    """Prepared digits; the order and the augmentation of an epoch depend on (seed, epoch) only."""
+
+    def __init__(self, prepared: Path, params: Batches) -> None:
+        super().__init__()
+        self.params = params
+        self.train, self.validation = (_tensors(prepared, split) for split in ("train", "validation"))
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The batches of the trainer's current epoch; rebuilt every epoch (reload_dataloaders_every_n_epochs=1)."""
+        return DataLoader(self.epoch(self.trainer.current_epoch if self.trainer else 0), batch_size=None)  # type: ignore[arg-type]
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        images, labels = self.validation
+        batches = zip(torch.split(images, READ_AT_ONCE), torch.split(labels, READ_AT_ONCE), strict=True)
+        return DataLoader([Batch(to_ink(some), digits) for some, digits in batches], batch_size=None)  # type: ignore[arg-type]
+
+    def epoch(self, epoch: int) -> Epoch:
+        return Epoch(*self.train, self.params, epoch)
+
+
+def to_ink(images: Tensor) -> Tensor:
+    """Bytes (B, 28, 28) as (B, 1, 28, 28) float32 from 0 to 1: what every model of digits reads."""
+    return images.unsqueeze(1).float() / 255
+
+
+def augmented(images: Tensor, params: Augmentation, generator: torch.Generator) -> Tensor:
+    """Each of images (B, 1, 28, 28) turned, scaled, sheared and moved by draws of its own, linearly interpolated."""
+    if not any((params.shift, params.rotation, params.scale, params.shear)):
+        return images
+    draws = torch.rand(5, len(images), generator=generator) * 2 - 1
+    angle, scale, shear = draws[0] * math.radians(params.rotation), 1 + draws[1] * params.scale, draws[2] * params.shear
+    # affine_grid counts from -1 to 1 over the picture, so a shift of one pixel is 2 / 28.
+    move_x, move_y = draws[3:] * (params.shift * 2 / images.shape[-1])
+    cos, sin = angle.cos() / scale, angle.sin() / scale
+    across = torch.stack([cos, shear * cos - sin, move_x], dim=1)
+    down = torch.stack([sin, shear * sin + cos, move_y], dim=1)
+    grid = functional.affine_grid(torch.stack([across, down], dim=1), list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False)
+
+
+def _tensors(prepared: Path, split: str) -> tuple[Tensor, Tensor]:
+    images, labels = read_split(prepared, split)
+    return torch.from_numpy(images), torch.from_numpy(labels).long()

@@ -1,0 +1,139 @@
+"""Turns a network of digits into ONNX graphs that read bytes, and checks that they compute the same."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from components.bundle import BundleSpec
+from components.datasets.digits.batches import to_ink
+from components.datasets.digits.data import DIGITS, SIZE, read_split
+from components.datasets.digits.params import Export
+from components.datasets.digits.runtime import DigitModel
+from components.errors import UserError
+from components.files import write_json
+
+PARITY_BATCHES = (1, 2, 7, 64, 129)
+"""Batch sizes the graphs are compared at; the export itself sees another."""
+
+
+class FromBytes(nn.Module):
+    """A network with its preprocessing in front: images (B, 28, 28) uint8 to logits (B, 10)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(to_ink(images))
+        return logits
+
+
+def export(network: nn.Module, prepared: Path, out: Path, params: Export) -> BundleSpec:
+    """Writes <variant>.onnx of each variant and parity.json into `out`.
+
+    network: (B, 1, 28, 28) float32, 0 to 1, to logits (B, 10). Raises UserError when a weight is NaN or infinite, or
+    the float graph differs from the network by more than `params.parity_tolerance`.
+    """
+    if not all(weight.isfinite().all() for weight in network.state_dict().values()):
+        raise UserError("the model has weights that are not numbers: training diverged; lower its learning rate")
+    network = FromBytes(network.cpu().float()).eval()
+    images = read_split(prepared, "train").images
+    images = images[np.linspace(0, len(images) - 1, min(params.calibration, len(images))).astype(int)]
+    whole = out / "float.onnx"
+    write_float(network, whole)
+    if "int8" in params.variants:
+        write_int8(whole, images, out / "int8.onnx")
+    if "float" not in params.variants:
+        whole.unlink()
+    graphs: dict[str, Path] = {variant: out / f"{variant}.onnx" for variant in params.variants}
+    spec = {"size": SIZE, "digits": DIGITS, "variants": list(params.variants)}
+    report = {variant: parity(network, spec, path, images) for variant, path in graphs.items()}
+    write_json(out / "parity.json", report)
+    # int8 differs by design, and evaluation measures what that costs.
+    for case in report.get("float", []):
+        if case["logits"] > params.parity_tolerance:
+            raise UserError(
+                f"the float graph differs from the model by {case['logits']:.2g} in its logits "
+                f"(batch {case['batch']}; allowed {params.parity_tolerance:g}): it is not exported"
+            )
+    return BundleSpec(graphs=graphs, spec=spec)
+
+
+def write_float(network: nn.Module, path: Path) -> None:
+    """The network as torch exports it, one file, any batch size."""
+    for talker in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(talker).setLevel(logging.ERROR)
+    example = torch.zeros(3, SIZE, SIZE, dtype=torch.uint8)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's exporter about torch's own deprecations
+        torch.onnx.export(
+            network,
+            (example,),
+            path,
+            input_names=["images"],
+            output_names=["logits"],
+            # AUTO: a named dimension froze silently in a second export of the same process.
+            dynamic_shapes=({0: torch.export.Dim.AUTO},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    model = onnx.load(path)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.save(model, path)
+
+
+def write_int8(whole: Path, images: np.ndarray, path: Path) -> None:
+    """A float graph with 8-bit products: scales of the weights by channel, of the values from `images`."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Digits(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.batches: Iterator[np.ndarray] = iter(np.array_split(images, max(1, len(images) // 100)))
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            batch = next(self.batches, None)
+            return None if batch is None else {"images": batch}
+
+    level = logging.getLogger().level
+    logging.getLogger().setLevel(logging.ERROR)  # it speaks to the root logger, of advice it has just been given
+    folded = path.with_suffix(".folded.onnx")
+    try:
+        quant_pre_process(whole, folded, skip_symbolic_shape=True)
+        quantize_static(
+            folded,
+            path,
+            Digits(),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["Conv", "Gemm", "MatMul"],
+        )
+    finally:
+        logging.getLogger().setLevel(level)
+        folded.unlink(missing_ok=True)
+
+
+def parity(network: nn.Module, spec: dict[str, Any], graph: Path, images: np.ndarray) -> list[dict[str, Any]]:
+    """Largest difference of logits between network and graph at each of PARITY_BATCHES, on real pictures."""
+    exported = DigitModel(spec, onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]))
+    report = []
+    for batch in PARITY_BATCHES:
+        some = images[np.arange(batch) % len(images)]
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(some)).numpy()
+        report.append({"batch": batch, "logits": float(np.abs(exported.logits(some, batch) - expected).max())})
+    return report

@@ -1,0 +1,52 @@
+"""What every lab on digits answers alike: where its data comes from, how it is checked and how it is measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from components.datasets.digits import params
+from components.labs import Lab
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pytorch_lightning as pl
+
+    from components.bundle import Bundle, BundleSpec, Evaluation
+
+
+class DigitsLab(Lab):
+    """A lab adds its name, its Train and its module, which has a `network` from ink (B, 1, 28, 28) to logits."""
+
+    datasets = ("mnist", "digits")
+    shared = ("datasets/digits",)
+    suites = "digits"
+    Prepare = params.Prepare
+    Export = params.Export
+    Evaluate = params.Evaluate
+    Serve = params.Serve
+
+    def prepare(self, raw: Path, out: Path, params: params.Prepare) -> dict[str, Any]:
+        from components.datasets.digits.data import prepare
+
+        return prepare(raw, out, params)
+
+    def facts(self, raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
+        from components.datasets.digits.data import facts
+
+        return facts(raw, prepared)
+
+    def datamodule(self, prepared: Path, params: params.Batches) -> pl.LightningDataModule:
+        from components.datasets.digits.batches import DigitsData
+
+        return DigitsData(prepared, params)
+
+    def export(self, module: Any, prepared: Path, out: Path, params: params.Export) -> BundleSpec:
+        from components.datasets.digits.export import export
+
+        return export(module.network, prepared, out, params)
+
+    def evaluate(self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate) -> Evaluation:
+        from components.datasets.digits.evaluate import evaluate
+
+        return evaluate(bundle, prepared, out, params)

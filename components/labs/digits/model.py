@@ -1,0 +1,87 @@
+"""The two networks for digits, and their training."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from components.datasets.digits.batches import Batch
+from components.datasets.digits.data import DIGITS, SIZE
+from components.datasets.digits.schedule import one_cycle
+from components.labs.digits.params import Train
+
+
+def network(params: Train) -> nn.Sequential:
+    """The network that the parameters ask for: ink (B, 1, 28, 28), 0 to 1, to logits (B, 10)."""
+    return {"fully_connected": fully_connected, "convolutional": convolutional}[params.model](params)
+
+
+def fully_connected(params: Train) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Flatten()]
+    sizes = [SIZE * SIZE, *params.hidden_sizes]
+    for size, following in itertools.pairwise(sizes):
+        layers += [nn.Linear(size, following, bias=False), nn.BatchNorm1d(following), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Dropout(params.dropout), nn.Linear(sizes[-1], DIGITS))
+
+
+def convolutional(params: Train) -> nn.Sequential:
+    """Convolutions with batch norm, each followed by pooling; export folds the norms into the filters."""
+    layers: list[nn.Module] = []
+    before, side = 1, SIZE
+    for channels in params.channels:
+        layers += [nn.Conv2d(before, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)]
+        # Largest first, then ReLU: the same values, on a quarter of the numbers.
+        layers += [nn.MaxPool2d(2), nn.ReLU()]
+        before, side = channels, side // 2
+    layers += [nn.Flatten(), nn.Linear(before * side * side, params.dense_size, bias=False)]
+    layers += [nn.BatchNorm1d(params.dense_size), nn.ReLU(), nn.Dropout(params.dropout)]
+    # Filters laid out channel by channel within a pixel: oneDNN's convolutions and poolings are fastest on these.
+    model = nn.Sequential(*layers, nn.Linear(params.dense_size, DIGITS))
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+class DigitsModel(pl.LightningModule):
+    """Trains a network of digits with cross-entropy and gradient descent."""
+
+    monitor = "val_loss"
+
+    def __init__(self, network: nn.Module, params: Train) -> None:
+        super().__init__()
+        self.params = params
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, 10) of images (B, 1, 28, 28)."""
+        logits: Tensor = self.network(images.contiguous(memory_format=torch.channels_last))
+        return logits
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        loss = functional.cross_entropy(
+            self(batch.images).float(), batch.labels, label_smoothing=self.params.label_smoothing
+        )
+        self.log("train_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.labels))
+        return loss
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        logits = self(batch.images).float()
+        loss = functional.cross_entropy(logits, batch.labels)
+        wrong = (logits.argmax(dim=1) != batch.labels).float().mean()
+        self.log_dict({self.monitor: loss, "val_error": wrong}, batch_size=len(batch.labels))
+
+    def configure_optimizers(self) -> Any:
+        params = self.params
+        weights = list(self.network.parameters())
+        groups: list[dict[str, Any]] = [
+            {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": params.weight_decay},
+            {"params": [weight for weight in weights if weight.ndim == 1]},  # norms and biases
+        ]
+        optimizer = torch.optim.SGD(groups, lr=params.learning_rate, momentum=params.momentum, nesterov=True)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps, params.warmup))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

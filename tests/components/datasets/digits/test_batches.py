@@ -1,0 +1,95 @@
+"""Batches: every picture once an epoch, moved as the parameters say, the same for the same (seed, epoch)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from components.datasets.digits.batches import DigitsData, Epoch, augmented, to_ink
+from components.datasets.digits.evaluation.corruptions import shifted
+from components.datasets.digits.params import Augmentation, Batches
+from components.datasets.digits.schedule import one_cycle
+from tests.digits_data import prepared
+
+STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0)
+MOVED = Augmentation(shift=2, rotation=10, scale=0.1, shear=0.1)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared(tmp_path_factory.mktemp("prepared"), 300)
+
+
+def data(digits: Path, augmentation: Augmentation = STILL, seed: int = 1) -> DigitsData:
+    return DigitsData(digits, Batches(seed=seed, batch_size=32, augmentation=augmentation))
+
+
+def test_an_epoch_has_every_picture_once(digits: Path) -> None:
+    module = data(digits)
+    images, labels = module.train
+    batches = list(module.epoch(3))
+    assert len(batches) == len(module.epoch(3))
+    assert {len(batch.labels) for batch in batches[:-1]} == {32}
+    seen = torch.cat([batch.images for batch in batches]).flatten(1)
+    assert sorted(map(tuple, seen.tolist())) == sorted(map(tuple, to_ink(images).flatten(1).tolist()))
+    assert sorted(torch.cat([batch.labels for batch in batches]).tolist()) == sorted(labels.tolist())
+
+
+@pytest.mark.parametrize(("pictures", "sizes"), [(65, [32, 32]), (66, [32, 32, 2]), (64, [32, 32])])
+def test_a_single_picture_left_over_sits_out(pictures: int, sizes: list[int], digits: Path) -> None:
+    images, labels = data(digits).train
+    epoch = Epoch(images[:pictures], labels[:pictures], data(digits).params, 0)
+    assert [len(batch.labels) for batch in epoch] == sizes
+    assert len(epoch) == len(sizes)
+
+
+def test_an_epoch_depends_on_seed_and_epoch_only(digits: Path) -> None:
+    def first(seed: int, epoch: int) -> torch.Tensor:
+        torch.rand(3)  # what others draw counts for nothing
+        return data(digits, MOVED, seed).epoch(epoch)[0].images
+
+    assert torch.equal(first(1, 2), first(1, 2))
+    assert not torch.equal(first(1, 2), first(1, 3))
+    assert not torch.equal(first(1, 2), first(2, 2))
+
+
+def test_validation_is_not_augmented(digits: Path) -> None:
+    module = data(digits, MOVED)
+    seen = torch.cat([batch.images for batch in module.val_dataloader()])
+    assert torch.equal(seen, to_ink(module.validation[0]))
+
+
+def test_augmentation_moves_no_farther_than_it_may(digits: Path) -> None:
+    """A point of ink in the middle, shifted only: its centre of mass tells how far."""
+    point = torch.zeros(500, 1, 28, 28)
+    point[:, :, 12:16, 12:16] = 1
+    moved = augmented(point, Augmentation(shift=3, rotation=0, scale=0, shear=0), torch.Generator().manual_seed(0))
+    places = torch.arange(28.0) - 13.5
+    across = (moved.sum(dim=(1, 2)) @ places) / moved.sum(dim=(1, 2, 3))
+    assert 2.5 < float(across.abs().max()) <= 3.001
+    assert abs(float(across.mean())) < 0.3
+
+
+def test_augmentation_by_nothing_changes_nothing(digits: Path) -> None:
+    images = to_ink(data(digits).train[0][:20])
+    small = Augmentation(shift=1e-9, rotation=0, scale=0, shear=0)
+    assert augmented(images, STILL, torch.Generator()) is images
+    assert torch.allclose(augmented(images, small, torch.Generator().manual_seed(0)), images, atol=1e-4)
+
+
+def test_a_whole_shift_moves_bytes(digits: Path) -> None:
+    images = data(digits).train[0][:5].numpy()
+    moved = shifted(images, 2, -1)
+    assert (moved[:, 2:, :-1] == images[:, :-2, 1:]).all()
+    assert moved[:, :2].max() == 0
+
+
+def test_the_learning_rate_rises_to_the_highest_and_ends_at_zero() -> None:
+    rates = [one_cycle(step / 100, 0.2) for step in range(101)]
+    assert rates[0] == 0
+    assert max(rates) == rates[20] == 1
+    assert rates[:21] == sorted(rates[:21])
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert abs(rates[100]) < 1e-12
