@@ -128,7 +128,7 @@ def test_the_real_digits_meet_every_expectation(dataset: str, tmp_path: Path, ca
     assert list(tables) == [dataset, "prepared"]
     assert validate_tables("digits", tables, tmp_path / "report") == []
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
-    assert f"{tables[dataset].label.mean():.3f}" in (tmp_path / "report" / f"{dataset}.html").read_text()
+    assert str(tables[dataset].label.mean())[:5] in (tmp_path / "report" / f"{dataset}.html").read_text()
 
 
 def test_a_small_slice_meets_every_expectation(tmp_path: Path) -> None:
