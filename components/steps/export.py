@@ -41,12 +41,14 @@ def _load(module: pl.LightningModule, checkpoint: Path) -> None:
 
     try:
         content: dict[str, Any] = torch.load(checkpoint, weights_only=True, map_location="cpu")
-        module.load_state_dict(content["state_dict"])
+        weights = content["state_dict"]
     except FileNotFoundError:
         raise UserError(f"{checkpoint} is missing: run the step train first") from None
-    except (pickle.UnpicklingError, EOFError, OSError, KeyError, TypeError) as error:
+    except (pickle.UnpicklingError, EOFError, OSError, KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"{checkpoint} is not a checkpoint of the step train ({_line(error)}): train again") from None
-    except RuntimeError as error:
+    try:
+        module.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise UserError(
             f"{checkpoint} does not fit the model of these parameters ({_line(error)}): train again"
         ) from None

@@ -52,10 +52,13 @@ def test_an_unknown_step_names_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("hidden_size:", "hiden_size:"), "unknown parameter music.hiden_size; did you mean 'hidden_size'?"),
-        (("hidden_size:", "hidden_size: many #"), "music.hidden_size is 'many'"),
-        (("hidden_size:", "hidden_size: -1 #"), "music.hidden_size is -1"),
-        (("hidden_size:", "# hidden_size:"), "music.hidden_size is missing"),
+        (
+            ("embedding_size:", "embeding_size:"),
+            "unknown parameter music.embeding_size; did you mean 'embedding_size'?",
+        ),
+        (("embedding_size:", "embedding_size: many #"), "music.embedding_size is 'many'"),
+        (("embedding_size:", "embedding_size: -1 #"), "music.embedding_size is -1"),
+        (("embedding_size:", "# embedding_size:"), "music.embedding_size is missing"),
         (("\nmusic:", "\nmusik:"), "unknown parameter musik; did you mean 'music'?"),
         (("folder: data ", "folder: dta "), "data.folder is 'dta'"),
     ],

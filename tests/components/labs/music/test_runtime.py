@@ -211,7 +211,7 @@ def test_a_drafts_random_numbers_do_not_depend_on_how_many_are_drawn_at_once() -
 
 
 def test_invalid_tunes_are_written_again_and_the_same_seeds_give_the_same_tunes(model: TuneModel) -> None:
-    wanted = [Request(seed=seed, start=HEADER, max_length=400) for seed in range(12)]
+    wanted = [Request(seed=seed, start=HEADER, max_length=400, temperature=1.6) for seed in range(12)]
     tunes = generate_valid(model, wanted, attempts=20)
     assert all(not tune.problems and not check(tune.text) for tune in tunes)
     assert {tune.attempts for tune in tunes} > {1}, "some first attempt must fail, or this tests nothing"
