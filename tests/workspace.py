@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 PROJECT = Path(__file__).resolve().parent.parent
 
 SMOKE = {
-    "faces": {"widths": [8, 16, 24, 32], "hidden_size": 32, "latent_dim": 8, "max_epochs": 2},
+    "faces": {"widths": [8, 16, 24], "hidden_size": 32, "latent_dim": 8, "max_epochs": 2},
     "music": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2},
     "scratch": {"hidden_sizes": [32], "max_epochs": 2},
     "digits": {"channels": [8, 16], "dense_size": 32, "max_epochs": 2},
@@ -58,11 +58,7 @@ class Workspace:
 
     def set_params(self, values: dict[str, object]) -> None:
         """Lays nested values over params.yaml, keeping its comments."""
-        yaml = YAML()
-        path = self.folder / "params.yaml"
-        params = yaml.load(path)
-        _overlay(params, values)
-        yaml.dump(params, path)
+        overlaid(self.folder / "params.yaml", values, self.folder / "params.yaml")
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs a command in the workspace with the project's own environment first in PATH."""
@@ -71,6 +67,14 @@ class Workspace:
     def environment(self) -> dict[str, str]:
         """Variables for a process of the caller's own."""
         return _environment()
+
+
+def overlaid(path: Path, values: dict[str, object], out: Path) -> None:
+    """Writes a params.yaml with nested values laid over it."""
+    yaml = YAML()
+    params = yaml.load(path)
+    _overlay(params, values)
+    yaml.dump(params, out)
 
 
 def _environment() -> dict[str, str]:

@@ -100,7 +100,7 @@ def merged(boxes: np.ndarray, logits: np.ndarray, overlap: float) -> tuple[np.nd
         # A face fires at its own scale and its neighbours', and a part of a face at smaller ones: like with like.
         areas = _areas(boxes[group])
         alike = np.abs(np.log2(areas / areas[0])) < 1
-        # The root of the odds: by the odds themselves the best place alone counts (measured: 3 points of AP less).
+        # The root of the odds: by the odds themselves the best place alone counts.
         weights = np.exp((logits[group[alike]] - logits[group[0]]) / 2)
         means.append((boxes[group[alike]] * weights[:, None]).sum(axis=0, keepdims=True) / weights.sum())
         best.append(logits[group[0]])
