@@ -59,13 +59,20 @@ def vae_bundle(trained_vae: DebiasingVae, prepared_faces: Path, tmp_path_factory
 def fitted(model: FaceClassifier, data: FaceData) -> FaceClassifier:
     """Trained for EPOCHS, without Lightning's Trainer."""
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.004)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums in another order make another model
+    optimizer = torch.optim.AdamW(model.parameters())
+    steps = EPOCHS * len(data.epoch(0))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=steps)
     for epoch in range(EPOCHS):
         for batch in data.epoch(epoch):
             loss = torch.stack(list(model.losses(*augmented_batch(batch, model.params)).values())).sum()
             optimizer.zero_grad()
             loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
+            schedule.step()
+    torch.set_num_threads(threads)
     return model.eval()
 
 

@@ -77,7 +77,7 @@ def test_the_large_faces_of_scenes_are_found_where_they_are(
         for scene, boxes in zip(scenes, found, strict=True)
         for box in scene.boxes
     ]
-    assert np.mean(recovered) > 0.7, "of a model trained for seconds"
+    assert np.mean(recovered) > 0.5, "of a model trained for seconds"
     assert all((np.diff(boxes.logits) <= 0).all() and (boxes.logits > 0).all() for boxes in found)
 
 
