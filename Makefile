@@ -12,7 +12,7 @@ export DVC_NO_ANALYTICS := 1
 
 ENVIRONMENT := .venv/.installed
 
-.PHONY: help environment data repro smoke serve test lint system lock bench clean
+.PHONY: help environment data repro smoke serve test lint system lock bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
