@@ -74,6 +74,10 @@ def test_a_wrong_parameter_is_named_with_the_nearest_right_one(
     assert "params.yaml" in line
 
 
+def test_a_folder_in_place_of_params_is_one_line(tmp_path: Path) -> None:
+    assert "cannot be read: Is a directory" in one_line(components("train", "music", "--params", str(tmp_path)))
+
+
 @pytest.mark.parametrize("text", ["", "- a list", "a: [", "\x00", "music: 3"])
 def test_a_broken_params_file_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "params.yaml").write_text(text)

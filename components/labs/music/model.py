@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from components.errors import UserError
+from components.files import read_json
 from components.labs.music import data
 from components.labs.music.attention import Attention
 from components.labs.music.augment import Augmentation
@@ -235,7 +236,10 @@ def to_batches(tunes: Sequence[str], vocabulary: Sequence[str], size: int) -> li
 
 
 def read_vocabulary(prepared: Path) -> list[str]:
-    vocabulary: list[str] = json.loads((prepared / "vocabulary.json").read_text(encoding="utf-8"))
+    """The model's characters. Raises UserError when prepare has not run, or its file is damaged."""
+    vocabulary = read_json(prepared / "vocabulary.json")
+    if not isinstance(vocabulary, list) or not all(isinstance(character, str) for character in vocabulary):
+        raise UserError(f"{prepared / 'vocabulary.json'} is not a list of characters: run the step prepare again")
     return vocabulary
 
 

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.errors import UserError
 from components.labs.music.augment import field, kind
 from components.labs.music.model import (
     END,
@@ -110,6 +111,14 @@ def test_attention_sees_what_is_between_its_lag_and_its_window_and_nothing_else(
         changed[0, position] += 1
         seen = not torch.equal(before, attention(hidden, changed % 83, *nothing)[0][0, 15])
         assert seen == (4 <= 15 - (position - 1) < 10)  # the character after the one that is looked back at
+
+
+def test_a_missing_or_damaged_vocabulary_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"vocabulary\.json is missing"):
+        read_vocabulary(tmp_path)
+    (tmp_path / "vocabulary.json").write_text("5")
+    with pytest.raises(UserError, match=r"vocabulary\.json is not a list of characters: run the step prepare again"):
+        read_vocabulary(tmp_path)
 
 
 def test_bits_per_char_counts_every_character_of_a_tune_and_nothing_else(prepared_music: Path, params: Train) -> None:
