@@ -115,9 +115,9 @@ class Paper {
   }
 
   step(now) {
-    const due = Math.ceil(((now - this.shown) / 1000) * CHARACTERS_A_SECOND)
+    const due = Math.max(0, Math.ceil(((now - this.shown) / 1000) * CHARACTERS_A_SECOND)) // a frame may have begun before
     const text = this.waiting.slice(0, calm.matches ? Infinity : Math.min(due, CHARACTERS_A_FRAME))
-    this.shown = now
+    this.shown = Math.max(now, this.shown)
     this.waiting = this.waiting.slice(text.length)
     tune.abc += text
     $('abc').append(text)
