@@ -189,8 +189,8 @@ def _profile(name: str | None) -> Profile | None:
 def main() -> None:
     # Ours at the level asked for; libraries only when something is wrong.
     logging.basicConfig(level="WARNING", format="%(levelname)s %(message)s", stream=sys.stderr)
-    log.setLevel(settings().log_level)
     try:
+        log.setLevel(settings().log_level)
         app()
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints, 
 from components.errors import UserError
 from components.files import read_json, sha256_file, write_json
 from components.provenance import Provenance
+from components.settings import settings
 
 if TYPE_CHECKING:
     import onnx
@@ -28,6 +29,9 @@ FILE_READERS = ("EPContext",)
 """Operators of these domains that load a file named inside the graph."""
 NO_MEANING = ("doc_string", "metadata_props", "producer_name", "producer_version")
 """Fields that change nothing a graph computes. The exporter writes paths of source files into them."""
+
+PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
+"""onnxruntime's names, the preferred first. What a GPU cannot run it leaves to the CPU."""
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -156,10 +160,11 @@ class Bundle:
             _scan(_parse(folder / graph.file), folder / graph.file)
         return cls(folder, manifest)
 
-    def session(
-        self, graph: str, threads: int = 1, providers: Sequence[str] = ("CPUExecutionProvider",)
-    ) -> onnxruntime.InferenceSession:
-        """A session of a graph on `threads` CPU threads, made from bytes that are checked once more."""
+    def session(self, graph: str, threads: int = 1) -> onnxruntime.InferenceSession:
+        """A session of a graph on `threads` CPU threads, or on the GPU, as ONNX_DEVICE says.
+
+        It is made from bytes that are checked once more. Raises UserError where there is no such graph or device.
+        """
         import onnxruntime
 
         if graph not in self.manifest.graphs:
@@ -173,7 +178,11 @@ class Bundle:
         options.inter_op_num_threads = 1
         # On x86 without VNNI instructions uint8 x int8 products overflow silently; with this they are exact.
         options.add_session_config_entry("session.x64quantprecision", "1")
-        return onnxruntime.InferenceSession(content, options, providers=list(providers))
+        providers = PROVIDERS[settings().onnx_device]
+        session = onnxruntime.InferenceSession(content, options, providers=providers)
+        if session.get_providers()[0] != providers[0]:  # onnxruntime falls back with no more than a line in its log
+            raise UserError(f"ONNX_DEVICE asks for a GPU, and onnxruntime has no {providers[0]} that works here")
+        return session
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import urllib.error
 import urllib.request
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SQLITE = "sqlite:///"
+SERVERS = ("postgresql", "mysql", "mssql")
+"""Databases with a server that MLflow can write to without one of its own."""
 TIMEOUT = 5
 RETRIES = 2
 """Seconds and repetitions of a request to the server; MLflow's own are 120 and 7."""
@@ -42,8 +45,10 @@ def check_reachable() -> None:
             _check_database(file)
         elif uri.startswith(("http://", "https://")):
             urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=TIMEOUT).close()  # noqa: S310 - scheme checked
-        elif "://" not in uri and not uri.startswith("databricks"):
-            raise OSError("not an address; take sqlite:///mlflow.db or http://host:port")
+        elif uri.startswith(SERVERS):
+            _check_server(uri)
+        elif not uri.startswith("databricks"):
+            raise OSError("not an address that MLflow knows; take sqlite:///mlflow.db or http://host:port")
     except urllib.error.HTTPError:
         return  # it answers; whether it lets us in, the first request tells
     except (OSError, ValueError, sqlite3.DatabaseError) as error:
@@ -90,6 +95,17 @@ def _check_database(file: Path) -> None:
             connection.execute("PRAGMA schema_version")
 
 
+def _check_server(uri: str) -> None:
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        create_engine(uri).connect().close()
+    except (SQLAlchemyError, ImportError) as error:  # ImportError: its driver is not installed
+        raise OSError(str(error).splitlines()[0]) from None
+
+
 def _unreachable(error: Exception) -> MlflowError:
     reason = " ".join(str(getattr(error, "reason", error)).split())[:300]
-    return MlflowError(f"MLflow at {settings().mlflow_tracking_uri}: {reason}; set MLFLOW_TRACKING_URI or mend it")
+    address = re.sub(r"//[^/@]*@", "//", settings().mlflow_tracking_uri)  # a password is for no log
+    return MlflowError(f"MLflow at {address}: {reason}; set MLFLOW_TRACKING_URI or mend it")

@@ -106,11 +106,11 @@ def main(
     params: Annotated[Path | None, typer.Option(help="Parameters, by default the project's params.yaml.")] = None,
 ) -> None:
     """Serves the music API; what is not given is SERVE_BUNDLE, SERVE_HOST, SERVE_PORT and SERVE_ALLOW_UNPROMOTED."""
-    given = settings()
-    logs.configure(given.log_level)
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     os.environ.setdefault("OTEL_SDK_DISABLED", "true")
     try:
+        given = settings()
+        logs.configure(given.log_level)
         house = furnish(bundle or given.serve_bundle, allow_unpromoted or given.serve_allow_unpromoted, params)
         listener = _listen(host or given.serve_host, given.serve_port if port is None else port)
     except UserError as error:

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from components.bundle import Bundle, BundleError, BundleSpec, write_bundle
+from components.errors import UserError
+from components.settings import Settings
 from tests.components import bundles
 
 FLOAT = TensorProto.FLOAT
@@ -41,6 +43,13 @@ def test_a_bundle_that_was_written_can_be_opened_and_run(folder: Path) -> None:
     assert (step.inputs["x"].dtype, step.inputs["x"].shape) == ("float", ("batch", 3))
     assert list(step.outputs) == ["y"]
     assert bundle.spec == {"vocabulary": "ab"}
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="a GPU is here")
+def test_a_gpu_that_is_asked_for_and_is_not_there_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.bundle.settings", lambda: Settings(onnx_device="cuda"))
+    with pytest.raises(UserError, match="no CUDAExecutionProvider that works here"):
+        Bundle.open(folder).session("step")
 
 
 def test_the_same_model_from_two_folders_has_one_digest_and_no_source_path(tmp_path: Path) -> None:

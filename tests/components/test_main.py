@@ -1,5 +1,6 @@
 """The command line helps, and says in one line what was wrong."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,14 @@ PROJECT = Path(__file__).resolve().parents[2]
 STEPS = ("fetch", "prepare", "validate", "train", "export", "evaluate", "audit", "gate", "promote")
 
 
-def components(*arguments: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+def components(*arguments: str, cwd: Path = PROJECT, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "components", *arguments], cwd=cwd, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "components", *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -94,3 +100,27 @@ def test_a_missing_params_file_says_where_to_go(tmp_path: Path) -> None:
 def test_a_step_without_its_input_says_which_step_to_run(tmp_path: Path, step: str) -> None:
     line = one_line(components(step, "music", "--build", str(tmp_path / "build")))
     assert "missing" in line
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("SERVE_PORT", "abc", "SERVE_PORT is 'abc'"),
+        ("SERVE_PORT", "70000", "SERVE_PORT is '70000'"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL is 'LOUD'"),
+        ("ONNX_DEVICE", "tpu", "ONNX_DEVICE is 'tpu'"),
+        ("MLFLOW_TRACKING_URI", "ftp://example.invalid/runs", "not an address that MLflow knows"),
+        ("MLFLOW_TRACKING_URI", "mssql://example.invalid/runs", "No module named"),
+    ],
+)
+def test_a_wrong_environment_variable_is_one_line(tmp_path: Path, variable: str, value: str, reason: str) -> None:
+    line = one_line(components("evaluate", "music", "--build", str(tmp_path), **{variable: value}))
+    assert variable in line
+    assert reason in line
+
+
+def test_a_password_in_an_address_is_not_repeated(tmp_path: Path) -> None:
+    address = "ftp://somebody:secret@example.invalid/runs"
+    line = one_line(components("evaluate", "music", "--build", str(tmp_path), MLFLOW_TRACKING_URI=address))
+    assert "example.invalid" in line
+    assert "secret" not in line
