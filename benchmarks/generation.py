@@ -23,7 +23,7 @@ from torch import nn
 from components.bundle import Bundle, write_bundle
 from components.files import write_json
 from components.labs import find
-from components.labs.music.data import read_tunes
+from components.labs.music.data import read_texts
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char
 from components.labs.music.runtime import Request, TuneModel, generate
 from components.params import load
@@ -101,7 +101,7 @@ def measure(bundle: Bundle, rounds: int) -> dict[str, Any]:
 
 def quantisation_cost(bundle: Bundle, prepared: Path) -> dict[str, float]:
     """Bits per character of each variant on the validation tunes."""
-    texts = [tune["text"] for tune in read_tunes(prepared) if tune["split"] == "validation"]
+    texts = read_texts(prepared, "validation")
     return {name: bits_per_char(bits_of(TuneModel.load(bundle, name), texts, 32)) for name in bundle.spec["variants"]}
 
 

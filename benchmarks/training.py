@@ -25,7 +25,8 @@ from torch import nn
 from benchmarks.generation import NotebookModel, processor
 from components.files import write_json
 from components.labs import find
-from components.labs.music.model import IGNORED, MusicData, MusicModel, bits_per_char, read_tunes, read_vocabulary
+from components.labs.music.data import read_texts
+from components.labs.music.model import IGNORED, MusicData, MusicModel, bits_per_char, read_vocabulary
 from components.params import LabParams, load
 from components.steps.train import precision, train
 
@@ -133,7 +134,7 @@ def speed(prepared: Path, params: LabParams, rounds: int) -> dict[str, Any]:
 
 
 def quality(prepared: Path, params: LabParams) -> dict[str, Any]:
-    test, vocabulary = read_tunes(prepared, "test"), read_vocabulary(prepared)
+    test, vocabulary = read_texts(prepared, "test"), read_vocabulary(prepared)
     torch.manual_seed(0)
     np.random.seed(0)
     model = FromZero(len(vocabulary))
@@ -171,13 +172,13 @@ def test_bits(prepared: Path, params: LabParams) -> float:
         train(find("music"), params, prepared, out, Path(scratch, "checkpoints"))
         model = MusicModel.create(prepared, params.train)
         model.load_state_dict(torch.load(out / "model.ckpt", weights_only=True)["state_dict"])
-    return bits_per_char(model.eval(), read_tunes(prepared, "test"), read_vocabulary(prepared))
+    return bits_per_char(model.eval(), read_texts(prepared, "test"), read_vocabulary(prepared))
 
 
 def train_ids(prepared: Path) -> np.ndarray:
     """The training tunes as one text of indices, joined as the notebook joins them."""
     index = {character: number for number, character in enumerate(read_vocabulary(prepared))}
-    return np.array([index[character] for character in "\n\n".join(read_tunes(prepared, "train"))])
+    return np.array([index[character] for character in "\n\n".join(read_texts(prepared, "train"))])
 
 
 def main() -> None:

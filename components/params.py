@@ -115,6 +115,9 @@ def load(lab_name: str, path: Path) -> LabParams:
         section: _check(model, (raw.get(section) or {}).get(lab_name, {}), path, f"{section}.{lab_name}")
         for section, model in types.items()
     }
+    for metric in sections["gate"].metrics:
+        if metric not in lab.gated:
+            raise UserError(_unknown(path, f"gate.{lab_name}.metrics.{metric}", metric, list(lab.gated)))
     data = _check(Data, raw.get("data"), path, "data")
     return LabParams(data=data, train=_check(lab.Train, raw.get(lab_name), path, lab_name), **sections)
 

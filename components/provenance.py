@@ -16,7 +16,14 @@ from components.labs import find
 from components.params import LabParams
 
 PACKAGE = Path(__file__).resolve().parent
-MAKING_STEPS = ("prepare.py", "train.py", "training_callbacks.py", "export.py")
+MAKING_CODE = (
+    "schedule.py",
+    "steps/prepare.py",
+    "steps/train.py",
+    "steps/training_callbacks.py",
+    "steps/export.py",
+)
+"""What makes the bundles of every lab."""
 NOT_MAKING = ("runtime", "evaluate", "evaluation", "audit")
 """A lab's modules and folders that only run or judge a bundle."""
 
@@ -70,7 +77,7 @@ def data_version(pin: Path) -> str:
 
 def code_hash(lab: str) -> str:
     """Hash of the code that makes the bundle. Comments and layout don't count: a better comment trains no model."""
-    files = [PACKAGE / "steps" / name for name in MAKING_STEPS]
+    files = [PACKAGE / name for name in MAKING_CODE]
     for own in (PACKAGE / "labs" / lab, *(PACKAGE / folder for folder in find(lab).shared)):
         found = own.rglob("*.py")
         files += [file for file in found if file.relative_to(own).with_suffix("").parts[0] not in NOT_MAKING]

@@ -55,7 +55,7 @@ def document(requests: dict[str, type[Request]], version: str) -> Json:
         "info": {
             "title": "Music",
             "version": version,
-            "description": "Irish folk tunes in ABC notation, written by a character-level LSTM.",
+            "description": "Irish folk tunes in ABC notation, written a character at a time by an LSTM with attention.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": _paths(),

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model,
 from pydantic_core import PydanticCustomError
 
 from components.labs.music.params import Serve
+from components.labs.music.runtime import SEEDS
 from components.provenance import Provenance
 
-SEEDS = 2**53
 """Seeds are below this: JavaScript holds no larger whole number."""
 
 Key = Annotated[str, Field(pattern=r"^[A-G][#b]? (Major|Minor|Dorian|Mixolydian|Phrygian|Lydian|Locrian)$")]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator
 
-import numpy as np
-
 from components.errors import UserError
 from components.labs.music.abc import check
 from components.labs.music.params import Serve
+from components.labs.music.runtime import SEEDS, sample_seed
 from serving.batching import Batcher, Plan
 from serving.limits import RefusalError
 from serving.metrics import Metrics
-from serving.schemas import SEEDS, GenerateRequest, StreamRequest, TuneAnswer, begins_with_header
+from serving.schemas import GenerateRequest, StreamRequest, TuneAnswer, begins_with_header
 
 MUSIC_LINE = 6
 """Where the music starts, in every tune of the collection: X, T, Z, M, L and K come first, in this order."""
@@ -42,10 +41,10 @@ class TuneMaker:
     async def make(self, wish: GenerateRequest, seed: int, index: int) -> TuneAnswer | None:
         """The request's tune number `index`: the first of its samples that is valid; None when none was."""
         for attempt in range(self._limits.attempts):
-            sample_seed = derived_seed(seed, index, attempt)
-            with self._batcher.make(self.plan(wish, sample_seed), streamed=False) as tune:
+            own = sample_seed(seed, index, attempt)
+            with self._batcher.make(self.plan(wish, own), streamed=False) as tune:
                 text = await tune.whole()
-            answer = self._answer(wish, text, tune.ended, sample_seed, attempt + 1)
+            answer = self._answer(wish, text, tune.ended, own, attempt + 1)
             if answer.valid or not wish.valid_only:
                 return answer
         return None
@@ -96,14 +95,6 @@ class TuneMaker:
             except UserError as error:
                 raise RefusalError(422, f"{field}: {error}", [(field, str(error))]) from None
         return {line: text for line, text in lines.values() if text}
-
-
-def derived_seed(seed: int, index: int, attempt: int) -> int:
-    """The seed of a sample of a request: its own for the first, so that a returned tune's seed makes it again."""
-    if index == attempt == 0:
-        return seed
-    high, low = np.random.SeedSequence([seed, index, attempt]).generate_state(2)
-    return (int(high) << 32 | int(low)) % SEEDS
 
 
 def split_headers(text: str) -> tuple[dict[str, str], str]:

@@ -41,9 +41,9 @@ def prepared_music(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def overfitted_tunes(prepared_music: Path) -> list[str]:
     """The shortest valid tune of each of some keys and metres."""
     from components.labs.music.abc import check
-    from components.labs.music.data import read_tunes
+    from components.labs.music.data import read_texts
 
-    tunes = sorted((tune["text"] for tune in read_tunes(prepared_music) if tune["split"] == "train"), key=len)
+    tunes = sorted(read_texts(prepared_music, "train"), key=len)
     found: dict[str, dict[str, str]] = {metre: {} for metre in OVERFIT_TUNES}
     for tune in tunes:
         headers = dict(line.split(":", 1) for line in tune.split("\n")[:6] if line[1:2] == ":")
@@ -62,7 +62,8 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
 
     from components.bundle import write_bundle
     from components.labs.music.export import export
-    from components.labs.music.model import END, MusicModel, read_vocabulary, to_batches
+    from components.labs.music.model import MusicModel, read_vocabulary, to_batches
+    from components.labs.music.runtime import TUNE_END
     from components.params import load
     from components.provenance import Provenance
 
@@ -76,7 +77,7 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=OVERFIT_STEPS)
     draw = random.Random(0)  # noqa: S311 - chooses titles
     for _ in range(OVERFIT_STEPS):
-        tunes = [_with_another_title(tune, draw) + END for tune in overfitted_tunes]
+        tunes = [_with_another_title(tune, draw) + TUNE_END for tune in overfitted_tunes]
         batch = to_batches(tunes, read_vocabulary(prepared_music), len(tunes))[0]
         loss = model.training_step(batch, 0)
         optimizer.zero_grad()

@@ -54,7 +54,7 @@ class Workspace:
         _run("git", "-c", "user.name=smoke", "-c", "user.email=smoke@localhost", "commit", "-qm", "scratch", cwd=folder)
         for name in ("data", "data.starter"):
             if (PROJECT / name).exists():
-                shutil.copytree(PROJECT / name, folder / name, copy_function=os.link)
+                shutil.copytree(PROJECT / name, folder / name, copy_function=_link)
 
     def set_params(self, values: dict[str, object]) -> None:
         """Lays nested values over params.yaml, keeping its comments."""
@@ -67,6 +67,14 @@ class Workspace:
     def environment(self) -> dict[str, str]:
         """Variables for a process of the caller's own."""
         return _environment()
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link costs nothing; between two file systems there is none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def overlaid(path: Path, values: dict[str, object], out: Path) -> None:

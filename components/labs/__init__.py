@@ -38,6 +38,8 @@ class Lab(ABC):
     """Folders below components/ that the lab has in common with others; their code counts as the lab's own."""
     suites: str = ""
     """Whose suites of expectations check its facts, where labs on the same data share them; by default the lab's."""
+    gated: tuple[str, ...]
+    """Metrics that a gate may bound: of those `evaluate` and `audit` measure, the ones that say better or worse."""
     audited: bool = False
     """Whether the candidate must also pass an audit before it can be promoted."""
 

@@ -67,6 +67,15 @@ def test_an_unknown_step_names_the_nearest() -> None:
         (("embedding_size:", "# embedding_size:"), "music.embedding_size is missing"),
         (("\nmusic:", "\nmusik:"), "unknown parameter musik; did you mean 'music'?"),
         (("folder: data ", "folder: dta "), "data.folder is 'dta'"),
+        (
+            ("bits_per_char: {max", "bits_per_chr: {max"),
+            "unknown parameter gate.music.metrics.bits_per_chr; did you mean 'bits_per_char'?",
+        ),
+        (
+            ("attention_window: 256", "attention_window: 16"),
+            "attention_window is 16: more than attention_lag is needed",
+        ),
+        (("betas: [0.9, 0.99]", "betas: [0.9]"), "music.betas"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_the_nearest_right_one(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from components.datasets.digits.evaluation.plots import write_csv
 from components.datasets.digits.evaluation.report import UNITS, Findings, write_report
 from components.datasets.digits.params import Evaluate
 from components.datasets.digits.runtime import DigitModel
+from components.variants import choose, quantisation_cost
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -35,7 +36,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     test, validation = read_split(prepared, "test"), read_split(prepared, "validation")
     models = {variant: DigitModel.load(bundle, variant) for variant in bundle.spec["variants"]}
     variants = {variant: measured(model, test, validation, params) for variant, model in models.items()}
-    served = choose(variants, params.max_quantisation_cost)
+    cost = quantisation_cost(variants, "accuracy_validation")
+    served = choose(variants, cost, params.max_quantisation_cost)
     probabilities = models[served].probabilities(test.images, params.batch)
     matrix = measures.confusion_matrix(probabilities.argmax(axis=1), test.labels)
     reliability = measures.reliability(probabilities, test.labels, params.bins)
@@ -43,7 +45,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     metrics = {
         **variants[served],
         "worst_digit_accuracy": float(np.nanmin(measures.recalls(matrix))),
-        "quantisation_cost": quantisation_cost(variants),
+        "quantisation_cost": cost,
         **{f"{kind}_accuracy": float(np.mean(accuracies)) for kind, (_, accuracies) in curves.items()},
     }
     findings = Findings(
@@ -79,20 +81,6 @@ def measured(model: DigitModel, test: Split, validation: Split, params: Evaluate
         "cross_entropy": measures.cross_entropy(probabilities, test.labels),
         "calibration_error": measures.calibration_error(calibration),
     }
-
-
-def choose(variants: Mapping[str, Mapping[str, float]], max_cost: float) -> str:
-    """The variant to serve: int8, the smaller one, if it costs at most `max_cost` accuracy on validation digits."""
-    if "float" not in variants or ("int8" in variants and quantisation_cost(variants) <= max_cost):
-        return "int8"
-    return "float"
-
-
-def quantisation_cost(variants: Mapping[str, Mapping[str, float]]) -> float:
-    """Accuracy that int8 loses against float on validation digits; 0 where there is nothing to compare."""
-    if not {"float", "int8"} <= variants.keys():
-        return 0.0
-    return variants["float"]["accuracy_validation"] - variants["int8"]["accuracy_validation"]
 
 
 def robustness(model: DigitModel, test: Split, params: Evaluate) -> Curves:

@@ -21,6 +21,17 @@ class DigitsLab(Lab):
     datasets = ("mnist", "digits")
     shared = ("datasets/digits",)
     suites = "digits"
+    gated = (
+        "accuracy",
+        "cross_entropy",
+        "calibration_error",
+        "worst_digit_accuracy",
+        "shift_accuracy",
+        "rotation_accuracy",
+        "noise_accuracy",
+        "blur_accuracy",
+        "quantisation_cost",
+    )
     Prepare = params.Prepare
     Export = params.Export
     Evaluate = params.Evaluate

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from components.datasets.digits.batches import Batch
 from components.datasets.digits.data import DIGITS, SIZE
-from components.datasets.digits.schedule import one_cycle
 from components.labs.digits.params import Train
+from components.schedule import one_cycle
 
 
 def network(params: Train) -> nn.Sequential:

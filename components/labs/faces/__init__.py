@@ -21,6 +21,21 @@ class FacesLab(Lab):
     name = "faces"
     audited = True
     datasets = ("fairface", "caltech101", "lfw")
+    gated = (
+        "recall",
+        "false_positive_rate",
+        "hard_false_positive_rate",
+        "roc_auc",
+        "worst_group_recall",
+        "worst_cell_recall",
+        "recall_gap",
+        "calibration_error",
+        "brier_score",
+        "average_precision",
+        "detection_recall",
+        "false_boxes",
+        "quantisation_cost",
+    )
     Train = params.Train
     Prepare = params.Prepare
     Export = params.Export

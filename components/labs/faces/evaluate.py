@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from components.labs.faces.images import Split, centre, read_split
 from components.labs.faces.measures import rate_above, recall_at, roc_auc, threshold_at
 from components.labs.faces.runtime import FaceModel
 from components.labs.faces.scenes import average_precision, compose, matched
+from components.variants import choose, quantisation_cost
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -46,8 +46,9 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     validation, audit = read_split(prepared, "validation"), read_split(prepared, "audit")
     scores = {variant: _scores(bundle, variant, validation, audit, params) for variant in bundle.spec["variants"]}
     variants = {variant: measures(found, validation, audit, params) for variant, found in scores.items()}
-    served = choose(variants, params.max_quantisation_cost)
-    metrics = variants[served] | {"quantisation_cost": quantisation_cost(variants)}
+    cost = quantisation_cost(variants, "recall_validation")
+    served = choose(variants, cost, params.max_quantisation_cost)
+    metrics = variants[served] | {"quantisation_cost": cost}
     for variant, found in scores.items():
         _write_scores(out / f"scores_{variant}.csv", audit, found)
     _write_worst(out, audit, scores[served], params.examples)
@@ -131,20 +132,6 @@ def counts(audit: Split, scenes: int) -> dict[str, int]:
         "hard_false_positive_rate": int(audit.is_hard.sum()),
         "average_precision": scenes,
     }
-
-
-def choose(variants: Mapping[str, Mapping[str, float]], max_cost: float) -> str:
-    """The variant to serve: int8, the faster one, if it costs at most `max_cost` of recall on validation faces."""
-    if "float" not in variants or ("int8" in variants and quantisation_cost(variants) <= max_cost):
-        return "int8"
-    return "float"
-
-
-def quantisation_cost(variants: Mapping[str, Mapping[str, float]]) -> float:
-    """Recall that int8 loses against float on validation faces; 0 where there is nothing to compare."""
-    if not {"float", "int8"} <= variants.keys():
-        return 0.0
-    return variants["float"]["recall_validation"] - variants["int8"]["recall_validation"]
 
 
 def _scores(bundle: Bundle, variant: str, validation: Split, audit: Split, params: params.Evaluate) -> Scores:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -15,6 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from components.labs.faces.augment import augmented, plain
 from components.labs.faces.measures import recall_at
 from components.labs.faces.params import Train
+from components.schedule import one_cycle
 
 VALIDATION_FALSE_POSITIVES = 0.01
 """At which the training curve shows recall; nothing is chosen by it."""
@@ -120,14 +120,7 @@ class FaceClassifier(pl.LightningModule):
         ]
         optimizer = torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
         steps = int(self.trainer.estimated_stepping_batches)
-
-        def factor(step: int) -> float:
-            done = step / steps
-            if done < params.warmup:
-                return done / params.warmup
-            return (1 + math.cos(math.pi * (done - params.warmup) / (1 - params.warmup))) / 2
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps, params.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_gradient_clipping(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class MusicLab(Lab):
     name = "music"
     datasets = ("music",)
+    gated = ("bits_per_char", "valid_sample_rate", "valid_checked_rate", "checked_rate", "quantisation_cost")
     Train = params.Train
     Prepare = params.Prepare
     Export = params.Export

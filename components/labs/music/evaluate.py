@@ -11,13 +11,14 @@ from components.bundle import Evaluation
 from components.errors import UserError
 from components.files import write_text
 from components.labs.music import params
-from components.labs.music.data import read_tunes
+from components.labs.music.data import SPLITS, read_texts
 from components.labs.music.evaluation.comparison import Comparison, agreement, judged, valid_rate
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
 from components.labs.music.evaluation.plots import write_csv
 from components.labs.music.evaluation.report import Findings, write_report
 from components.labs.music.evaluation.weaknesses import weaknesses
 from components.labs.music.runtime import CheckedTune, Request, TuneModel, generate, generate_valid
+from components.variants import choose, quantisation_cost
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +45,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         }
         for variant, found in bits.items()
     }
-    served = choose(variants, params.max_quantisation_cost)
+    cost = quantisation_cost(variants, "bits_per_char_validation", lower_is_better=True)
+    served = choose(variants, cost, params.max_quantisation_cost)
     header, music = split_header(texts["test"], bits[served]["test"])
 
     raw, checked = _write(TuneModel.load(bundle, served), params)
@@ -59,7 +61,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         **variants[served],
         "bits_per_char_header": bits_per_char(header),
         "bits_per_char_music": bits_per_char(music),
-        "quantisation_cost": quantisation_cost(variants),
+        "quantisation_cost": cost,
         **comparison.metrics(),
         "checked_rate": len(accepted) / len(checked),
         "valid_checked_rate": valid_rate(accepted),
@@ -94,24 +96,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     )
 
 
-def choose(variants: Mapping[str, Mapping[str, float]], max_cost: float) -> str:
-    """The variant to serve: int8, the faster one, if it costs at most `max_cost` bits per character on validation."""
-    if "float" not in variants or ("int8" in variants and quantisation_cost(variants) <= max_cost):
-        return "int8"
-    return "float"
-
-
-def quantisation_cost(variants: Mapping[str, Mapping[str, float]]) -> float:
-    """Bits per character that int8 loses against float on validation tunes; 0 where there is nothing to compare."""
-    if not {"float", "int8"} <= variants.keys():
-        return 0.0
-    return variants["int8"]["bits_per_char_validation"] - variants["float"]["bits_per_char_validation"]
-
-
 def _splits(prepared: Path) -> dict[str, list[str]]:
-    texts: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
-    for tune in read_tunes(prepared):
-        texts[tune["split"]].append(tune["text"])
+    texts = {split: read_texts(prepared, split) for split in SPLITS}
     for split, found in texts.items():
         if not found:
             raise UserError(f"{prepared} has no {split} tunes: nothing can be measured; take more tunes in prepare")

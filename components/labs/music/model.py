@@ -1,4 +1,4 @@
-"""The music model and its batches: a character-level LSTM that reads every tune from its start to its end."""
+"""The music model and its batches: an LSTM with attention over its past, a character at a time through whole tunes."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from torch.utils.data import DataLoader
 
 from components.errors import UserError
 from components.files import read_json
-from components.labs.music import data
 from components.labs.music.attention import Attention
 from components.labs.music.augment import Augmentation
+from components.labs.music.data import read_texts
 from components.labs.music.optimizer import MuonAdamW
 from components.labs.music.params import Train
+from components.labs.music.runtime import TUNE_END, TUNE_START
+from components.schedule import one_cycle
 
 State = tuple[Tensor, Tensor, Tensor, Tensor]
 """The LSTM's h and c, each (layers, B, hidden_size) float; and the keys and the ids of the P characters read so far,
 (B, P, attention_size) float and (B, P) int64."""
 
-START = "\n"  # what a tune's first character is predicted from
-END = "\n\n"  # what follows a tune's last character; the model learns it, bits per character do not count it
 IGNORED = -100  # target of padding, skipped by the loss
 
 
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
     """Whole tunes of about one length, padded at the end."""
 
     inputs: Tensor
-    """(B, T) int64: START, then the tune."""
+    """(B, T) int64: TUNE_START, then the tune."""
     targets: Tensor
     """(B, T) int64: the character that follows each input, IGNORED beyond the tune's end."""
 
@@ -92,7 +92,7 @@ class MusicModel(pl.LightningModule):
         self.log(
             "train_bits_per_char", loss.detach() / math.log(2), on_step=False, on_epoch=True, batch_size=characters
         )
-        return loss + self.params.own_loss * cross_entropy(own, batch.targets)
+        return loss + self.params.auxiliary_loss * cross_entropy(own, batch.targets)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         logits, _ = self(batch.inputs)
@@ -116,6 +116,7 @@ class MusicModel(pl.LightningModule):
                     "params": matrices,
                     "muon": True,
                     "lr": params.muon_learning_rate,
+                    "momentum": params.muon_momentum,
                     "weight_decay": params.weight_decay,
                 },
                 {"params": [self.decoder.weight, *self.attention.parameters()], "weight_decay": params.weight_decay},
@@ -123,17 +124,10 @@ class MusicModel(pl.LightningModule):
             ],
             dtype=torch.bfloat16 if "bf16" in str(self.trainer.precision) else torch.float32,
             lr=params.learning_rate,
-            betas=(0.9, 0.99),
+            betas=params.betas,
         )
         steps = int(self.trainer.estimated_stepping_batches)
-
-        def factor(step: int) -> float:
-            done = step / steps
-            if done < params.warmup:
-                return done / params.warmup
-            return (1 + math.cos(math.pi * (done - params.warmup) / (1 - params.warmup))) / 2
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps, params.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _layer_by_layer(self, read: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -172,7 +166,7 @@ class MusicData(pl.LightningDataModule):
         super().__init__()
         self.params = params
         self.vocabulary = read_vocabulary(prepared)
-        self.train, self.validation = read_tunes(prepared, "train"), read_tunes(prepared, "validation")
+        self.train, self.validation = read_texts(prepared, "train"), read_texts(prepared, "validation")
         self.augmentation = Augmentation(self.train, self.vocabulary, params)
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -185,7 +179,7 @@ class MusicData(pl.LightningDataModule):
     def epoch(self, epoch: int) -> list[Batch]:
         """Every training tune once, augmented, in batches of tunes of about one length, in random order."""
         draw = random.Random(f"{self.params.seed}/{epoch}")  # noqa: S311
-        tunes = [self.augmentation.draw(index, draw) + END for index in range(len(self.train))]
+        tunes = [self.augmentation.draw(index, draw) + TUNE_END for index in range(len(self.train))]
         noise = self.params.length_noise
         tunes.sort(key=lambda tune: len(tune) * draw.uniform(1 - noise, 1 + noise))
         batches = to_batches(tunes, self.vocabulary, self.params.batch_size)
@@ -217,18 +211,18 @@ def bits_per_char(model: nn.Module, tunes: Iterable[str], vocabulary: Sequence[s
 
 
 def evaluation_batches(tunes: Iterable[str], vocabulary: Sequence[str], size: int = 32) -> list[Batch]:
-    """Every character of every tune once, as bits per character count them: without END."""
+    """Every character of every tune once, as bits per character count them: without TUNE_END."""
     return to_batches(sorted(tunes, key=len), vocabulary, size)
 
 
 def to_batches(tunes: Sequence[str], vocabulary: Sequence[str], size: int) -> list[Batch]:
     """Tunes in their order, `size` to a batch."""
     index = {character: number for number, character in enumerate(vocabulary)}
-    ids = [torch.tensor([index[character] for character in START + tune]) for tune in tunes]
+    ids = [torch.tensor([index[character] for character in TUNE_START + tune]) for tune in tunes]
     pad = nn.utils.rnn.pad_sequence
     return [
         Batch(
-            pad([row[:-1] for row in ids[first : first + size]], batch_first=True, padding_value=index[START]),
+            pad([row[:-1] for row in ids[first : first + size]], batch_first=True, padding_value=index[TUNE_START]),
             pad([row[1:] for row in ids[first : first + size]], batch_first=True, padding_value=IGNORED),
         )
         for first in range(0, len(ids), size)
@@ -241,8 +235,3 @@ def read_vocabulary(prepared: Path) -> list[str]:
     if not isinstance(vocabulary, list) or not all(isinstance(character, str) for character in vocabulary):
         raise UserError(f"{prepared / 'vocabulary.json'} is not a list of characters: run the step prepare again")
     return vocabulary
-
-
-def read_tunes(prepared: Path, split: str) -> list[str]:
-    """Texts of the tunes of a split: "train", "validation" or "test"."""
-    return [tune["text"] for tune in data.read_tunes(prepared) if tune["split"] == split]

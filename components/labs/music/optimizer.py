@@ -21,7 +21,7 @@ class MuonAdamW(torch.optim.AdamW):
 
     def __init__(self, groups: list[dict[str, Any]], dtype: torch.dtype, **adamw: Any) -> None:
         self.dtype = dtype
-        super().__init__([{"muon": False, "momentum": 0.95, **group} for group in groups], **adamw)
+        super().__init__([{"muon": False, **group} for group in groups], **adamw)
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         loss = None

@@ -1,8 +1,8 @@
 """The music lab's parameters: the types of its sections in params.yaml."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.params import Section
 
@@ -72,11 +72,11 @@ class Train(Section):
     layers: int = Field(ge=1, le=8, description="LSTM layers, one on another")
     attention_heads: int = Field(ge=1, le=16, description="questions that each character asks of the tune so far")
     attention_size: int = Field(ge=1, le=512, description="numbers of a question, of a key and of what is brought back")
-    attention_lag: int = Field(ge=2, description="characters; nothing nearer is seen. A call may write as many")
+    attention_lag: int = Field(ge=2, le=256, description="characters; nothing nearer is seen. A call may write as many")
     attention_window: int = Field(ge=3, description="characters; nothing as far or further is seen")
-    own_loss: float = Field(ge=0, description="weight of the loss of what the LSTM predicts without attention")
+    auxiliary_loss: float = Field(ge=0, description="weight of the loss of what the LSTM predicts without attention")
     input_dropout: float = Field(ge=0, lt=1, description="share of the embedding dropped")
-    hidden_dropout: float = Field(ge=0, lt=1, description="share of the values between two LSTM layers dropped")
+    hidden_dropout: float = Field(ge=0, lt=1, description="share of the values dropped between two LSTM layers")
     output_dropout: float = Field(ge=0, lt=1, description="share of the last LSTM layer's values dropped")
     weight_drop: float = Field(ge=0, lt=1, description="share of the recurrent weights dropped")
     transpose: bool = Field(description="move tunes to the keys that other tunes of their mode have")
@@ -86,12 +86,20 @@ class Train(Section):
     length_noise: float = Field(ge=0, lt=1, description="how far lengths may differ in a batch: more is more random")
     max_epochs: int = Field(ge=1, description="passes over the tunes; the learning rate ends at zero with them")
     patience: int = Field(ge=1, description="epochs without a better validation figure before stopping")
-    learning_rate: float = Field(gt=0, description="the highest, of AdamW: embedding, biases and decoder")
+    learning_rate: float = Field(gt=0, description="the highest, of AdamW: all but the LSTM's matrices")
+    betas: tuple[float, float] = Field(description="how much AdamW keeps of its mean gradient, and of its square")
     muon_learning_rate: float = Field(gt=0, description="the highest, of Muon: the LSTM's matrices")
+    muon_momentum: float = Field(ge=0, lt=1, description="share of the mean gradient that Muon keeps a step")
     warmup: float = Field(gt=0, lt=1, description="share of the steps in which the learning rate rises")
-    weight_decay: float = Field(ge=0, description="of the LSTM's and the decoder's matrices")
+    weight_decay: float = Field(ge=0, description="of the LSTM's, the attention's and the decoder's matrices")
     gradient_clip: float = Field(gt=0, description="largest norm of the gradient")
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         description="auto: bf16 where the hardware multiplies it fast, else 32-bit floats"
     )
     log_every_n_steps: int = Field(ge=1, description="steps between two points of the training curve")
+
+    @model_validator(mode="after")
+    def _something_is_seen(self) -> Self:
+        if self.attention_window <= self.attention_lag:
+            raise ValueError(f"attention_window is {self.attention_window}: more than attention_lag is needed")
+        return self

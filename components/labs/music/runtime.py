@@ -30,8 +30,8 @@ TUNE_START = "\n"
 TUNE_END = "\n\n"
 """What it writes after the last one: tunes in an ABC file are parted by an empty line."""
 
-READ_AT_ONCE = 1024
-"""Characters of a long text in one call: log-probabilities of more would only take memory."""
+SEEDS = 2**53
+"""How many seeds there are: more than that JavaScript cannot tell apart."""
 
 
 class Vocabulary:
@@ -155,8 +155,8 @@ class TuneModel:
         """
         ids = np.concatenate([self.vocabulary.encode(TUNE_START), self.vocabulary.encode(text)])
         state = self.initial_state(1)
-        for first in range(0, len(ids) - 1, READ_AT_ONCE):
-            state, _ = self.read(ids[None, first : min(first + READ_AT_ONCE, len(ids) - 1)], state)
+        if len(ids) > 1:
+            state, _ = self.read(ids[None, :-1], state)
         return state, int(ids[-1])
 
     def sample(
@@ -203,18 +203,15 @@ class Request:
     """Only the likeliest characters that together hold this share are picked from; 1 for no limit."""
     max_length: int = 1000
     """Characters, the start included."""
-    attempt: int = 0
-    """Another tune of the same seed: `generate_valid` counts up until one is valid."""
 
     def __post_init__(self) -> None:
         """Raises UserError naming the field that is out of range (NaN is)."""
         for name, low, high in (
-            ("seed", 0, 2**64 - 1),
+            ("seed", 0, SEEDS - 1),
             ("temperature", 0.01, 100),
             ("top_k", 0, 2**31),
             ("top_p", 0.001, 1),
             ("max_length", 1, 2**31),
-            ("attempt", 0, 2**31),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -233,8 +230,7 @@ class Draft:
         self.written = request.start
         self.ended = False
         """The model wrote the tune's end itself."""
-        key = (request.attempt,) if request.attempt else ()
-        self._random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(request.seed, spawn_key=key)))
+        self._random = np.random.Generator(np.random.PCG64(request.seed))
 
     @property
     def finished(self) -> bool:
@@ -316,6 +312,17 @@ def generate(model: TuneModel, requests: Sequence[Request], batch: int = 32) -> 
     return [draft.text for draft in drafts]
 
 
+def sample_seed(seed: int, index: int, attempt: int) -> int:
+    """The seed of attempt `attempt` at tune `index` of a request: its own for the very first.
+
+    So a tune that was returned is made again by asking for its own seed.
+    """
+    if index == attempt == 0:
+        return seed
+    high, low = np.random.SeedSequence([seed, index, attempt]).generate_state(2)
+    return (int(high) << 32 | int(low)) % SEEDS
+
+
 @dataclass(frozen=True)
 class CheckedTune:
     """problems: what abc.check finds, [] for a valid tune.  attempts: how many tunes were written for it."""
@@ -326,7 +333,7 @@ class CheckedTune:
 
 
 def generate_valid(model: TuneModel, requests: Sequence[Request], attempts: int, batch: int = 32) -> list[CheckedTune]:
-    """As `generate`, but writes an invalid tune again, as attempt 1, 2, ... of its seed, up to `attempts` tunes.
+    """As `generate`, but writes an invalid tune again, as the API does: from other seeds, up to `attempts` tunes.
 
     The first valid attempt counts, so the answer is the same whatever else is asked for; where none is valid the
     last one is returned with its problems.
@@ -334,7 +341,8 @@ def generate_valid(model: TuneModel, requests: Sequence[Request], attempts: int,
     tunes: dict[int, CheckedTune] = {}
     for attempt in range(attempts):
         open_ones = [index for index in range(len(requests)) if index not in tunes or tunes[index].problems]
-        texts = generate(model, [replace(requests[index], attempt=attempt) for index in open_ones], batch)
+        again = [replace(requests[index], seed=sample_seed(requests[index].seed, 0, attempt)) for index in open_ones]
+        texts = generate(model, again, batch)
         for index, text in zip(open_ones, texts, strict=True):
             tunes[index] = CheckedTune(text, tuple(abc.check(text)), attempt + 1)
     return [tunes[index] for index in range(len(requests))]

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from components.datasets.digits.batches import Batch
 from components.datasets.digits.data import DIGITS, SIZE
-from components.datasets.digits.schedule import one_cycle
 from components.labs.scratch.network import GradientDescent, Network, cross_entropy
 from components.labs.scratch.params import Train
+from components.schedule import one_cycle
 
 
 class ScratchModel(pl.LightningModule):

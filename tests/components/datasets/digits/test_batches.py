@@ -10,7 +10,6 @@ import torch
 from components.datasets.digits.batches import DigitsData, Epoch, augmented, to_ink
 from components.datasets.digits.evaluation.corruptions import shifted
 from components.datasets.digits.params import Augmentation, Batches
-from components.datasets.digits.schedule import one_cycle
 from tests.digits_data import prepared
 
 STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0)
@@ -84,12 +83,3 @@ def test_a_whole_shift_moves_bytes(digits: Path) -> None:
     moved = shifted(images, 2, -1)
     assert (moved[:, 2:, :-1] == images[:, :-2, 1:]).all()
     assert moved[:, :2].max() == 0
-
-
-def test_the_learning_rate_rises_to_the_highest_and_ends_at_zero() -> None:
-    rates = [one_cycle(step / 100, 0.2) for step in range(101)]
-    assert rates[0] == 0
-    assert max(rates) == rates[20] == 1
-    assert rates[:21] == sorted(rates[:21])
-    assert rates[20:] == sorted(rates[20:], reverse=True)
-    assert abs(rates[100]) < 1e-12

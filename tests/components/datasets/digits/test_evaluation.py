@@ -7,11 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.datasets.digits.evaluate import choose, quantisation_cost, weaknesses
 from components.datasets.digits.evaluation import measures
 from components.datasets.digits.evaluation.corruptions import blurred, noisy, rotated, shifted
-from components.datasets.digits.runtime import DigitModel, softmax
-from components.errors import UserError
+from components.datasets.digits.runtime import softmax
 from tests.digits_data import raw_folders
 
 
@@ -81,29 +79,3 @@ def test_blur_keeps_the_ink_of_what_stays_inside(images: np.ndarray) -> None:
 def test_noise_is_the_same_for_the_same_seed(images: np.ndarray) -> None:
     assert np.array_equal(noisy(images, 0.2, 1), noisy(images, 0.2, 1))
     assert not np.array_equal(noisy(images, 0.2, 1), noisy(images, 0.2, 2))
-
-
-@pytest.mark.parametrize(("int8", "served"), [(0.990, "int8"), (0.9895, "int8"), (0.9885, "float"), (0.995, "int8")])
-def test_int8_is_served_only_where_it_costs_nothing_that_matters(int8: float, served: str) -> None:
-    variants = {"float": {"accuracy_validation": 0.990}, "int8": {"accuracy_validation": int8}}
-    assert choose(variants, 0.001) == served
-    assert quantisation_cost(variants) == pytest.approx(0.990 - int8)
-
-
-def test_a_bundle_without_int8_serves_float() -> None:
-    assert choose({"float": {"accuracy_validation": 0.9}}, 0.1) == "float"
-
-
-def test_weaknesses_name_the_commonest_mistake_and_the_worst_levels() -> None:
-    matrix = np.diag([10] * 10)
-    matrix[4, 9] = 3
-    sentences = weaknesses(matrix, {"blur": ([0.5, 1.5], [0.9, 0.4])})
-    assert "read a 4 as a 9: 3 of 13 times" in sentences[0]
-    assert "Under blur of 1.5 pixels it reads 40.0% right." in sentences
-
-
-def test_pictures_of_another_size_are_refused_in_words() -> None:
-    model = DigitModel({"size": 28}, None)  # type: ignore[arg-type]
-    for wrong in (np.zeros((1, 20, 20), np.uint8), np.zeros((1, 28, 28), np.float32)):
-        with pytest.raises(UserError, match="bytes of 28 x 28 pixels"):
-            model.logits(wrong)

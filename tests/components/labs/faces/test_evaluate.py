@@ -7,7 +7,7 @@ import pytest
 
 from components.bundle import Bundle, Evaluation
 from components.labs.faces import measures
-from components.labs.faces.evaluate import cells, choose, evaluate
+from components.labs.faces.evaluate import cells, evaluate
 from components.labs.faces.images import centre, read_split
 from components.labs.faces.params import Evaluate
 from components.labs.faces.runtime import FaceModel
@@ -79,10 +79,3 @@ def test_scores_and_worst_pictures_are_written(evaluation: Evaluation, written: 
     missed = evaluation.metrics["recall"] < 1
     assert (written / "misses.png").exists() == missed
     assert (written / "scores_float.csv").exists()
-
-
-def test_int8_is_served_unless_it_costs_too_much() -> None:
-    variants = {"float": {"recall_validation": 0.99}, "int8": {"recall_validation": 0.98}}
-    assert choose(variants, 0.02) == "int8"
-    assert choose(variants, 0.005) == "float"
-    assert choose({"int8": {}}, 0.0) == "int8"

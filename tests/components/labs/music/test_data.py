@@ -133,3 +133,10 @@ def test_facts_see_the_same_notes_in_two_splits_under_another_header(tmp_path: P
 def test_facts_before_prepare_ask_for_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run the step prepare first"):
         facts(RAW, tmp_path)
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"id": 1}', "\x00"])
+def test_a_damaged_file_of_prepared_tunes_is_one_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "tunes.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match=r"tunes.jsonl is damaged .*: run the step prepare again"):
+        read_tunes(tmp_path)

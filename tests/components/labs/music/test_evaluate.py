@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from components.bundle import Bundle, Evaluation
-from components.errors import UserError
+from components.labs.music import LAB
 from components.labs.music.data import prepare
-from components.labs.music.evaluate import choose, evaluate, quantisation_cost
+from components.labs.music.evaluate import evaluate
 from components.labs.music.evaluation.report import PICTURES
 from components.labs.music.params import Evaluate, Prepare
 from tests.html_pages import loads
@@ -39,7 +39,7 @@ def evaluated(
 
 def test_the_names_that_others_rely_on_are_measured(evaluated: tuple[Evaluation, Path]) -> None:
     metrics = evaluated[0].metrics
-    assert {"bits_per_char", "valid_sample_rate"} <= metrics.keys()
+    assert {"bits_per_char", "valid_sample_rate", *LAB.gated} <= metrics.keys()
     assert all(math.isfinite(value) for value in metrics.values())
     assert 0 <= metrics["valid_sample_rate"] <= 1
     assert metrics["valid_sample_rate_real"] > 0.8
@@ -88,29 +88,3 @@ def test_the_examples_are_tunes(evaluated: tuple[Evaluation, Path]) -> None:
     examples = sorted((evaluated[1] / "examples").iterdir())
     assert [path.name for path in examples] == ["01.abc", "02.abc", "03.abc"]
     assert all(path.read_text().startswith("X:") for path in examples)
-
-
-@pytest.mark.parametrize(
-    ("float_bits", "int8_bits", "served"), [(1.30, 1.31, "int8"), (1.30, 1.33, "float"), (1.30, 1.29, "int8")]
-)
-def test_int8_is_served_only_if_it_costs_little(float_bits: float, int8_bits: float, served: str) -> None:
-    # The test tunes say the opposite: they have no say.
-    variants = {
-        "float": {"bits_per_char": 2 - float_bits, "bits_per_char_validation": float_bits},
-        "int8": {"bits_per_char": 2 - int8_bits, "bits_per_char_validation": int8_bits},
-    }
-    assert choose(variants, max_cost=0.02) == served
-    assert quantisation_cost(variants) == pytest.approx(int8_bits - float_bits)
-
-
-@pytest.mark.parametrize("variant", ["float", "int8"])
-def test_the_only_variant_there_is_is_served(variant: str) -> None:
-    variants = {variant: {"bits_per_char": 1.3, "bits_per_char_validation": 1.3}}
-    assert choose(variants, max_cost=0.0) == variant
-    assert quantisation_cost(variants) == 0
-
-
-def test_a_split_without_tunes_is_one_line(music_bundle: Path, tmp_path: Path) -> None:
-    (tmp_path / "tunes.jsonl").write_text('{"id": "a", "split": "train", "text": "X:1", "line": 1}\n')
-    with pytest.raises(UserError, match="no validation tunes"):
-        evaluate(Bundle.open(music_bundle), tmp_path, tmp_path, PARAMS)

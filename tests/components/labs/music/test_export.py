@@ -12,7 +12,7 @@ import torch
 from components.bundle import Bundle, write_bundle
 from components.errors import UserError
 from components.files import read_json
-from components.labs.music.data import read_tunes
+from components.labs.music.data import read_texts
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char
 from components.labs.music.export import export, fold
 from components.labs.music.graphs import reading_graph, sampling_graph
@@ -71,7 +71,7 @@ def test_two_exports_in_one_process_are_both_right(prepared_music: Path, default
         folder.mkdir()
         export(model_of(prepared_music, defaults, layers), prepared_music, folder, PARAMS)
         report = read_json(folder / "parity.json")
-        assert {(case["batch"], case["length"]) for case in report["float"]} >= {(1, 1), (33, 5)}
+        assert {(case["batch"], case["length"]) for case in report["float"]} >= {(1, 1), (33, 5), (2, 300)}
         assert max(case["sampled_state"] for case in report["float"]) < 1e-4
         assert max(case["sampled"] for case in report["float"]) < 1e-4
 
@@ -118,7 +118,7 @@ def test_no_product_with_weights_of_the_int8_graphs_is_in_floats(music_bundle: P
 
 def test_int8_costs_next_to_nothing_on_a_trained_model(music_bundle: Path, prepared_music: Path) -> None:
     bundle = Bundle.open(music_bundle)
-    texts = [tune["text"] for tune in read_tunes(prepared_music) if tune["split"] == "validation"][:20]
+    texts = read_texts(prepared_music, "validation")[:20]
     bits = {name: bits_per_char(bits_of(TuneModel.load(bundle, name), texts, batch=20)) for name in ("int8", "float")}
     assert abs(bits["int8"] - bits["float"]) < 0.02
     assert bits["int8"] != bits["float"]

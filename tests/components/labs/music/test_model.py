@@ -14,20 +14,19 @@ from hypothesis import strategies as st
 
 from components.errors import UserError
 from components.labs.music.augment import field, kind
+from components.labs.music.data import read_texts
 from components.labs.music.model import (
-    END,
     IGNORED,
-    START,
     MusicData,
     MusicModel,
     bits_per_char,
     cross_entropy,
-    read_tunes,
     read_vocabulary,
     to_batches,
 )
 from components.labs.music.optimizer import orthogonal
 from components.labs.music.params import Train
+from components.labs.music.runtime import TUNE_END, TUNE_START
 from components.labs.music.transpose import pitches
 from components.params import load
 from components.settings import project_root
@@ -124,10 +123,10 @@ def test_a_missing_or_damaged_vocabulary_is_one_line(tmp_path: Path) -> None:
 def test_bits_per_char_counts_every_character_of_a_tune_and_nothing_else(prepared_music: Path, params: Train) -> None:
     vocabulary = read_vocabulary(prepared_music)
     model = new_model(prepared_music, params).eval()
-    tunes = read_tunes(prepared_music, "validation")[:40]
+    tunes = read_texts(prepared_music, "validation")[:40]
     bits = 0.0
     for tune in tunes:
-        ids = torch.tensor([vocabulary.index(character) for character in START + tune])
+        ids = torch.tensor([vocabulary.index(character) for character in TUNE_START + tune])
         with torch.inference_mode():
             logits, _ = model(ids[None, :-1])
         bits -= float(logits[0].log_softmax(-1).gather(1, ids[1:, None]).sum()) / math.log(2)
@@ -145,8 +144,8 @@ def test_it_learns_one_batch_by_heart(prepared_music: Path, params: Train) -> No
         "weight_drop": 0.0,
     }
     model = new_model(prepared_music, params, **changes)
-    tunes = sorted(read_tunes(prepared_music, "train"), key=len)[20:24]
-    batch = to_batches([tune + END for tune in tunes], vocabulary, 4)[0]
+    tunes = sorted(read_texts(prepared_music, "train"), key=len)[20:24]
+    batch = to_batches([tune + TUNE_END for tune in tunes], vocabulary, 4)[0]
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     for _ in range(150):
         optimizer.zero_grad()
@@ -163,13 +162,13 @@ def test_it_learns_one_batch_by_heart(prepared_music: Path, params: Train) -> No
 def test_padding_changes_no_loss(prepared_music: Path, params: Train) -> None:
     vocabulary = read_vocabulary(prepared_music)
     model = new_model(prepared_music, params).eval()
-    tunes = read_tunes(prepared_music, "train")[:5]
+    tunes = read_texts(prepared_music, "train")[:5]
     nats = characters = 0.0
     for tune in tunes:
-        batch = to_batches([tune + END], vocabulary, 1)[0]
+        batch = to_batches([tune + TUNE_END], vocabulary, 1)[0]
         nats += cross_entropy(model(batch.inputs)[0], batch.targets).item() * batch.targets.numel()
         characters += batch.targets.numel()
-    together = to_batches([tune + END for tune in tunes], vocabulary, 5)[0]
+    together = to_batches([tune + TUNE_END for tune in tunes], vocabulary, 5)[0]
     assert (together.targets == IGNORED).any()
     assert float(cross_entropy(model(together.inputs)[0], together.targets)) == pytest.approx(
         nats / characters, rel=1e-5
@@ -191,8 +190,8 @@ def test_an_epoch_shows_every_training_tune_once_in_a_form_it_could_have(data: M
     for batch in data.epoch(0):
         for row in batch.targets:
             text = "".join(data.vocabulary[index] for index in row[row != IGNORED])
-            assert text.endswith(END)
-            shown.append(text.removesuffix(END))
+            assert text.endswith(TUNE_END)
+            shown.append(text.removesuffix(TUNE_END))
     assert len(shown) == len(data.train)
     assert sorted(map(kind, shown)) == sorted(map(kind, data.train))
     assert sorted(len(pitches(tune)) for tune in shown) == sorted(len(pitches(tune)) for tune in data.train)
@@ -201,14 +200,14 @@ def test_an_epoch_shows_every_training_tune_once_in_a_form_it_could_have(data: M
 
 
 def test_held_out_tunes_are_never_trained_on(prepared_music: Path, data: MusicData) -> None:
-    held_out = {*read_tunes(prepared_music, "test"), *read_tunes(prepared_music, "validation")}
+    held_out = {*read_texts(prepared_music, "test"), *read_texts(prepared_music, "validation")}
     assert not held_out & set(data.train)
     assert not held_out & {tune for variants in data.augmentation.variants for tune in variants}
 
 
 def test_training_lowers_bits_per_char_and_logs_them(prepared_music: Path, params: Train, tmp_path: Path) -> None:
     model = new_model(prepared_music, params, learning_rate=0.01)
-    before = bits_per_char(model.eval(), read_tunes(prepared_music, "validation"), read_vocabulary(prepared_music))
+    before = bits_per_char(model.eval(), read_texts(prepared_music, "validation"), read_vocabulary(prepared_music))
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=2,
@@ -224,7 +223,7 @@ def test_training_lowers_bits_per_char_and_logs_them(prepared_music: Path, param
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
     assert set(logged) == {"train_bits_per_char", "val_bits_per_char", "learning_rate"}
     assert logged["val_bits_per_char"] < before - 1
-    after = bits_per_char(model.eval(), read_tunes(prepared_music, "validation"), read_vocabulary(prepared_music))
+    after = bits_per_char(model.eval(), read_texts(prepared_music, "validation"), read_vocabulary(prepared_music))
     assert logged["val_bits_per_char"] == pytest.approx(after, rel=1e-4)
 
 
@@ -238,3 +237,16 @@ def test_muon_turns_a_gradient_into_equal_steps_in_all_its_directions(rows: int,
     along = left.T @ step @ right.T
     assert torch.all((along.diagonal() > 0.5) & (along.diagonal() < 1.5))
     assert torch.allclose(along, along.diagonal().diag(), atol=1e-3)
+
+
+def test_the_auxiliary_loss_is_of_the_lstm_alone(prepared_music: Path, params: Train, data: MusicData) -> None:
+    batch = data.epoch(0)[0]
+    with_it, without = (
+        float(new_model(prepared_music, params, auxiliary_loss=weight).eval().training_step(batch, 0).detach())
+        for weight in (0.5, 0.0)
+    )
+    model = new_model(prepared_music, params).eval()
+    with torch.no_grad():
+        model.attention.output.weight.zero_()  # nothing that attention finds is added
+        alone = float(cross_entropy(model(batch.inputs)[0], batch.targets))
+    assert with_it == pytest.approx(without + 0.5 * alone, rel=1e-5)

@@ -1,0 +1,99 @@
+"""What training shows of a tune: other keys that fit it, other headers of its kind, and nothing that is not ABC."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from components.labs.music.abc import check
+from components.labs.music.augment import Augmentation, field, in_other_keys, kind, renumbered, with_header
+from components.labs.music.data import read_texts
+from components.labs.music.model import read_vocabulary
+from components.labs.music.params import Train
+from components.labs.music.transpose import mode, pitches
+from components.params import load
+from components.settings import project_root
+
+JIG = "X:7\nT:The Jig\nZ: id:dc-jig-5\nM:6/8\nL:1/8\nK:D Major\nABA AFA|ABA AFA|ded cBA|BcB BAF:|"
+REEL = "X:90\nT:A \\1 Reel\nZ: id:dc-reel-80\nM:C\nL:1/8\nK:G Major\nGABc dedB|G4 B4:|"
+
+
+@pytest.fixture(scope="module")
+def tunes(prepared_music: Path) -> list[str]:
+    return read_texts(prepared_music, "train")[::8]
+
+
+@pytest.fixture(scope="module")
+def vocabulary(prepared_music: Path) -> list[str]:
+    return read_vocabulary(prepared_music)
+
+
+def draw(augmentation: Augmentation, index: int) -> str:
+    return augmentation.draw(index, random.Random(index))  # noqa: S311
+
+
+def out_of_range(tune: str) -> int:
+    """Semitones below middle C and above the b two octaves up."""
+    found = pitches(tune)
+    return max(0, -min(found)) + max(0, max(found) - 23)
+
+
+def augmentation(tunes: list[str], vocabulary: list[str], **changes: object) -> Augmentation:
+    params: Train = load("music", project_root() / "params.yaml").train
+    return Augmentation(tunes, vocabulary, params.model_copy(update=changes))
+
+
+def test_a_tune_moves_to_keys_of_its_own_mode_only_as_often_as_they_occur(vocabulary: list[str]) -> None:
+    keys = Counter({"D Major": 5, "G Major": 3, "A Major": 2, "E Minor": 9})
+    variants = in_other_keys(JIG, keys, set(vocabulary))
+    assert next(iter(variants)) == JIG
+    assert {field(tune, "K"): count for tune, count in variants.items()} == {"D Major": 5, "G Major": 3, "A Major": 2}
+
+
+def test_a_key_that_cannot_be_written_with_the_alphabet_is_left_out() -> None:
+    keys = Counter({"D Major": 5, "G Major": 3})
+    assert list(in_other_keys(JIG, keys, set(JIG) - {"G"})) == [JIG]
+    assert list(in_other_keys(JIG, Counter({"G Major": 3}), set(JIG))) == [JIG], "its own key is none of the known"
+
+
+def test_moved_tunes_stay_playable_valid_and_in_their_mode(tunes: list[str], vocabulary: list[str]) -> None:
+    keys = Counter(field(tune, "K") for tune in tunes)
+    moved = 0
+    for tune in [tune for tune in tunes if not check(tune)]:
+        for other in list(in_other_keys(tune, keys, set(vocabulary)))[1:]:
+            moved += 1
+            assert not check(other)
+            assert mode(field(other, "K")) == mode(field(tune, "K"))
+            assert out_of_range(other) <= out_of_range(tune) + 2
+    assert moved > len(tunes)
+
+
+def test_a_header_is_another_tunes_number_title_and_source_with_the_own_music() -> None:
+    tune = with_header(JIG, REEL)
+    assert [field(tune, name) for name in "XTZ"] == ["90", "A \\1 Reel", "id:dc-reel-80"]
+    assert tune.split("M:6/8")[1] == JIG.split("M:6/8")[1]
+
+
+@pytest.mark.parametrize(("by", "numbers"), [(3, ("10", "id:dc-jig-8")), (-20, ("1", "id:dc-jig-1"))])
+def test_numbers_move_together_and_never_below_one(by: int, numbers: tuple[str, str]) -> None:
+    assert tuple(field(renumbered(JIG, by), name) for name in "XZ") == numbers
+
+
+def test_the_kind_of_a_tune_is_its_sources_else_its_metre() -> None:
+    assert kind(JIG) == "jig"
+    assert kind(JIG.replace("Z: id:dc-jig-5\n", "")) == "6/8"
+
+
+def test_without_any_of_it_a_tune_is_shown_as_it_is(tunes: list[str], vocabulary: list[str]) -> None:
+    plain = augmentation(tunes, vocabulary, transpose=False, header_shuffle=0.0, number_jitter=0)
+    assert [draw(plain, index) for index in range(len(tunes))] == tunes
+
+
+def test_what_is_drawn_depends_on_the_random_numbers_only(tunes: list[str], vocabulary: list[str]) -> None:
+    one, other = (augmentation(tunes, vocabulary) for _ in range(2))
+    drawn = [draw(one, index) for index in range(len(tunes))]
+    assert drawn == [draw(other, index) for index in range(len(tunes))]
+    assert sum(shown != tune for shown, tune in zip(drawn, tunes, strict=True)) > len(tunes) / 2
