@@ -2,7 +2,7 @@
 
 Speed: one core, both sides in turns, characters per second of processor time, so that other work on the machine
 changes neither. With `--quality` also bits per character of the test tunes (an hour): the recipe at its best point,
-which is chosen on these same tunes in its favour, and three seeds of ours, each chosen on validation tunes.
+which is chosen on these same tunes in its favour, and the exported bundles of three seeds of ours.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ import torch
 from torch import nn
 
 from benchmarks.generation import NotebookModel, processor
+from components.bundle import Bundle
 from components.files import write_json
 from components.labs import find
 from components.labs.music.data import read_texts
+from components.labs.music.evaluation import likelihood
 from components.labs.music.model import IGNORED, MusicData, MusicModel, bits_per_char, read_vocabulary
+from components.labs.music.runtime import TuneModel
 from components.params import LabParams, load
+from components.steps.export import export
 from components.steps.train import precision, train
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -153,7 +157,7 @@ def quality(prepared: Path, params: LabParams) -> dict[str, Any]:
         log.info("ours, seed %d: %.4f bits per character, %.0f s", seed, ours[seed], seconds[seed])
     best, mean = min(recipe.values()), statistics.fmean(ours.values())
     return {
-        "unit": "bits per character of the test tunes, each read from its start",
+        "unit": "bits per character of the test tunes, each read from its start; ours by the exported bundle",
         "notebook_by_iteration": recipe,
         "notebook_best": best,
         "ours_by_seed": ours,
@@ -166,13 +170,14 @@ def quality(prepared: Path, params: LabParams) -> dict[str, Any]:
 
 
 def test_bits(prepared: Path, params: LabParams) -> float:
-    """Trains as the step train does, and reads the test tunes once, at the end."""
+    """Trains and exports as the steps do, and reads the test tunes once, with the bundle's default graph."""
+    lab = find("music")
     with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch, "train")
-        train(find("music"), params, prepared, out, Path(scratch, "checkpoints"))
-        model = MusicModel.create(prepared, params.train)
-        model.load_state_dict(torch.load(out / "model.ckpt", weights_only=True)["state_dict"])
-    return bits_per_char(model.eval(), read_texts(prepared, "test"), read_vocabulary(prepared))
+        trained, bundle = Path(scratch, "train"), Path(scratch, "export")
+        train(lab, params, prepared, trained, Path(scratch, "checkpoints"))
+        export(lab, params, prepared, trained, bundle)
+        model = TuneModel.load(Bundle.open(bundle))
+        return likelihood.bits_per_char(likelihood.bits_of(model, read_texts(prepared, "test"), batch=32))
 
 
 def train_ids(prepared: Path) -> np.ndarray:

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import pytorch_lightning as pl
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from components.errors import UserError
 from components.labs.music.augment import field, kind
@@ -24,7 +22,6 @@ from components.labs.music.model import (
     read_vocabulary,
     to_batches,
 )
-from components.labs.music.optimizer import orthogonal
 from components.labs.music.params import Train
 from components.labs.music.runtime import TUNE_END, TUNE_START
 from components.labs.music.transpose import pitches
@@ -96,20 +93,6 @@ def test_a_prediction_depends_on_nothing_that_comes_later(prepared_music: Path, 
     other[:, 30:] = (other[:, 30:] + 1) % 83
     torch.testing.assert_close(model(ids)[0][:, :30], model(other)[0][:, :30])
     assert not torch.allclose(model(ids)[0][:, 30], model(other)[0][:, 30])
-
-
-def test_attention_sees_what_is_between_its_lag_and_its_window_and_nothing_else(
-    prepared_music: Path, params: Train
-) -> None:
-    attention = new_model(prepared_music, params, attention_lag=4, attention_window=10).attention
-    hidden, ids = torch.randn(1, 20, 32), torch.randint(0, 83, (1, 20))
-    nothing = torch.zeros(1, 0, attention.size), torch.zeros(1, 0, dtype=torch.int64)
-    before = attention(hidden, ids, *nothing)[0][0, 15]
-    for position in range(20):
-        changed = ids.clone()
-        changed[0, position] += 1
-        seen = not torch.equal(before, attention(hidden, changed % 83, *nothing)[0][0, 15])
-        assert seen == (4 <= 15 - (position - 1) < 10)  # the character after the one that is looked back at
 
 
 def test_a_missing_or_damaged_vocabulary_is_one_line(tmp_path: Path) -> None:
@@ -225,18 +208,6 @@ def test_training_lowers_bits_per_char_and_logs_them(prepared_music: Path, param
     assert logged["val_bits_per_char"] < before - 1
     after = bits_per_char(model.eval(), read_texts(prepared_music, "validation"), read_vocabulary(prepared_music))
     assert logged["val_bits_per_char"] == pytest.approx(after, rel=1e-4)
-
-
-@settings(max_examples=20)
-@given(st.integers(2, 40), st.integers(2, 40), st.integers(0, 1000))
-def test_muon_turns_a_gradient_into_equal_steps_in_all_its_directions(rows: int, columns: int, seed: int) -> None:
-    gradient = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
-    left, values, right = torch.linalg.svd(gradient, full_matrices=False)
-    values = values.clamp(min=0.1 * float(values[0]))  # the iteration's five rounds reach a tenth of the largest
-    step = orthogonal(left @ values.diag() @ right)
-    along = left.T @ step @ right.T
-    assert torch.all((along.diagonal() > 0.5) & (along.diagonal() < 1.5))
-    assert torch.allclose(along, along.diagonal().diag(), atol=1e-3)
 
 
 def test_the_auxiliary_loss_is_of_the_lstm_alone(prepared_music: Path, params: Train, data: MusicData) -> None:

@@ -1,0 +1,57 @@
+"""A model's weaknesses are said where the numbers show them, and only there."""
+
+from __future__ import annotations
+
+import pytest
+
+from components.labs.music.evaluation.comparison import Comparison, judged
+from components.labs.music.evaluation.weaknesses import weaknesses
+from tests.components.labs.music.evaluation.test_judge import HORNPIPE, JIG, POLKA
+
+REAL = [HORNPIPE, JIG, POLKA] * 20
+BROKEN = JIG.replace("|", "", 1)
+FAULTLESS = {
+    "checked_rate": 1.0,
+    "verbatim_run_p95": 20.0,
+    "verbatim_run_p95_real": 30.0,
+    "verbatim_run_excess_rate": 0.05,
+    "melodic_run_excess_rate": 0.05,
+    "unfinished_rate": 0.0,
+    "bits_per_char_header": 1.0,
+    "bits_per_char_music": 1.1,
+}
+
+
+def said(generated: list[str], **measured: float) -> list[str]:
+    comparison = Comparison(
+        generated=judged(generated, "generated"), held_out=judged(REAL, "held out"), training=judged(REAL, "training")
+    )
+    return list(weaknesses(FAULTLESS | measured, comparison))
+
+
+def test_of_a_model_that_writes_as_people_do_only_its_limits_are_said() -> None:
+    (only,) = said(REAL)
+    assert only.startswith("It knows one collection")
+
+
+@pytest.mark.parametrize(
+    ("measured", "sentence"),
+    [
+        ({"checked_rate": 0.9}, "gave up on 10.0%"),
+        ({"verbatim_run_p95": 40.0, "verbatim_run_excess_rate": 0.2, "melodic_run_excess_rate": 0.1}, "It copies: "),
+        ({"melodic_run_excess_rate": 0.3}, "30% of its tunes share a longer run of notes"),
+        ({"unfinished_rate": 0.025}, "2.5% of its tunes did not come to an end"),
+        ({"bits_per_char_header": 2.0}, "2.00 bits per character of the header, 1.10 of the music"),
+    ],
+)
+def test_each_weakness_is_said_with_the_number_that_shows_it(measured: dict[str, float], sentence: str) -> None:
+    found = said(REAL, **measured)
+    assert len(found) == 2
+    assert sentence in found[0]
+
+
+def test_wrong_notation_is_said_with_its_commonest_fault_when_it_is_no_chance() -> None:
+    found = said([BROKEN] * 50 + REAL[:10])
+    assert "10 of 60" in found[0]
+    assert "length of bars (50 tunes)" in found[0]
+    assert not any("wrong notation" in sentence for sentence in said([BROKEN, *REAL[:-1]])), "one in sixty may be chance"
