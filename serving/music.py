@@ -1,6 +1,6 @@
 """The music API as a BentoML service: `python -m serving.music --help`.
 
-BentoML brings the service's life (start, readiness, stop) and its packaging; the routes are in `serving.api`, and
+BentoML brings the service's life (start, readiness, stop) and its packaging; the routes are in `serving.tunes.api`, and
 `serving.limits.Door` stands in front of both.
 """
 
@@ -21,10 +21,11 @@ import uvicorn
 from components.errors import UserError
 from components.params import load
 from components.settings import project_root, settings
-from serving import api, logs
+from serving import logs
 from serving.bundles import open_bundle
-from serving.house import House
 from serving.limits import Door
+from serving.tunes import api
+from serving.tunes.house import House
 
 LAB = "music"
 GC_THRESHOLDS = (50_000, 50, 50)

@@ -34,14 +34,14 @@ def page() -> Starlette:
         routes=[
             Route("/", _index),
             Mount("/static/abcjs", StaticFiles(directory=ABCJS, check_dir=False)),
-            Mount("/static", StaticFiles(directory=FOLDER / "static")),
+            Mount("/static", StaticFiles(directory=FOLDER / "static" / "music")),
         ],
         middleware=[Middleware(_Headers)],
     )
 
 
 async def _index(_: Request) -> FileResponse:
-    return FileResponse(FOLDER / "static" / "index.html")
+    return FileResponse(FOLDER / "static" / "music" / "index.html")
 
 
 class _Headers:

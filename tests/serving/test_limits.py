@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from serving.schemas import EXAMPLE_TUNE
+from serving.tunes.schemas import EXAMPLE_TUNE
 from tests.serving.conftest import Server, serving
 
 HEADERS = {"content-type": "application/json"}

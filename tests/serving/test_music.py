@@ -21,7 +21,7 @@ from mido import MidiFile
 from components.bundle import Bundle
 from components.labs.music.abc import check
 from components.labs.music.runtime import Request, TuneModel, generate
-from serving.schemas import EXAMPLE_TUNE
+from serving.tunes.schemas import EXAMPLE_TUNE
 from tests.serving.conftest import EASY, PROJECT, WEAKNESS, Server, command, serving
 
 

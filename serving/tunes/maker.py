@@ -9,10 +9,10 @@ from components.errors import UserError
 from components.labs.music.abc import check
 from components.labs.music.params import Serve
 from components.labs.music.runtime import SEEDS, sample_seed
-from serving.batching import Batcher, Plan
 from serving.limits import RefusalError
 from serving.metrics import Metrics
-from serving.schemas import GenerateRequest, StreamRequest, TuneAnswer, begins_with_header
+from serving.tunes.batching import Batcher, Plan
+from serving.tunes.schemas import GenerateRequest, StreamRequest, TuneAnswer, begins_with_header
 
 MUSIC_LINE = 6
 """Where the music starts, in every tune of the collection: X, T, Z, M, L and K come first, in this order."""

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from serving.schemas import (
+from serving.tunes.schemas import (
     EXAMPLE_TUNE,
     DoneEvent,
     GenerateAnswer,

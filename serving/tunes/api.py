@@ -22,11 +22,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from components.errors import UserError
-from serving import audio, schemas
-from serving.batching import BrokenError, DrainingError, FullError
-from serving.house import House
 from serving.limits import RefusalError, busy
 from serving.page import page
+from serving.tunes import audio, schemas
+from serving.tunes.batching import BrokenError, DrainingError, FullError
+from serving.tunes.house import House
 
 PLAYERS: dict[str, tuple[str, Callable[[str], bytes]]] = {
     "midi": ("audio/midi", audio.to_midi),

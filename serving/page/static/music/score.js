@@ -1,6 +1,6 @@
 // Sheet music, drawn by abcjs, and the notes lit up as they sound.
 
-const TAIL_SECONDS = 1 // of ringing after the last note: TAIL_SECONDS of serving/audio.py
+const TAIL_SECONDS = 1 // of ringing after the last note: TAIL_SECONDS of serving/tunes/audio.py
 const STAFF_WIDTHS = { min: 320, max: 740 } // pixels before scaling: a narrow screen gets fewer bars a line, not small notes
 
 export class Score {

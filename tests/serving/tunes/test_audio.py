@@ -17,8 +17,8 @@ from mido import MidiFile
 from components.errors import UserError
 from components.labs.music.abc import parse_tune
 from components.settings import project_root
-from serving import audio, soundfont
-from serving.notes import MAX_TEXT, melody
+from serving.tunes import audio, soundfont
+from serving.tunes.notes import MAX_TEXT, melody
 
 HEAD = "X:1\nT:A test\nM:4/4\nL:1/8\nQ:1/4=120\n"
 TOKENS = [

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from serving.batching import FullError
+from serving.tunes.batching import FullError
 
 
 class Player:

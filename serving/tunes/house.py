@@ -8,13 +8,13 @@ import numpy as np
 
 from components.labs.music.params import Serve
 from components.labs.music.runtime import TuneModel
-from serving import openapi, schemas
-from serving.batching import Batcher
 from serving.bundles import Served
 from serving.limits import Rules
 from serving.metrics import Metrics
-from serving.player import Player
-from serving.tunes import TuneMaker
+from serving.tunes import openapi, schemas
+from serving.tunes.batching import Batcher
+from serving.tunes.maker import TuneMaker
+from serving.tunes.player import Player
 
 ROUTES = frozenset(
     ("/generate", "/stream", "/tunes/midi", "/tunes/wav", "/info", "/livez", "/readyz", "/metrics", "/docs.json")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from components.bundle import Bundle
 from components.labs.music.runtime import Request, State, TuneModel, generate
-from serving.batching import Batcher, BrokenError, DrainingError, FullError, Plan, Tune
+from serving.tunes.batching import Batcher, BrokenError, DrainingError, FullError, Plan, Tune
 
 T = TypeVar("T")
 PLANS = [

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from components.errors import UserError
-from serving.notes import Melody, Note, melody
-from serving.soundfont import Audio, Instrument, load
+from serving.tunes.notes import Melody, Note, melody
+from serving.tunes.soundfont import Audio, Instrument, load
 
 PROGRAM = 46  # General MIDI's harp, counted from 0: a clear attack at any speed, and it fades as a plucked string does
 SAMPLE_RATE = 22_050  # Hz; the harp has 1 % of its energy above 2 kHz

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from components.params import load
-from serving.openapi import document
-from serving.schemas import requests
+from serving.tunes.openapi import document
+from serving.tunes.schemas import requests
 from tests.serving.conftest import PROJECT, Server
 
 description = document(requests(load("music", PROJECT / "params.yaml").serve), "test")
