@@ -27,7 +27,7 @@ KILLS = 20
 def small() -> LabParams:
     """The project's own parameters, with a model that trains in seconds."""
     params = parameters.load("music", PROJECT / "params.yaml")
-    smaller = {"hidden_size": 32, "embedding_size": 16, "max_epochs": 60, "patience": 60, "precision": "32-true"}
+    smaller = {"hidden_size": 32, "embedding_size": 16, "max_epochs": 30, "patience": 30, "precision": "32-true"}
     return params.model_copy(update={"train": params.train.model_copy(update=smaller)})
 
 
