@@ -1,0 +1,242 @@
+"""The steps as Kubeflow's tasks. Each calls its step once; nothing is decided here, nothing is installed at run time.
+
+Kubeflow sends the source of each function to its container, so a function imports all that it uses. No
+`from __future__ import annotations` here: the compiler reads types, not their names.
+"""
+
+from functools import partial
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
+
+task = partial(dsl.component, base_image="labs-training:dev", packages_to_install=[], install_kfp_package=False)
+"""The image is a placeholder: the pipeline sets the one of params.yaml."""
+
+
+@task
+def open_run(
+    lab: str,
+    data_folder: str,
+    data_version: str,
+    train: dict,
+    prepare: dict,
+    export: dict,
+    evaluate: dict,
+    audit: dict,
+    gate: dict,
+) -> None:
+    """Checks every parameter as the command line does, and opens the MLflow run that the steps belong to."""
+    from components.tracking import open_parent
+    from pipelines.place import place, sections_of
+
+    sections = sections_of(lab, train, prepare, export, evaluate, audit, gate)
+    with place(lab, data_folder, data_version, sections) as params:
+        tags = {"lab": lab, "data_version": data_version, "data_profile": params.data.profile}
+        open_parent(f"kubeflow {lab}", tags, sections)
+
+
+@task
+def data(lab: str, data_folder: str, data_version: str, raw: Output[Dataset]) -> None:
+    """Brings the data's pinned version and checks every file of it."""
+    from pathlib import Path
+
+    from components.steps.fetch_version import bring_version
+    from pipelines.place import land, place
+
+    with place(lab, data_folder, data_version, {}):
+        land(bring_version(Path(), data_folder, data_version), raw.path)
+    raw.metadata["version"] = data_version
+
+
+@task
+def prepare(
+    lab: str,
+    data_folder: str,
+    data_version: str,
+    prepare: dict,
+    raw: Input[Dataset],
+    prepared: Output[Dataset],
+) -> None:
+    """Cleans and splits the raw data."""
+    from pipelines.place import run_step
+
+    run_step("prepare", lab, data_folder, data_version, {"prepare": prepare}, {"data": raw.path}, prepared.path)
+
+
+@task
+def validate(
+    lab: str,
+    data_folder: str,
+    data_version: str,
+    raw: Input[Dataset],
+    prepared: Input[Dataset],
+    validated: Output[Artifact],
+    data_docs: Output[HTML],
+) -> None:
+    """Holds raw and prepared data to the lab's expectations."""
+    from pipelines.pages import reports
+    from pipelines.place import run_step
+
+    inputs = {"data": raw.path, "prepare": prepared.path}
+    reports(run_step("validate", lab, data_folder, data_version, {}, inputs, validated.path), data_docs.path)
+
+
+@task
+def train(
+    lab: str,
+    data_folder: str,
+    data_version: str,
+    train: dict,
+    prepared: Input[Dataset],
+    trained: Output[Model],
+    curve: Output[HTML],
+    metrics: Output[Metrics],
+) -> None:
+    """Trains the model."""
+    from components.files import read_json
+    from pipelines import pages
+    from pipelines.place import run_step
+
+    inputs = {"prepare": prepared.path}
+    folder = run_step("train", lab, data_folder, data_version, {"train": train}, inputs, trained.path)
+    pages.curve(folder, curve.path)
+    pages.numbers(metrics, read_json(folder / "training.json")["metrics"])
+
+
+@task
+def export(
+    lab: str,
+    data_folder: str,
+    data_version: str,
+    train: dict,
+    export: dict,
+    prepared: Input[Dataset],
+    trained: Input[Model],
+    bundle: Output[Model],
+) -> None:
+    """Writes the bundle: what is measured from here on is what is served."""
+    from components.files import read_json
+    from pipelines.place import run_step
+
+    sections, inputs = {"train": train, "export": export}, {"prepare": prepared.path, "train": trained.path}
+    folder = run_step("export", lab, data_folder, data_version, sections, inputs, bundle.path)
+    bundle.metadata["digest"] = read_json(folder / "bundle.json")["digest"]
+
+
+@task
+def evaluate(
+    lab: str,
+    data_folder: str,
+    data_version: str,
+    train: dict,
+    evaluate: dict,
+    prepared: Input[Dataset],
+    bundle: Input[Model],
+    evaluated: Output[Artifact],
+    report: Output[HTML],
+    metrics: Output[Metrics],
+    classification: Output[ClassificationMetrics],
+) -> None:
+    """Measures the bundle on held-out data."""
+    from components.files import read_json
+    from pipelines import pages
+    from pipelines.place import run_step
+
+    sections, inputs = {"train": train, "evaluate": evaluate}, {"prepare": prepared.path, "export": bundle.path}
+    folder = run_step("evaluate", lab, data_folder, data_version, sections, inputs, evaluated.path)
+    pages.reports(folder, report.path)
+    pages.numbers(metrics, read_json(folder / "metrics.json"))
+    pages.classification(folder, classification)
+
+
+@task
+def audit(
+    lab: str,
+    data_folder: str,
+    data_version: str,
+    train: dict,
+    audit: dict,
+    prepared: Input[Dataset],
+    bundle: Input[Model],
+    evaluated: Input[Artifact],
+    audited: Output[Artifact],
+    report: Output[HTML],
+    card: Output[Markdown],
+    metrics: Output[Metrics],
+) -> None:
+    """Judges the bundle as it would be served."""
+    from shutil import copyfile
+
+    from components.files import read_json
+    from pipelines import pages
+    from pipelines.place import run_step
+
+    inputs = {"prepare": prepared.path, "export": bundle.path, "evaluate": evaluated.path}
+    sections = {"train": train, "audit": audit}
+    folder = run_step("audit", lab, data_folder, data_version, sections, inputs, audited.path)
+    pages.reports(folder, report.path)
+    copyfile(folder / "card.md", card.path)
+    pages.numbers(metrics, read_json(folder / "metrics.json"))
+
+
+@task
+def gate(
+    lab: str,
+    data_folder: str,
+    data_version: str,
+    train: dict,
+    gate: dict,
+    evaluated: Input[Artifact],
+    judged: Input[Artifact],
+    decided: Output[Artifact],
+    decision: Output[Markdown],
+) -> bool:
+    """Decides whether the candidate may pass, and returns that. judged: the audit, or, without one, the evaluation.
+
+    The answer is the only output that is no file, because the local runner resolves no other name in a condition.
+    """
+    from shutil import copyfile
+
+    from components.promotion import Decision, read_record
+    from pipelines.place import run_step
+
+    inputs, sections = {"evaluate": evaluated.path, "audit": judged.path}, {"train": train, "gate": gate}
+    folder = run_step("gate", lab, data_folder, data_version, sections, inputs, decided.path)
+    copyfile(folder / "decision.md", decision.path)
+    verdict = read_record(folder / "decision.json", Decision).verdict
+    decided.metadata["verdict"] = str(verdict)
+    return verdict.allows
+
+
+@task
+def promote(
+    lab: str,
+    data_folder: str,
+    data_version: str,
+    train: dict,
+    bundle: Input[Model],
+    evaluated: Input[Artifact],
+    judged: Input[Artifact],
+    decided: Input[Artifact],
+    promoted: Output[Artifact],
+) -> None:
+    """Makes the candidate the champion. It checks the decision again: being called is not enough."""
+    from pipelines.place import run_step
+
+    inputs = {"export": bundle.path, "evaluate": evaluated.path, "audit": judged.path, "gate": decided.path}
+    run_step("promote", lab, data_folder, data_version, {"train": train}, inputs, promoted.path)
+
+
+@task
+def close_run(lab: str, status: dsl.PipelineTaskFinalStatus, summary: Output[Markdown]) -> None:
+    """Ends the MLflow run, however the steps ended, and says what came of it."""
+    from pathlib import Path
+
+    from components.files import write_text
+    from components.tracking import close_parent
+    from pipelines import summary as text
+    from pipelines.place import log_as_the_command_line
+
+    log_as_the_command_line()
+    steps = close_parent(text.STATUS[status.state], text.READ)
+    write_text(Path(summary.path), text.summary(lab, status.state, status.error_message or "", steps))
