@@ -21,6 +21,9 @@ class Settings(BaseSettings):
     rank: int = Field(0, ge=0, description="of this process among those that train together; torchrun sets all three")
     world_size: int = Field(1, ge=1)
     local_world_size: int = Field(1, ge=1, description="of them, those on this machine")
+    kubeflow_host: str | None = Field(None, description="address of Kubeflow Pipelines")
+    kubeflow_namespace: str | None = Field(None, description="namespace of a multi-user Kubeflow")
+    kubeflow_token: str | None = Field(None, description="bearer token; not an option, which others could read")
     log_level: str = "INFO"
     no_color: str | None = None
 

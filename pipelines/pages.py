@@ -50,7 +50,9 @@ def reports(folder: Path, page: str) -> None:
     """The HTML files of an output as one page; where there is none, its metrics as a table."""
     found = sorted(folder.glob("*.html"))
     if found:
-        frames = (f'<h2>{path.stem}</h2><iframe srcdoc="{html.escape(path.read_text("utf-8"))}"></iframe>' for path in found)
+        frames = (
+            f'<h2>{path.stem}</h2><iframe srcdoc="{html.escape(path.read_text("utf-8"))}"></iframe>' for path in found
+        )
         _write(page, folder.name, "\n".join(frames))
         return
     metrics = read_json(folder / "metrics.json")

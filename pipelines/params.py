@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from components.params import Section
 
-TASKS = ("open_run", "data", "prepare", "validate", "train", "export", "evaluate", "audit", "gate", "promote")
+TASKS = ("open_run", "data", "prepare", "validate", "train", "choose", "export", "evaluate", "audit", "gate", "promote")
 """Tasks whose needs the section may name; the rest take `default`."""
 
 Memory = Field(pattern=r"^[0-9]+(K|Ki|M|Mi|G|Gi|T|Ti)$", description="bytes, as Kubernetes writes them: 4Gi")
@@ -67,6 +67,8 @@ class Pipelines(Section):
 
     image: str = Field(min_length=1, description="what every task runs in; outputs are cached only for a digest")
     experiment: str = Field(min_length=1)
+    pin: str = Field(description="address of the data's pin that a schedule follows, such as data.dvc of a branch")
+    parallel: int = Field(ge=1, description="trainings of a sweep at the same time")
     environment: dict[str, str] = Field(description="variables of every task, such as MLFLOW_TRACKING_URI")
     secrets: tuple[Secret, ...] = ()
     user: int = Field(ge=1, description="uid and gid that tasks run as")
@@ -74,10 +76,10 @@ class Pipelines(Section):
     scratch: str = Memory
     checkpoints: str = Field(description="PersistentVolumeClaim for training's checkpoints; empty: a retry starts anew")
     tolerations: tuple[Toleration, ...] = ()
-    node_selector: dict[str, str] = {}
+    node_selector: dict[str, str] = Field({}, description="labels of the nodes that tasks with a GPU run on")
     backoff: Backoff
     default: Needs
-    tasks: dict[str, Needs] = {}
+    tasks: dict[str, Needs] = Field({}, description="what tasks need that differ from `default`")
     nodes: int = Field(ge=1, le=64, description="machines that train together; more than one make a TrainJob")
     distributed: Distributed
 
@@ -87,6 +89,11 @@ class Pipelines(Section):
             if name not in TASKS:
                 raise ValueError(f"there is no task {name!r}: {', '.join(TASKS)}")
         return self
+
+    @property
+    def cached(self) -> bool:
+        """Whether outputs may be taken from the cache: a tag says nothing of the code behind it."""
+        return "@sha256:" in self.image
 
     def needs(self, task: str) -> Needs:
         return self.tasks.get(task, self.default)

@@ -1,6 +1,6 @@
 """A task's place: a project's root made of the task's inputs, in which a step runs as it runs on a laptop.
 
-So a task is wiring and nothing else: the step finds its inputs, its numbers and the data's version where it always does.
+So a task is wiring and nothing else: the step finds inputs, numbers and the data's version where it always does.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pipelines.params import Needs, Pipelines
 
 RUN_LABEL = "metadata.labels['pipeline/runid']"
 """Where a pod says which run of Kubeflow it belongs to."""
-UNCACHED = ("open_run", "gate", "promote", "close_run")
+UNCACHED = ("open_run", "audit", "gate", "promote", "close_run")
 """What they do is an effect, or depends on the champion, which no input names."""
 CHECKPOINTS = "/checkpoints"
 
@@ -27,7 +27,7 @@ def placed(task: dsl.PipelineTask, name: str, cluster: Pipelines, environment: M
         task.set_env_variable(variable, value)
     if "REPRO_RUN" not in environment:
         kubernetes.use_field_path_as_env(task, "REPRO_RUN", RUN_LABEL)
-    if name in UNCACHED:
+    if name in UNCACHED or not cluster.cached:
         task.set_caching_options(False)
     _resources(task, needs, cluster)
     if needs.retries:

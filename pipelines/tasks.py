@@ -5,6 +5,7 @@ Kubeflow sends the source of each function to its container, so a function impor
 """
 
 from functools import partial
+from typing import Any
 
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
@@ -18,21 +19,27 @@ def open_run(
     lab: str,
     data_folder: str,
     data_version: str,
-    train: dict,
-    prepare: dict,
-    export: dict,
-    evaluate: dict,
-    audit: dict,
-    gate: dict,
-) -> None:
-    """Checks every parameter as the command line does, and opens the MLflow run that the steps belong to."""
+    train: dict[str, Any],
+    prepare: dict[str, Any],
+    export: dict[str, Any],
+    evaluate: dict[str, Any],
+    audit: dict[str, Any],
+    gate: dict[str, Any],
+) -> str:
+    """Checks every parameter as the command line does, and opens the MLflow run that the steps belong to.
+
+    Returns the data's version: `data_version`, or, where that is the address of a pin, what the pin says now.
+    """
+    from components.steps.fetch_version import resolved
     from components.tracking import open_parent
     from pipelines.place import place, sections_of
 
     sections = sections_of(lab, train, prepare, export, evaluate, audit, gate)
     with place(lab, data_folder, data_version, sections) as params:
-        tags = {"lab": lab, "data_version": data_version, "data_profile": params.data.profile}
+        version = resolved(data_version)
+        tags = {"lab": lab, "data_version": version, "data_profile": params.data.profile}
         open_parent(f"kubeflow {lab}", tags, sections)
+    return version
 
 
 @task
@@ -53,7 +60,7 @@ def prepare(
     lab: str,
     data_folder: str,
     data_version: str,
-    prepare: dict,
+    prepare: dict[str, Any],
     raw: Input[Dataset],
     prepared: Output[Dataset],
 ) -> None:
@@ -86,7 +93,7 @@ def train(
     lab: str,
     data_folder: str,
     data_version: str,
-    train: dict,
+    train: dict[str, Any],
     prepared: Input[Dataset],
     trained: Output[Model],
     curve: Output[HTML],
@@ -104,12 +111,34 @@ def train(
 
 
 @task
+def choose(
+    candidates: list[dict[str, Any]],
+    trainings: Input[list[Model]],
+    trained: Output[Model],
+    table: Output[Markdown],
+    metrics: Output[Metrics],
+) -> dict[str, Any]:
+    """Of a sweep, the training with the best validation figure, and its parameters. candidates: in the same order."""
+    from pathlib import Path
+
+    from components.files import write_text
+    from pipelines import pages
+    from pipelines.sweep import best_of, comparison
+
+    folders = [Path(training.path) for training in trainings]
+    best = best_of(folders, Path(trained.path))
+    write_text(Path(table.path), comparison(folders, candidates, best.index))
+    pages.numbers(metrics, best.metrics)
+    return candidates[best.index]
+
+
+@task
 def export(
     lab: str,
     data_folder: str,
     data_version: str,
-    train: dict,
-    export: dict,
+    train: dict[str, Any],
+    export: dict[str, Any],
     prepared: Input[Dataset],
     trained: Input[Model],
     bundle: Output[Model],
@@ -128,8 +157,8 @@ def evaluate(
     lab: str,
     data_folder: str,
     data_version: str,
-    train: dict,
-    evaluate: dict,
+    train: dict[str, Any],
+    evaluate: dict[str, Any],
     prepared: Input[Dataset],
     bundle: Input[Model],
     evaluated: Output[Artifact],
@@ -154,8 +183,8 @@ def audit(
     lab: str,
     data_folder: str,
     data_version: str,
-    train: dict,
-    audit: dict,
+    train: dict[str, Any],
+    audit: dict[str, Any],
     prepared: Input[Dataset],
     bundle: Input[Model],
     evaluated: Input[Artifact],
@@ -184,8 +213,8 @@ def gate(
     lab: str,
     data_folder: str,
     data_version: str,
-    train: dict,
-    gate: dict,
+    train: dict[str, Any],
+    gate: dict[str, Any],
     evaluated: Input[Artifact],
     judged: Input[Artifact],
     decided: Output[Artifact],
@@ -213,7 +242,7 @@ def promote(
     lab: str,
     data_folder: str,
     data_version: str,
-    train: dict,
+    train: dict[str, Any],
     bundle: Input[Model],
     evaluated: Input[Artifact],
     judged: Input[Artifact],

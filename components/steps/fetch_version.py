@@ -1,9 +1,11 @@
 """A named version of the data, brought to a place that has no repository and checked file by file."""
 
 import logging
+import re
 import shutil
+import tempfile
+import urllib.request
 from pathlib import Path
-from typing import cast
 
 import yaml
 
@@ -11,10 +13,17 @@ from components.data import pin
 from components.data.sources import FOLDERS, Profile
 from components.errors import UserError
 from components.files import write_text
+from components.provenance import data_version
 from components.settings import settings
 from components.steps.fetch import fetch
 
 log = logging.getLogger(__name__)
+
+VERSION = re.compile(r"[0-9a-f]{32}\.dir")
+"""The hash that DVC gives a folder."""
+PIN_BYTES = 10_000
+SECONDS = 20
+"""Size and patience for a pin at an address."""
 
 
 def bring_version(root: Path, folder: str, version: str) -> Path:
@@ -36,6 +45,26 @@ def bring_version(root: Path, folder: str, version: str) -> Path:
         raise UserError(f"{place} gave version {found} of {folder}/, not {version}: name a DATA_REMOTE that has it")
     log.info("%s/ is version %s, from %s", folder, version, remote or "its sources")
     return root / folder
+
+
+def resolved(version: str) -> str:
+    """`version` itself, or, where it is the address or path of a pin, the version that the pin names now.
+
+    Raises UserError where there is none.
+    """
+    if VERSION.fullmatch(version):
+        return version
+    if not version.startswith(("http://", "https://")):
+        return data_version(Path(version))
+    try:
+        with urllib.request.urlopen(version, timeout=SECONDS) as answer:  # noqa: S310 - scheme checked
+            text = answer.read(PIN_BYTES)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{version} cannot be read: {getattr(error, 'reason', error)}") from None
+    with tempfile.TemporaryDirectory() as folder:
+        pin_file = Path(folder) / version.rpartition("/")[2]
+        pin_file.write_bytes(text)
+        return data_version(pin_file)
 
 
 def write_pin(root: Path, folder: str, version: str) -> None:
@@ -64,5 +93,5 @@ def _pull(root: Path, folder: str, remote: str) -> None:
 def _profile(folder: str) -> Profile:
     for profile, name in FOLDERS.items():
         if name == folder:
-            return cast(Profile, profile)
+            return profile
     raise UserError(f"there is no data folder {folder}: {', '.join(FOLDERS.values())}")
