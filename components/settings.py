@@ -17,6 +17,7 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="where runs and models are recorded")
     repro_run: str | None = Field(None, description="MLflow run that the steps of one `make repro` belong to")
     checkpoints: str | None = Field(None, description="folder that outlives a task, for training's checkpoints")
+    journals: str | None = Field(None, description="folder that outlives a task, for journals of runs; see tracking.py")
     git_commit: str | None = Field(None, description="commit of the code where there is no repository, as in an image")
     rank: int = Field(0, ge=0, description="of this process among those that train together; torchrun sets all three")
     world_size: int = Field(1, ge=1)

@@ -110,7 +110,7 @@ def close_parent(status: str, read: tuple[str, ...] = ()) -> list[StepRun]:
     read: text artifacts to bring, where a step has them.
     """
     parent = _parent()
-    mlflow = connect()
+    mlflow = upload()
     with failures_named():
         run_id = _find(mlflow, parent)
         if run_id is None:  # nothing of it ever reached MLflow

@@ -85,7 +85,7 @@ def run(
     asked = request(lab, assignments or (), sweep or ())
     if asked.cluster.nodes > 1:
         raise UserError("pipelines.nodes is more than one: a TrainJob needs a cluster; -S pipelines.nodes=1 runs here")
-    variables = local.environment(Path(), asked.sections["data"]["folder"])
+    variables = local.environment(Path(), asked.sections["data"]["folder"], engine)
     summary = local.run(asked.here().pipeline(variables), asked.arguments(), engine, Path(), variables)
     sys.stdout.write(summary.read_text(encoding="utf-8"))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from components.data.pin import cache_pinned, check_pin
 from components.errors import UserError
+from components.journal import JOURNALS
 from components.mlflow_client import SQLITE, check_reachable, database
 from components.provenance import git_state
 from components.settings import settings
@@ -21,7 +22,7 @@ log = logging.getLogger(__name__)
 ROOT = Path("build/kubeflow")
 
 
-def environment(project: Path, folder: str) -> dict[str, str]:
+def environment(project: Path, folder: str, engine: str) -> dict[str, str]:
     """What stands in for the cluster's environment: this project's tracking, its commit and its data, from its cache.
 
     Raises UserError when the data is not what its pin says.
@@ -32,7 +33,9 @@ def environment(project: Path, folder: str) -> dict[str, str]:
     uri = settings().mlflow_tracking_uri
     file = database(uri)
     commit, dirty = git_state(project)
-    return {
+    # A journal names its owner by process, and a container sees no other's processes: there each task uploads its own.
+    journals = {"JOURNALS": str((project / JOURNALS).absolute())} if engine == "subprocess" else {}
+    return journals | {
         "REPRO_RUN": uuid.uuid4().hex,
         "MLFLOW_TRACKING_URI": f"{SQLITE}{(project / file).absolute()}" if file else uri,
         "DATA_REMOTE": str((project / ".dvc" / "cache").absolute()),
@@ -54,7 +57,9 @@ def run(
 
     root = (project / ROOT / variables["REPRO_RUN"]).absolute()
     root.mkdir(parents=True)
-    Path(variables["CHECKPOINTS"]).mkdir(parents=True, exist_ok=True)
+    for folder in (variables["CHECKPOINTS"], variables.get("JOURNALS")):
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore", message="You may be attemping to run a task")  # the name of our image
     runner = _docker(project, variables) if engine == "docker" else local.SubprocessRunner(use_venv=False)
     # Its cache knows neither our code nor what is in a file: it would answer with yesterday's model.

@@ -28,52 +28,47 @@ class Wiring:
     def closed(self) -> dsl.PipelineTask:
         return self._at("close_run", tasks.close_run(lab=self.lab.name))
 
-    def until_validated(self, folder: Any, version: Any, train: Any, sections: Mapping[str, Any]) -> "Until":
-        """Opens the run, brings the data, prepares and validates it."""
+    def until_validated(
+        self, folder: Any, version: Any, train: Any, sections: Mapping[str, Any]
+    ) -> tuple[Any, dsl.PipelineTask]:
+        """Opens the run, brings the data, prepares and validates it. Returns what was prepared, and the validation."""
         opened = self._at(
             "open_run",
             tasks.open_run(lab=self.lab.name, data_folder=folder, data_version=version, train=train, **sections),
         )
-        ours = {"lab": self.lab.name, "data_folder": folder, "data_version": opened.output}
-        raw = self._at("data", tasks.data(**ours)).output
-        prepared = self._at("prepare", tasks.prepare(**ours, prepare=sections["prepare"], raw=raw)).output
-        validated = self._at("validate", tasks.validate(**ours, raw=raw, prepared=prepared))
-        return Until(ours, prepared, validated)
+        lab = self.lab.name
+        raw = self._at("data", tasks.data(lab=lab, data_folder=folder, data_version=opened.output)).output
+        prepared = self._at("prepare", tasks.prepare(lab=lab, prepare=sections["prepare"], raw=raw)).output
+        return prepared, self._at("validate", tasks.validate(lab=lab, raw=raw, prepared=prepared))
 
-    def train(self, until: "Until", train: Any) -> dsl.PipelineTask:
-        task = tasks.train(**until.ours, train=train, prepared=until.prepared)
-        return self._at("train", task.after(until.validated))
+    def train(self, train: Any, prepared: Any, validated: dsl.PipelineTask) -> dsl.PipelineTask:
+        return self._at("train", tasks.train(lab=self.lab.name, train=train, prepared=prepared).after(validated))
 
     def choose(self, candidates: Any, trainings: Any) -> dsl.PipelineTask:
         return self._at("choose", tasks.choose(candidates=candidates, trainings=trainings))
 
-    def after_training(self, until: "Until", train: Any, trained: Any, sections: Mapping[str, Any]) -> None:
-        """Exports, evaluates and judges the model; past the gate, and nowhere else, it is promoted."""
-        ours = {**until.ours, "train": train}
-        export = tasks.export(**ours, export=sections["export"], prepared=until.prepared, trained=trained)
+    def after_training(self, train: Any, prepared: Any, trained: Any, sections: Mapping[str, Any]) -> None:
+        """Exports, evaluates and, where the lab is audited, audits the model; then decides on it."""
+        ours = {"lab": self.lab.name, "train": train}
+        export = tasks.export(**ours, export=sections["export"], prepared=prepared, trained=trained)
         bundle = self._at("export", export).output
-        evaluate = tasks.evaluate(**ours, evaluate=sections["evaluate"], prepared=until.prepared, bundle=bundle)
+        evaluate = tasks.evaluate(**ours, evaluate=sections["evaluate"], prepared=prepared, bundle=bundle)
         judged = evaluated = self._at("evaluate", evaluate).outputs["evaluated"]
         if self.lab.audited:
-            inputs = {"prepared": until.prepared, "bundle": bundle, "evaluated": evaluated}
+            inputs = {"prepared": prepared, "bundle": bundle, "evaluated": evaluated}
             audit = tasks.audit(**ours, audit=sections["audit"], **inputs)
             judged = self._at("audit", audit).outputs["audited"]
-        gate = self._at("gate", tasks.gate(**ours, gate=sections["gate"], evaluated=evaluated, judged=judged))
-        decided = {"evaluated": evaluated, "judged": judged, "decided": gate.outputs["decided"]}
+        self.decide(train, bundle, evaluated, judged, sections["gate"])
+
+    def decide(self, train: Any, bundle: Any, evaluated: Any, judged: Any, bounds: Any) -> None:
+        """Past the gate, and nowhere else, the model is promoted."""
+        ours = {"lab": self.lab.name, "train": train, "evaluated": evaluated, "judged": judged}
+        gate = self._at("gate", tasks.gate(**ours, gate=bounds))
         with dsl.If(gate.outputs["Output"] == True, name="PASS or WAIVED"):  # noqa: E712 - Kubeflow's own comparison
-            self._at("promote", tasks.promote(**ours, bundle=bundle, **decided))
+            self._at("promote", tasks.promote(**ours, bundle=bundle, decided=gate.outputs["decided"]))
 
     def _at(self, name: str, task: dsl.PipelineTask) -> dsl.PipelineTask:
         return placed(task, name, self.cluster, self.environment)
-
-
-@dataclass(frozen=True)
-class Until:
-    """What the tasks up to validation give to the others. ours: arguments that every task takes."""
-
-    ours: dict[str, Any]
-    prepared: Any
-    validated: dsl.PipelineTask
 
 
 def pipeline_of(lab: Lab, raw: Mapping[str, Any], version: str, wiring: Wiring) -> GraphComponent:
@@ -97,9 +92,9 @@ def pipeline_of(lab: Lab, raw: Mapping[str, Any], version: str, wiring: Wiring) 
     ) -> None:
         sections = {"prepare": prepare, "export": export, "evaluate": evaluate, "audit": audit, "gate": gate}
         with dsl.ExitHandler(wiring.closed(), name="steps"):
-            until = wiring.until_validated(data_folder, data_version, train, sections)
-            trained = wiring.train(until, train).outputs["trained"]
-            wiring.after_training(until, train, trained, sections)
+            prepared, validated = wiring.until_validated(data_folder, data_version, train, sections)
+            trained = wiring.train(train, prepared, validated).outputs["trained"]
+            wiring.after_training(train, prepared, trained, sections)
 
     return pipeline
 
@@ -122,11 +117,11 @@ def sweep_of(lab: Lab, raw: Mapping[str, Any], version: str, wiring: Wiring) -> 
     ) -> None:
         sections = {"prepare": prepare, "export": export, "evaluate": evaluate, "audit": audit, "gate": gate}
         with dsl.ExitHandler(wiring.closed(), name="steps"):
-            until = wiring.until_validated(data_folder, data_version, train, sections)
+            prepared, validated = wiring.until_validated(data_folder, data_version, train, sections)
             with dsl.ParallelFor(candidates, name="candidates", parallelism=wiring.cluster.parallel) as candidate:
-                training = wiring.train(until, candidate)
+                training = wiring.train(candidate, prepared, validated)
             chosen = wiring.choose(candidates, dsl.Collected(training.outputs["trained"]))
-            wiring.after_training(until, chosen.outputs["Output"], chosen.outputs["trained"], sections)
+            wiring.after_training(chosen.outputs["Output"], prepared, chosen.outputs["trained"], sections)
 
     return pipeline
 

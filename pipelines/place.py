@@ -12,18 +12,22 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from components.errors import UserError
 from components.files import write_text
+from components.journal import JOURNALS
 from components.labs import find
 from components.mlflow_client import database
 from components.params import LabParams, checked, read
 from components.settings import project_root, settings
 from components.steps.fetch_version import write_pin
 from components.tracking import upload_or_warn
+
+if TYPE_CHECKING:
+    from kfp.dsl import Artifact
 
 BUILD = Path("build")
 PARAMS = Path("params.yaml")
@@ -39,45 +43,53 @@ def place(
     """Makes the working directory a new project root; yields the lab's checked parameters.
 
     inputs: paths of the outputs of earlier steps, by their name; `data` is the raw data. Numbers of other steps are
-    those of the project that this code came with. What the block journals is uploaded to MLflow at the end, because
-    the place is gone then. A UserError ends the process in one line.
+    those of the project that this code came with.
+    """
+    with work_folder():
+        _write_params(lab, data_folder, sections)
+        write_pin(Path(), data_folder, data_version)
+        for name, path in (inputs or {}).items():
+            _link(Path(data_folder) if name == "data" else BUILD / lab / name, path)
+        yield checked(lab, read(PARAMS), PARAMS)
+
+
+@contextlib.contextmanager
+def work_folder() -> Iterator[None]:
+    """A new working directory. What is journalled in it is uploaded to MLflow at the end, because it is gone then.
+
+    Only where JOURNALS names a folder that stays do the journals wait there for a step that opens MLflow anyway.
+    A UserError ends the process in one line.
     """
     log_as_the_command_line()
-    with tempfile.TemporaryDirectory(prefix=f"{lab}-") as folder, contextlib.chdir(folder):
+    with tempfile.TemporaryDirectory(prefix="task-") as folder, contextlib.chdir(folder):
         try:
             _check_tracking()
-            _write_params(lab, data_folder, sections)
-            write_pin(Path(), data_folder, data_version)
-            for name, path in (inputs or {}).items():
-                link = Path(data_folder) if name == "data" else BUILD / lab / name
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(Path(path).absolute())
             if settings().checkpoints:
-                BUILD.mkdir(exist_ok=True)
-                (BUILD / ".checkpoints").symlink_to(Path(str(settings().checkpoints)).absolute())
+                _link(BUILD / ".checkpoints", str(settings().checkpoints))
+            if settings().journals:
+                _link(JOURNALS, str(settings().journals))
             try:
-                yield checked(lab, read(PARAMS), PARAMS)
+                yield
             finally:
-                upload_or_warn()
+                if not settings().journals:
+                    upload_or_warn()
         except UserError as error:
             raise SystemExit(f"error: {error}") from error
 
 
-def run_step(
-    step: str,
-    lab: str,
-    data_folder: str,
-    data_version: str,
-    sections: Sections,
-    inputs: Mapping[str, str],
-    output: str,
-) -> Path:
-    """Runs a step as `python -m components <step> <lab>` would, and returns its output folder, moved to `output`."""
+def run_step(step: str, lab: str, sections: Sections, inputs: Mapping[str, Artifact], output: Artifact) -> Path:
+    """Runs a step as `python -m components <step> <lab>` would, and returns its output folder, moved to `output`.
+
+    The data's version is what the first input carries, and is written on the output: it needs no way of its own.
+    """
     from components import __main__ as command_line
 
-    with place(lab, data_folder, data_version, sections, inputs):
+    carried = next(iter(inputs.values())).metadata
+    version = {name: carried[name] for name in ("data_folder", "data_version")}
+    with place(lab, **version, sections=sections, inputs={name: found.path for name, found in inputs.items()}):
         getattr(command_line, step)(lab, PARAMS, BUILD)
-        return land(BUILD / lab / step, output)
+        output.metadata.update(version)
+        return land(BUILD / lab / step, output.path)
 
 
 def sections_of(lab: str, train: Any, prepare: Any, export: Any, evaluate: Any, audit: Any, gate: Any) -> Sections:
@@ -100,6 +112,11 @@ def log_as_the_command_line() -> None:
     logging.basicConfig(level="WARNING", format="%(levelname)s %(message)s", stream=sys.stderr, force=True)
     for package in ("components", "pipelines"):
         logging.getLogger(package).setLevel(settings().log_level)
+
+
+def _link(link: Path, path: str) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(Path(path).absolute())
 
 
 def _check_tracking() -> None:

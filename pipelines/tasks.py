@@ -52,14 +52,12 @@ def data(lab: str, data_folder: str, data_version: str, raw: Output[Dataset]) ->
 
     with place(lab, data_folder, data_version, {}):
         land(bring_version(Path(), data_folder, data_version), raw.path)
-    raw.metadata["version"] = data_version
+    raw.metadata.update(data_folder=data_folder, data_version=data_version)
 
 
 @task
 def prepare(
     lab: str,
-    data_folder: str,
-    data_version: str,
     prepare: dict[str, Any],
     raw: Input[Dataset],
     prepared: Output[Dataset],
@@ -67,14 +65,12 @@ def prepare(
     """Cleans and splits the raw data."""
     from pipelines.place import run_step
 
-    run_step("prepare", lab, data_folder, data_version, {"prepare": prepare}, {"data": raw.path}, prepared.path)
+    run_step("prepare", lab, {"prepare": prepare}, {"data": raw}, prepared)
 
 
 @task
 def validate(
     lab: str,
-    data_folder: str,
-    data_version: str,
     raw: Input[Dataset],
     prepared: Input[Dataset],
     validated: Output[Artifact],
@@ -84,15 +80,13 @@ def validate(
     from pipelines.pages import reports
     from pipelines.place import run_step
 
-    inputs = {"data": raw.path, "prepare": prepared.path}
-    reports(run_step("validate", lab, data_folder, data_version, {}, inputs, validated.path), data_docs.path)
+    inputs = {"data": raw, "prepare": prepared}
+    reports(run_step("validate", lab, {}, inputs, validated), data_docs.path)
 
 
 @task
 def train(
     lab: str,
-    data_folder: str,
-    data_version: str,
     train: dict[str, Any],
     prepared: Input[Dataset],
     trained: Output[Model],
@@ -104,8 +98,8 @@ def train(
     from pipelines import pages
     from pipelines.place import run_step
 
-    inputs = {"prepare": prepared.path}
-    folder = run_step("train", lab, data_folder, data_version, {"train": train}, inputs, trained.path)
+    inputs = {"prepare": prepared}
+    folder = run_step("train", lab, {"train": train}, inputs, trained)
     pages.curve(folder, curve.path)
     pages.numbers(metrics, read_json(folder / "training.json")["metrics"])
 
@@ -135,8 +129,6 @@ def choose(
 @task
 def export(
     lab: str,
-    data_folder: str,
-    data_version: str,
     train: dict[str, Any],
     export: dict[str, Any],
     prepared: Input[Dataset],
@@ -147,16 +139,14 @@ def export(
     from components.files import read_json
     from pipelines.place import run_step
 
-    sections, inputs = {"train": train, "export": export}, {"prepare": prepared.path, "train": trained.path}
-    folder = run_step("export", lab, data_folder, data_version, sections, inputs, bundle.path)
+    sections, inputs = {"train": train, "export": export}, {"prepare": prepared, "train": trained}
+    folder = run_step("export", lab, sections, inputs, bundle)
     bundle.metadata["digest"] = read_json(folder / "bundle.json")["digest"]
 
 
 @task
 def evaluate(
     lab: str,
-    data_folder: str,
-    data_version: str,
     train: dict[str, Any],
     evaluate: dict[str, Any],
     prepared: Input[Dataset],
@@ -171,8 +161,8 @@ def evaluate(
     from pipelines import pages
     from pipelines.place import run_step
 
-    sections, inputs = {"train": train, "evaluate": evaluate}, {"prepare": prepared.path, "export": bundle.path}
-    folder = run_step("evaluate", lab, data_folder, data_version, sections, inputs, evaluated.path)
+    sections, inputs = {"train": train, "evaluate": evaluate}, {"prepare": prepared, "export": bundle}
+    folder = run_step("evaluate", lab, sections, inputs, evaluated)
     pages.reports(folder, report.path)
     pages.numbers(metrics, read_json(folder / "metrics.json"))
     pages.classification(folder, classification)
@@ -181,8 +171,6 @@ def evaluate(
 @task
 def audit(
     lab: str,
-    data_folder: str,
-    data_version: str,
     train: dict[str, Any],
     audit: dict[str, Any],
     prepared: Input[Dataset],
@@ -200,9 +188,9 @@ def audit(
     from pipelines import pages
     from pipelines.place import run_step
 
-    inputs = {"prepare": prepared.path, "export": bundle.path, "evaluate": evaluated.path}
+    inputs = {"prepare": prepared, "export": bundle, "evaluate": evaluated}
     sections = {"train": train, "audit": audit}
-    folder = run_step("audit", lab, data_folder, data_version, sections, inputs, audited.path)
+    folder = run_step("audit", lab, sections, inputs, audited)
     pages.reports(folder, report.path)
     copyfile(folder / "card.md", card.path)
     pages.numbers(metrics, read_json(folder / "metrics.json"))
@@ -211,8 +199,6 @@ def audit(
 @task
 def gate(
     lab: str,
-    data_folder: str,
-    data_version: str,
     train: dict[str, Any],
     gate: dict[str, Any],
     evaluated: Input[Artifact],
@@ -229,8 +215,8 @@ def gate(
     from components.promotion import Decision, read_record
     from pipelines.place import run_step
 
-    inputs, sections = {"evaluate": evaluated.path, "audit": judged.path}, {"train": train, "gate": gate}
-    folder = run_step("gate", lab, data_folder, data_version, sections, inputs, decided.path)
+    inputs, sections = {"evaluate": evaluated, "audit": judged}, {"train": train, "gate": gate}
+    folder = run_step("gate", lab, sections, inputs, decided)
     copyfile(folder / "decision.md", decision.path)
     verdict = read_record(folder / "decision.json", Decision).verdict
     decided.metadata["verdict"] = str(verdict)
@@ -240,8 +226,6 @@ def gate(
 @task
 def promote(
     lab: str,
-    data_folder: str,
-    data_version: str,
     train: dict[str, Any],
     bundle: Input[Model],
     evaluated: Input[Artifact],
@@ -252,8 +236,8 @@ def promote(
     """Makes the candidate the champion. It checks the decision again: being called is not enough."""
     from pipelines.place import run_step
 
-    inputs = {"export": bundle.path, "evaluate": evaluated.path, "audit": judged.path, "gate": decided.path}
-    run_step("promote", lab, data_folder, data_version, {"train": train}, inputs, promoted.path)
+    inputs = {"export": bundle, "evaluate": evaluated, "audit": judged, "gate": decided}
+    run_step("promote", lab, {"train": train}, inputs, promoted)
 
 
 @task
@@ -264,8 +248,8 @@ def close_run(lab: str, status: dsl.PipelineTaskFinalStatus, summary: Output[Mar
     from components.files import write_text
     from components.tracking import close_parent
     from pipelines import summary as text
-    from pipelines.place import log_as_the_command_line
+    from pipelines.place import work_folder
 
-    log_as_the_command_line()
-    steps = close_parent(text.STATUS[status.state], text.READ)
+    with work_folder():
+        steps = close_parent(text.STATUS[status.state], text.READ)
     write_text(Path(summary.path), text.summary(lab, status.state, status.error_message or "", steps))
