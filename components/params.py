@@ -1,7 +1,9 @@
 """params.yaml as frozen models: a typo, a wrong type or a value out of range is one line that names the key."""
 
+import copy
 import difflib
 import json
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -15,6 +17,8 @@ from components.labs import LABS, find
 
 STEP_SECTIONS = ("prepare", "export", "evaluate", "audit", "gate", "serve")
 """Sections beside the lab's own: each is keyed by lab, so that changing a gate does not retrain a model."""
+COMMON = ("data", "pipelines")
+"""Sections of no lab. `pipelines` says how a cluster runs the steps, and is checked by the package of that name."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -97,9 +101,13 @@ def load(lab_name: str, path: Path) -> LabParams:
 
     Raises UserError naming the first wrong key and, for an unknown one, the nearest key there is.
     """
+    return checked(lab_name, read(path), path)
+
+
+def checked(lab_name: str, raw: dict[str, Any], path: Path) -> LabParams:
+    """One lab's parameters out of the sections of a params.yaml. `path` is what errors name. Raises UserError."""
     lab = find(lab_name)
-    raw = _read(path)
-    _known(raw, ("data", *LABS, *STEP_SECTIONS), path, "")
+    _known(raw, (*COMMON, *LABS, *STEP_SECTIONS), path, "")
     for section in STEP_SECTIONS:
         _known(raw.get(section) or {}, LABS, path, section)
     types: dict[str, type[BaseModel]] = {
@@ -122,7 +130,39 @@ def load(lab_name: str, path: Path) -> LabParams:
     return LabParams(data=data, train=_check(lab.Train, raw.get(lab_name), path, lab_name), **sections)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def overridden(raw: dict[str, Any], lab_name: str, assignments: Iterable[str], path: Path) -> dict[str, Any]:
+    """The sections with `name=value` laid over them, as in `music.hidden_size=256`; values are YAML.
+
+    Only names are judged here, `checked` judges values. Raises UserError for one that is not of this lab.
+    """
+    result = copy.deepcopy(raw)
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        keys = name.split(".")
+        if not equals or len(keys) < 2:
+            raise UserError(f"'{assignment}' sets nothing: write {lab_name}.seed=2, a name of {path} and its value")
+        _known({keys[0]: None}, (*COMMON, lab_name, *STEP_SECTIONS), path, "")
+        if keys[0] in STEP_SECTIONS:
+            _known({keys[1]: None}, (lab_name,), path, keys[0])
+        section = result
+        for depth, key in enumerate(keys[:-1], start=1):
+            section = section.setdefault(key, {})
+            if not isinstance(section, dict):
+                raise UserError(f"{path}: {'.'.join(keys[:depth])} is {section!r} and has no {keys[depth]}")
+        try:
+            section[keys[-1]] = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"{name}: {text!r} is not YAML") from None
+    return result
+
+
+def section(model: type[Model], raw: dict[str, Any], name: str, path: Path) -> Model:
+    """A section of no lab. Raises UserError naming the first wrong key."""
+    return _check(model, raw.get(name), path, name)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The sections of a params.yaml, unchecked. Raises UserError for a file that is none."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

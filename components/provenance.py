@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from components.errors import UserError
 from components.labs import find
 from components.params import LabParams
+from components.settings import settings
 
 PACKAGE = Path(__file__).resolve().parent
 MAKING_CODE = (
@@ -89,11 +90,15 @@ def code_hash(lab: str) -> str:
 
 
 def git_state(root: Path) -> tuple[str, bool]:
-    """The commit, and whether tracked files differ from it; ("unknown", True) outside a repository."""
+    """The commit, and whether tracked files differ from it.
+
+    Outside a repository what GIT_COMMIT says, as `<commit>` or `<commit>-dirty`; else ("unknown", True).
+    """
     git = shutil.which("git")
     commit = _git(git, root, "rev-parse", "HEAD") if git else None
     if git is None or commit is None:
-        return "unknown", True
+        told = settings().git_commit or "unknown"
+        return told.removesuffix("-dirty"), told == "unknown" or told.endswith("-dirty")
     return commit, _git(git, root, "status", "--porcelain", "--untracked-files=no") != ""
 
 

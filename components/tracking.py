@@ -13,6 +13,7 @@ import threading
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,74 @@ def repro(labs: tuple[str, ...]) -> Iterator[Run]:
     run = Run.open(" ".join(["repro", *labs]), None, {"labs": " ".join(labs)})
     with _ending(run, lambda: upload_or_warn(lambda mlflow: _link_stages(mlflow, run, labs))):
         yield run
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """A finished step below a parent run, as MLflow has it. artifacts: text files of its report, by name."""
+
+    step: str
+    status: str
+    seconds: float
+    metrics: dict[str, float]
+    artifacts: dict[str, str]
+
+
+def open_parent(name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> None:
+    """Opens the run that REPRO_RUN names, for steps on other machines to attach to; again after a restart changes none.
+
+    Raises MlflowError.
+    """
+    from mlflow.entities import Param
+
+    parent = _parent()
+    mlflow = connect()
+    with failures_named():
+        if _find(mlflow, parent) is None:
+            run = mlflow.create_run(_experiment(mlflow), tags={**tags, "journal": parent}, run_name=name)
+            values = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in _flat(params).items()]
+            mlflow.log_batch(run.info.run_id, params=values)
+
+
+def close_parent(status: str, read: tuple[str, ...] = ()) -> list[StepRun]:
+    """Ends the run that REPRO_RUN names and returns the steps below it, oldest first. Raises MlflowError.
+
+    status: MLflow's FINISHED, FAILED or KILLED; steps that still run then died and are marked KILLED.
+    read: text artifacts to bring, where a step has them.
+    """
+    parent = _parent()
+    mlflow = upload()
+    with failures_named():
+        run_id = _find(mlflow, parent)
+        if run_id is None:  # nothing of it ever reached MLflow
+            return []
+        children = _search(mlflow, f"tags.mlflow.parentRunId = '{run_id}'")[::-1]
+        for child in children:
+            if child.info.status == "RUNNING":
+                mlflow.set_terminated(child.info.run_id, "KILLED")
+        mlflow.set_terminated(run_id, status)
+        return [_step_run(mlflow, child.info.run_id, read) for child in children]
+
+
+def _parent() -> str:
+    parent = settings().repro_run
+    if parent is None:
+        raise UserError("REPRO_RUN is not set: it names the run that the steps belong to")
+    return parent
+
+
+def _step_run(mlflow: MlflowClient, run_id: str, read: tuple[str, ...]) -> StepRun:
+    from mlflow.artifacts import load_text
+
+    run = mlflow.get_run(run_id)
+    names = {file.path for file in mlflow.list_artifacts(run_id)}
+    return StepRun(
+        step=run.data.tags["step"],
+        status=run.info.status,
+        seconds=((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000,
+        metrics={name: value for name, value in run.data.metrics.items() if not name.startswith("system/")},
+        artifacts={name: load_text(f"{run.info.artifact_uri}/{name}") for name in read if name in names},
+    )
 
 
 def lightning_logger(run: Run) -> Logger:

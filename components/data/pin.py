@@ -51,14 +51,14 @@ def accept_data(root: Path, folder: str) -> str:
     """
     if not listing(root / folder):
         raise UserError(f"{folder}/ holds no file: nothing to pin; run `python -m components fetch` first")
-    _dvc(root, "add", "--quiet", folder)
+    dvc(root, "add", "--quiet", folder)
     return _pinned(root, folder)
 
 
 def cache_pinned(root: Path, folder: str) -> None:
     """Puts a folder that matches its pin into DVC's cache, so that `dvc status` has nothing to say about it."""
     if (root / ".dvc").is_dir() and _cached_listing(root, _pinned(root, folder)) is None:
-        _dvc(root, "commit", "--quiet", "--force", f"{folder}.dvc")
+        dvc(root, "commit", "--quiet", "--force", f"{folder}.dvc")
 
 
 def listing(folder: Path) -> dict[str, str]:
@@ -116,9 +116,10 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _dvc(root: Path, *arguments: str) -> None:
+def dvc(root: Path, *arguments: str) -> None:
+    """Runs DVC in a folder, with its caches closed to others. Raises UserError with what DVC said."""
     root = root.resolve()
-    dvc = (sys.executable, "-m", "dvc")
+    program = (sys.executable, "-m", "dvc")
     quiet = {"DVC_NO_ANALYTICS": "1"}
     site = root / ".dvc" / "tmp" / "site"
     local = root / ".dvc" / "config.local"
@@ -130,8 +131,8 @@ def _dvc(root: Path, *arguments: str) -> None:
         # DVC pickles its state, by default into a folder that everybody on the machine may write to.
         lines = local.read_text(encoding="utf-8").splitlines() if local.is_file() else []
         if setting not in map(str.strip, lines):
-            run(*dvc, "config", "--local", "core.site_cache_dir", str(site), cwd=root, variables=quiet)
-        run(*dvc, *arguments, cwd=root, variables=quiet)
+            run(*program, "config", "--local", "core.site_cache_dir", str(site), cwd=root, variables=quiet)
+        run(*program, *arguments, cwd=root, variables=quiet)
     except UnavailableError as error:
         raise UserError(f"dvc {' '.join(arguments)} failed: {error}") from None
     except OSError as error:

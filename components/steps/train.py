@@ -111,7 +111,12 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
     log.info("trained %s in %.0f s on %s, %s", lab.name, took, device, trainer.precision)
     write_json(
         folder / "finished.json",
-        {"best": Path(best.best_model_path).name, "epochs": trainer.current_epoch, "metrics": curve.best(monitor)},
+        {
+            "best": Path(best.best_model_path).name,
+            "epochs": trainer.current_epoch,
+            "metrics": curve.best(monitor),
+            "monitor": monitor,
+        },
     )
 
 

@@ -1,0 +1,172 @@
+"""The command line: python -m pipelines <compile|run|submit|schedule> <lab>."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from components.errors import UserError
+from components.labs import LABS
+from components.settings import settings
+from pipelines.place import log_as_the_command_line
+from pipelines.request import request
+
+if TYPE_CHECKING:
+    from pipelines.cluster import Connection
+
+log = logging.getLogger("pipelines")
+
+app = typer.Typer(
+    name="python -m pipelines",
+    help="Run a lab's steps on Kubeflow Pipelines: here, task by task, or on a cluster.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+COMPILED = Path("pipelines/compiled")
+ENGINES = ("subprocess", "docker")
+
+LabName = Annotated[str, typer.Argument(metavar="LAB", help=f"One of: {', '.join(LABS)}.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-S", metavar="NAME=VALUE", help="A number of params.yaml, as in -S music.hidden_size=256."),
+]
+Sweep = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=[VALUES]", help="Train with each of these values of the lab's section; the best goes on."
+    ),
+]
+Host = Annotated[str | None, typer.Option(help="Address of Kubeflow Pipelines (default: KUBEFLOW_HOST).")]
+Namespace = Annotated[str | None, typer.Option(help="Of a multi-user Kubeflow (default: KUBEFLOW_NAMESPACE).")]
+InCluster = Annotated[
+    bool, typer.Option("--in-cluster", help="Use the token that this pod was given, not KUBEFLOW_TOKEN.")
+]
+Experiment = Annotated[str | None, typer.Option(help="Kubeflow's experiment (default: pipelines.experiment).")]
+Root = Annotated[
+    str | None, typer.Option(help="Where artifacts go, such as s3://bucket/path (default: the cluster's).")
+]
+
+
+@app.command("compile")
+def compile_(
+    labs: Annotated[
+        list[str] | None, typer.Argument(metavar="[LAB]...", help="These labs only (default: all).")
+    ] = None,
+    output: Annotated[Path, typer.Option(help="Folder of the YAML files.")] = COMPILED,
+) -> None:
+    """Write the pipelines as YAML, as Kubeflow's page takes them. Each lab's, and its sweep's."""
+    from pipelines.request import compile_to
+
+    for lab in labs or LABS:
+        for asked in (request(lab), request(lab, sweep=["seed=[1, 2]"])):
+            compile_to(asked.pipeline(), output / f"{asked.name}.yaml")
+            log.info("%s", output / f"{asked.name}.yaml")
+
+
+@app.command()
+def run(
+    lab: LabName,
+    engine: Annotated[str, typer.Option(help=f"{' or '.join(ENGINES)}.")] = ENGINES[0],
+    assignments: Sets = None,
+    sweep: Sweep = None,
+) -> None:
+    """Run the pipeline on this machine. In processes, or in containers of pipelines.image; MLflow is this project's."""
+    from pipelines import local
+
+    if engine not in ENGINES:
+        raise UserError(f"there is no engine '{engine}': {' or '.join(ENGINES)}")
+    asked = request(lab, assignments or (), sweep or ())
+    if asked.cluster.nodes > 1:
+        raise UserError("pipelines.nodes is more than one: a TrainJob needs a cluster; -S pipelines.nodes=1 runs here")
+    variables = local.environment(Path(), asked.sections["data"]["folder"], engine)
+    summary = local.run(asked.here().pipeline(variables), asked.arguments(), engine, Path(), variables)
+    sys.stdout.write(summary.read_text(encoding="utf-8"))
+
+
+@app.command()
+def submit(
+    lab: LabName,
+    host: Host = None,
+    namespace: Namespace = None,
+    in_cluster: InCluster = False,
+    experiment: Experiment = None,
+    pipeline_root: Root = None,
+    assignments: Sets = None,
+    sweep: Sweep = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run; exit with 1 when it fails.")] = False,
+    poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the run.")] = 10.0,
+) -> None:
+    """Run the pipeline on a cluster. Parameters are checked before anything is sent; prints the run's address."""
+    from pipelines import cluster
+
+    asked = request(lab, assignments or (), sweep or ())
+    connection = _connection(host, namespace, in_cluster)
+    if not asked.cluster.cached:
+        log.warning(
+            "pipelines.image is %s, which may change: every step runs, none from the cache", asked.cluster.image
+        )
+    started = cluster.submit(asked, connection, experiment or asked.cluster.experiment, pipeline_root)
+    sys.stdout.write(f"{cluster.address(connection, started.run_id)}\n")
+    sys.stdout.flush()
+    if wait:
+        state = cluster.follow(connection.open(), connection, started.run_id, poll)
+        log.info("%s: %s", asked.name, state)
+        if state != "SUCCEEDED":
+            sys.exit(1)
+
+
+@app.command()
+def schedule(
+    lab: LabName,
+    cron: Annotated[str, typer.Option(help="When to look for new data, in UTC.")] = "0 3 * * *",
+    pin: Annotated[str | None, typer.Option(help="Address of the data.dvc to follow (default: pipelines.pin).")] = None,
+    host: Host = None,
+    namespace: Namespace = None,
+    in_cluster: InCluster = False,
+    experiment: Experiment = None,
+    pipeline_root: Root = None,
+    assignments: Sets = None,
+) -> None:
+    """Retrain when the data changes. A recurring run reads the data's pin; with the same data nothing is trained."""
+    from pipelines import cluster
+
+    asked = request(lab, assignments or ())
+    connection = _connection(host, namespace, in_cluster)
+    where = pin or asked.cluster.pin
+    made = cluster.schedule(asked, connection, experiment or asked.cluster.experiment, pipeline_root, cron, where)
+    log.info("%s looks at %s at '%s' (UTC)", lab, where, cron)
+    sys.stdout.write(f"{connection.host.rstrip('/')}/#/recurringrun/details/{made}\n")
+
+
+def _connection(host: str | None, namespace: str | None, in_cluster: bool) -> Connection:
+    from pipelines.cluster import IN_CLUSTER_TOKEN, Connection
+
+    address = host or settings().kubeflow_host
+    if not address:
+        raise UserError("where is Kubeflow? give --host, or set KUBEFLOW_HOST")
+    return Connection(
+        host=address,
+        namespace=namespace or settings().kubeflow_namespace or "",
+        token="" if in_cluster else settings().kubeflow_token or "",
+        token_file=IN_CLUSTER_TOKEN if in_cluster else None,
+    )
+
+
+def main() -> None:
+    log_as_the_command_line()
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,255 @@
+"""The steps as Kubeflow's tasks. Each calls its step once; nothing is decided here, nothing is installed at run time.
+
+Kubeflow sends the source of each function to its container, so a function imports all that it uses. No
+`from __future__ import annotations` here: the compiler reads types, not their names.
+"""
+
+from functools import partial
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
+
+task = partial(dsl.component, base_image="labs-training:dev", packages_to_install=[], install_kfp_package=False)
+"""The image is a placeholder: the pipeline sets the one of params.yaml."""
+
+
+@task
+def open_run(
+    lab: str,
+    data_folder: str,
+    data_version: str,
+    train: dict[str, Any],
+    prepare: dict[str, Any],
+    export: dict[str, Any],
+    evaluate: dict[str, Any],
+    audit: dict[str, Any],
+    gate: dict[str, Any],
+) -> str:
+    """Checks every parameter as the command line does, and opens the MLflow run that the steps belong to.
+
+    Returns the data's version: `data_version`, or, where that is the address of a pin, what the pin says now.
+    """
+    from components.steps.fetch_version import resolved
+    from components.tracking import open_parent
+    from pipelines.place import place, sections_of
+
+    sections = sections_of(lab, train, prepare, export, evaluate, audit, gate)
+    with place(lab, data_folder, data_version, sections) as params:
+        version = resolved(data_version)
+        tags = {"lab": lab, "data_version": version, "data_profile": params.data.profile}
+        open_parent(f"kubeflow {lab}", tags, sections)
+    return version
+
+
+@task
+def data(lab: str, data_folder: str, data_version: str, raw: Output[Dataset]) -> None:
+    """Brings the data's pinned version and checks every file of it."""
+    from pathlib import Path
+
+    from components.steps.fetch_version import bring_version
+    from pipelines.place import land, place
+
+    with place(lab, data_folder, data_version, {}):
+        land(bring_version(Path(), data_folder, data_version), raw.path)
+    raw.metadata.update(data_folder=data_folder, data_version=data_version)
+
+
+@task
+def prepare(
+    lab: str,
+    prepare: dict[str, Any],
+    raw: Input[Dataset],
+    prepared: Output[Dataset],
+) -> None:
+    """Cleans and splits the raw data."""
+    from pipelines.place import run_step
+
+    run_step("prepare", lab, {"prepare": prepare}, {"data": raw}, prepared)
+
+
+@task
+def validate(
+    lab: str,
+    raw: Input[Dataset],
+    prepared: Input[Dataset],
+    validated: Output[Artifact],
+    data_docs: Output[HTML],
+) -> None:
+    """Holds raw and prepared data to the lab's expectations."""
+    from pipelines.pages import reports
+    from pipelines.place import run_step
+
+    inputs = {"data": raw, "prepare": prepared}
+    reports(run_step("validate", lab, {}, inputs, validated), data_docs.path)
+
+
+@task
+def train(
+    lab: str,
+    train: dict[str, Any],
+    prepared: Input[Dataset],
+    trained: Output[Model],
+    curve: Output[HTML],
+    metrics: Output[Metrics],
+) -> None:
+    """Trains the model."""
+    from components.files import read_json
+    from pipelines import pages
+    from pipelines.place import run_step
+
+    inputs = {"prepare": prepared}
+    folder = run_step("train", lab, {"train": train}, inputs, trained)
+    pages.curve(folder, curve.path)
+    pages.numbers(metrics, read_json(folder / "training.json")["metrics"])
+
+
+@task
+def choose(
+    candidates: list[dict[str, Any]],
+    trainings: Input[list[Model]],
+    trained: Output[Model],
+    table: Output[Markdown],
+    metrics: Output[Metrics],
+) -> dict[str, Any]:
+    """Of a sweep, the training with the best validation figure, and its parameters. candidates: in the same order."""
+    from pathlib import Path
+
+    from components.files import write_text
+    from pipelines import pages
+    from pipelines.sweep import best_of, comparison
+
+    folders = [Path(training.path) for training in trainings]
+    best = best_of(folders, Path(trained.path))
+    write_text(Path(table.path), comparison(folders, candidates, best.index))
+    pages.numbers(metrics, best.metrics)
+    return candidates[best.index]
+
+
+@task
+def export(
+    lab: str,
+    train: dict[str, Any],
+    export: dict[str, Any],
+    prepared: Input[Dataset],
+    trained: Input[Model],
+    bundle: Output[Model],
+) -> None:
+    """Writes the bundle: what is measured from here on is what is served."""
+    from components.files import read_json
+    from pipelines.place import run_step
+
+    sections, inputs = {"train": train, "export": export}, {"prepare": prepared, "train": trained}
+    folder = run_step("export", lab, sections, inputs, bundle)
+    bundle.metadata["digest"] = read_json(folder / "bundle.json")["digest"]
+
+
+@task
+def evaluate(
+    lab: str,
+    train: dict[str, Any],
+    evaluate: dict[str, Any],
+    prepared: Input[Dataset],
+    bundle: Input[Model],
+    evaluated: Output[Artifact],
+    report: Output[HTML],
+    metrics: Output[Metrics],
+    classification: Output[ClassificationMetrics],
+) -> None:
+    """Measures the bundle on held-out data."""
+    from components.files import read_json
+    from pipelines import pages
+    from pipelines.place import run_step
+
+    sections, inputs = {"train": train, "evaluate": evaluate}, {"prepare": prepared, "export": bundle}
+    folder = run_step("evaluate", lab, sections, inputs, evaluated)
+    pages.reports(folder, report.path)
+    pages.numbers(metrics, read_json(folder / "metrics.json"))
+    pages.classification(folder, classification)
+
+
+@task
+def audit(
+    lab: str,
+    train: dict[str, Any],
+    audit: dict[str, Any],
+    prepared: Input[Dataset],
+    bundle: Input[Model],
+    evaluated: Input[Artifact],
+    audited: Output[Artifact],
+    report: Output[HTML],
+    card: Output[Markdown],
+    metrics: Output[Metrics],
+) -> None:
+    """Judges the bundle as it would be served."""
+    from shutil import copyfile
+
+    from components.files import read_json
+    from pipelines import pages
+    from pipelines.place import run_step
+
+    inputs = {"prepare": prepared, "export": bundle, "evaluate": evaluated}
+    sections = {"train": train, "audit": audit}
+    folder = run_step("audit", lab, sections, inputs, audited)
+    pages.reports(folder, report.path)
+    copyfile(folder / "card.md", card.path)
+    pages.numbers(metrics, read_json(folder / "metrics.json"))
+
+
+@task
+def gate(
+    lab: str,
+    train: dict[str, Any],
+    gate: dict[str, Any],
+    evaluated: Input[Artifact],
+    judged: Input[Artifact],
+    decided: Output[Artifact],
+    decision: Output[Markdown],
+) -> bool:
+    """Decides whether the candidate may pass, and returns that. judged: the audit, or, without one, the evaluation.
+
+    The answer is the only output that is no file, because the local runner resolves no other name in a condition.
+    """
+    from shutil import copyfile
+
+    from components.promotion import Decision, read_record
+    from pipelines.place import run_step
+
+    inputs, sections = {"evaluate": evaluated, "audit": judged}, {"train": train, "gate": gate}
+    folder = run_step("gate", lab, sections, inputs, decided)
+    copyfile(folder / "decision.md", decision.path)
+    verdict = read_record(folder / "decision.json", Decision).verdict
+    decided.metadata["verdict"] = str(verdict)
+    return verdict.allows
+
+
+@task
+def promote(
+    lab: str,
+    train: dict[str, Any],
+    bundle: Input[Model],
+    evaluated: Input[Artifact],
+    judged: Input[Artifact],
+    decided: Input[Artifact],
+    promoted: Output[Artifact],
+) -> None:
+    """Makes the candidate the champion. It checks the decision again: being called is not enough."""
+    from pipelines.place import run_step
+
+    inputs = {"export": bundle, "evaluate": evaluated, "audit": judged, "gate": decided}
+    run_step("promote", lab, {"train": train}, inputs, promoted)
+
+
+@task
+def close_run(lab: str, status: dsl.PipelineTaskFinalStatus, summary: Output[Markdown]) -> None:
+    """Ends the MLflow run, however the steps ended, and says what came of it."""
+    from pathlib import Path
+
+    from components.files import write_text
+    from components.tracking import close_parent
+    from pipelines import summary as text
+    from pipelines.place import work_folder
+
+    with work_folder():
+        steps = close_parent(text.STATUS[status.state], text.READ)
+    write_text(Path(summary.path), text.summary(lab, status.state, status.error_message or "", steps))
