@@ -71,8 +71,8 @@ def fetch_model(uri: str, into: Path) -> Path:
 def fetch_digest(lab: str, digest: str, into: Path) -> Path:
     """Downloads the bundle of `lab` that was promoted under this digest; returns the folder `into`, replaced whole.
 
-    Every byte is checked before `into` is touched. Raises UserError when the registry has no such model or sends another;
-    BundleError when it is damaged; MlflowError on an outage.
+    Every byte is checked before `into` is touched. Raises UserError when the registry has no such model or sends
+    another; BundleError when it is damaged; MlflowError on an outage.
     """
     mlflow = connect()
     with failures_named():

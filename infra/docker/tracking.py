@@ -58,7 +58,7 @@ def prepare(environment: Mapping[str, str], users: str) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore as Runs
 
     with _alone(environment["MLFLOW_BACKEND_STORE_URI"]):
-        Runs(environment["MLFLOW_BACKEND_STORE_URI"], "mlflow-artifacts:/")
+        Runs(environment["MLFLOW_BACKEND_STORE_URI"], "mlflow-artifacts:/")  # type: ignore[no-untyped-call]
         Users().init_db(users)  # type: ignore[no-untyped-call]
 
 
