@@ -5,10 +5,11 @@
 ARG BASE_IMAGE=python:3.11-slim
 
 FROM ${BASE_IMAGE} AS build
-# gpu: onnxruntime with CUDA, whose libraries the base image must bring. The two are never installed together.
+# gpu: onnxruntime with CUDA, whose libraries the base image must bring.
 ARG FLAVOUR=cpu
 # Not empty: install from infra/docker/staged and ask no network.
 ARG OFFLINE=
+LABEL labs.stage=build
 WORKDIR /src
 COPY pyproject.toml requirements.lock ./
 COPY infra/docker infra/docker

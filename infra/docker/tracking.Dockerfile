@@ -5,6 +5,7 @@ ARG BASE_IMAGE=python:3.11-slim
 FROM ${BASE_IMAGE} AS build
 # Not empty: install from infra/docker/staged and ask no network.
 ARG OFFLINE=
+LABEL labs.stage=build
 WORKDIR /src
 COPY pyproject.toml requirements.lock ./
 COPY infra/docker infra/docker

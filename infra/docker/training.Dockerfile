@@ -8,6 +8,7 @@ ARG EXTRAS="train remote"
 ARG FLAVOUR=cpu
 # Not empty: install from infra/docker/staged and ask no network.
 ARG OFFLINE=
+LABEL labs.stage=build
 WORKDIR /src
 COPY pyproject.toml requirements.lock ./
 COPY infra/docker infra/docker
