@@ -40,8 +40,8 @@ LOCK = 0x6C616273
 
 def problems(environment: Mapping[str, str]) -> list[str]:
     """What is missing, still a placeholder, or too short. Never a value."""
-    found = [f"{name} is not set" for name in NEEDED if not environment.get(name)]
-    for name, least in SECRETS.items():
+    found = []
+    for name, least in {**dict.fromkeys(NEEDED, 1), **SECRETS}.items():
         value = environment.get(name, "")
         if not value:
             found.append(f"{name} is not set")

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.serving.conftest import endless_bundle, promoted_bundle
+from tests.components.conftest import empty_database, workplace
+from tests.serving.conftest import promoted_bundle
 
-__all__ = ["endless_bundle", "promoted_bundle"]
+__all__ = ["empty_database", "promoted_bundle", "workplace"]
 
 NOT_RUN: list[pytest.Item] = []
 
