@@ -12,12 +12,12 @@ export DVC_NO_ANALYTICS := 1
 
 ENVIRONMENT := .venv/.installed
 
-.PHONY: help environment data repro smoke serve test lint system lock bench
+.PHONY: help environment data repro smoke serve stack test test-containers lint system lock bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-environment: $(ENVIRONMENT) ## .venv from the lock
+environment: $(ENVIRONMENT)
 $(ENVIRONMENT): requirements.lock pyproject.toml serving/page/package-lock.json .dvc/plots/package-lock.json .dvc/plots/make_page.py
 	@echo "making .venv from requirements.lock (a few minutes, once)"
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
@@ -40,8 +40,14 @@ smoke: $(ENVIRONMENT) ## the whole graph on small slices, in a scratch copy
 serve: $(ENVIRONMENT) ## the music API and its page on localhost
 	@python -m serving.music
 
+stack: $(ENVIRONMENT) ## MLflow on PostgreSQL, and S3, on localhost
+	@python -m infra.stack
+
 test: data ## the whole test suite
 	@python -m pytest --cov=components --cov=serving --cov-report=term
+
+test-containers: data ## build the images and run them (Debian, as root, for the engine)
+	@python -m pytest -m containers tests/infra/test_containers.py
 
 lint: $(ENVIRONMENT) ## ruff and mypy
 	@ruff check .

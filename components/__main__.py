@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, get_args
@@ -174,6 +175,20 @@ def rollback(lab: LabName, version: Annotated[int, typer.Argument(help="A versio
     from components.steps.promote import roll_back
 
     roll_back(find(lab), str(version))
+
+
+@app.command()
+def download(
+    lab: LabName,
+    digest: Annotated[str, typer.Option(help="The model's digest, 64 hexadecimal digits.")],
+    into: Annotated[Path, typer.Option(help="The folder to put the bundle in.")],
+) -> None:
+    """Bring a promoted bundle from the registry. Named by its digest, and checked before it is put there."""
+    from components.registry import fetch_digest
+
+    if re.fullmatch("[0-9a-f]{64}", digest) is None:
+        raise UserError(f"'{digest}' is no model's digest: 64 hexadecimal digits, as `bundle.json` and /info have them")
+    log.info("%s: %s is in %s", lab, digest, fetch_digest(find(lab).name, digest, into))
 
 
 def _profile(name: str | None) -> Profile | None:

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.bundle import Bundle
 from components.errors import UserError
 from components.files import output_folder
 from components.mlflow_client import connect, database, failures_named
@@ -64,6 +65,29 @@ def fetch_model(uri: str, into: Path) -> Path:
         raise UserError(f"{uri}: {settings().mlflow_tracking_uri} has no such model; `make repro LAB={name}` makes one")
     with tempfile.TemporaryDirectory() as temporary, output_folder(into) as folder:
         shutil.copytree(download(mlflow, version, Path(temporary)), folder, dirs_exist_ok=True)
+    return into
+
+
+def fetch_digest(lab: str, digest: str, into: Path) -> Path:
+    """Downloads the bundle of `lab` that was promoted under this digest; returns the folder `into`, replaced whole.
+
+    Every byte is checked before `into` is touched. Raises UserError when the registry has no such model or sends
+    another; BundleError when it is damaged; MlflowError on an outage.
+    """
+    mlflow = connect()
+    with failures_named():
+        found = mlflow.search_model_versions(f"name = '{lab}' and tags.model_digest = '{digest}'")
+    if not found:
+        raise UserError(f"{settings().mlflow_tracking_uri} has no model of {lab} with the digest {digest}")
+    newest = max(found, key=lambda version: int(version.version))
+    with tempfile.TemporaryDirectory() as temporary:
+        source = download(mlflow, newest, Path(temporary))
+        if Bundle.open(source).digest != digest:
+            raise UserError(
+                f"{lab} version {newest.version} is not {digest}, as its tag says: it was changed afterwards"
+            )
+        with output_folder(into) as folder:
+            shutil.copytree(source, folder, dirs_exist_ok=True)
     return into
 
 

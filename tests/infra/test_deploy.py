@@ -1,0 +1,133 @@
+"""A promoted model reaches a running API by moving one annotation, and goes back the same way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from components.errors import UserError
+from infra import deploy
+from infra.deploy import DIGEST, PREVIOUS
+from tests.components.steps.test_promote import make_candidate, run_promote
+from tests.infra.cluster import Cluster, cluster, write_configuration
+from tests.infra.manifests import objects
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+FIRST, SECOND = "1" * 64, "2" * 64
+
+
+@pytest.fixture
+def running(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster with the music API as the manifests have it, and an empty registry."""
+    (found,) = (
+        one for one in objects("local") if one["kind"] == "Deployment" and one["metadata"]["name"] == "music-api"
+    )
+    monkeypatch.setattr(deploy, "POLL_SECONDS", 0.01)
+    monkeypatch.setenv("KUBECONFIG", str(workplace / "kubeconfig"))
+    # The client reads the variable once, when it is imported.
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(workplace / "kubeconfig"))
+    with cluster(yaml.safe_load(yaml.safe_dump(found))) as here:
+        write_configuration(workplace / "kubeconfig", here.address)
+        yield here
+
+
+def roll(digest: str) -> None:
+    deploy.deploy(deploy.client(None), "labs", "music", digest, 60)
+
+
+def served(here: Cluster) -> str:
+    return str(here.deployment["spec"]["template"]["metadata"]["annotations"][DIGEST])
+
+
+def command(capsys: pytest.CaptureFixture[str], lab: str, **options: Any) -> tuple[int, str]:
+    """The command's exit code and what it says on standard error."""
+    try:
+        deploy.main(
+            lab, **{"digest": None, "back": False, "namespace": "labs", "context": None, "seconds": 60, **options}
+        )
+    except typer.Exit as end:
+        return end.exit_code, capsys.readouterr().err
+    return 0, capsys.readouterr().err
+
+
+def test_the_champion_is_rolled_out_and_one_command_goes_back(
+    running: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = make_candidate(weight=2.0).digest
+    run_promote()
+    assert command(capsys, "music")[0] == 0
+    assert served(running) == first
+
+    second = make_candidate(weight=3.0, bits_per_char=1.2).digest
+    run_promote()
+    assert command(capsys, "music")[0] == 0
+    assert served(running) == second
+    assert running.deployment["metadata"]["annotations"][PREVIOUS] == first
+
+    words = [sys.executable, "-m", "infra.deploy", "music", "--back"]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert f"music serves {first} (before: {second})" in done.stderr
+    assert served(running) == first
+    assert running.rolled == [first, second, first]
+
+
+def test_a_model_that_no_pod_gets_ready_with_is_taken_back(running: Cluster) -> None:
+    roll(FIRST)
+    running.damaged.add(SECOND)
+    with pytest.raises(UserError, match=f"did not take {SECOND}: .*went back to {FIRST}, which is served"):
+        roll(SECOND)
+    assert served(running) == FIRST
+    assert running.rolled == [FIRST, SECOND, FIRST]
+
+
+def test_the_first_model_has_nothing_to_go_back_to(running: Cluster) -> None:
+    running.damaged.add(FIRST)
+    with pytest.raises(UserError, match="ProgressDeadlineExceeded"):
+        roll(FIRST)
+    assert running.rolled == [FIRST]
+
+
+def test_what_is_served_already_is_left_alone(running: Cluster) -> None:
+    roll(FIRST)
+    version = running.deployment["metadata"]["resourceVersion"]
+    roll(FIRST)
+    assert running.deployment["metadata"]["resourceVersion"] == version
+
+
+def test_two_at_once_do_not_overwrite_each_other(running: Cluster) -> None:
+    apps = deploy.client(None)
+    seen = deploy.read(apps, "labs", "music")
+    roll(FIRST)
+    with pytest.raises(UserError, match="somebody changed it"):
+        deploy._move(apps, "labs", "music", SECOND, seen)
+    assert served(running) == FIRST
+
+
+def test_what_goes_wrong_is_one_line(running: Cluster, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def refused(lab: str, **options: Any) -> str:
+        code, said = command(capsys, lab, **options)
+        assert code == 2
+        assert said.startswith("error: ")
+        assert said.count("\n") == 1
+        return said
+
+    assert "no champion" in refused("music")
+    assert "nothing to go back to" in refused("music", back=True)
+    assert "no model's digest" in refused("music", digest="latest")
+    assert "no such Deployment" in refused("faces", digest=FIRST)
+    write_configuration(workplace / "kubeconfig", running.address, token="another")
+    assert "log in" in refused("music", digest=FIRST)
+    write_configuration(workplace / "kubeconfig", "http://127.0.0.1:9")
+    assert "cannot be reached" in refused("music", digest=FIRST)
+    (workplace / "kubeconfig").unlink()
+    assert "no cluster is configured" in refused("music", digest=FIRST)

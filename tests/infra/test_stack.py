@@ -1,0 +1,192 @@
+"""The remote half over the network: MLflow on PostgreSQL with users, artifacts and DVC's remote in S3, an API."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import httpx
+import pytest
+
+from components.bundle import Bundle, EvaluationReport
+from components.files import read_json, write_json
+from components.journal import Run
+from components.labs import find
+from components.params import Bound, Gate
+from components.promotion import decide, read_record
+from components.registry import fetch_digest
+from components.settings import settings
+from components.steps.promote import promote
+from infra.docker.tracking import SECRETS, problems
+from infra.stack import BUCKET, Stack, stack
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with stack(tmp_path_factory.mktemp("stack")) as started:
+        yield started
+
+
+@pytest.fixture
+def client(running: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """An empty current folder whose commands speak to the stack."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    yield running
+    settings.cache_clear()
+
+
+def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {**os.environ, "PYTHONPATH": str(PROJECT), "DVC_NO_ANALYTICS": "1", **environment}
+    return subprocess.run(
+        [sys.executable, *arguments], env=variables, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def test_a_model_promoted_over_the_network_is_served_and_fetched_by_its_digest(
+    client: Stack, promoted_bundle: Path
+) -> None:
+    digest = Bundle.open(promoted_bundle).digest
+    _promote(promoted_bundle)
+
+    folder = Path("mounted") / "model"
+    done = python("-m", "components", "download", "music", "--digest", digest, "--into", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert Bundle.open(folder).digest == digest
+    assert read_json(folder / "promotion.json")["promoted"] is True
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-m", "serving.music", "--port", str(port)], cwd=PROJECT)
+    try:
+        answer = _first_answer(f"http://127.0.0.1:{port}/info", process)
+    finally:
+        process.terminate()
+        process.wait(60)
+    assert answer["model"]["model_digest"] == digest
+    assert answer["model"]["promoted"] is True
+
+
+def _promote(folder: Path) -> None:
+    """Registers a bundle through the step, as `python -m components promote` does."""
+    bundle = Bundle.open(folder)
+    shutil.copytree(folder, "export", ignore=shutil.ignore_patterns(*RECORDS))
+    Path("evaluate").mkdir()
+    shutil.copy(folder / "evaluation.json", "evaluate")
+    report = read_record(folder / "evaluation.json", EvaluationReport)
+    decision = decide(report, None, Gate(metrics={"bits_per_char": Bound(max=1.425)}), date(2026, 1, 1))
+    write_json(Path("gate") / "decision.json", decision.model_dump(mode="json"))
+    run = Run.open("music promote", None, {})
+    done = promote(find("music"), Path("export"), Path("evaluate"), Path("gate"), Path("promote"), run=run)
+    assert done.promoted
+    assert done.model_digest == bundle.digest
+
+
+RECORDS = ("evaluation.json", "decision.json", "promotion.json")
+
+
+def _first_answer(address: str, process: subprocess.Popen[bytes]) -> dict[str, dict[str, object]]:
+    for _ in range(600):
+        assert process.poll() is None, "the API did not start"
+        try:
+            answer: dict[str, dict[str, object]] = httpx.get(address, timeout=10).raise_for_status().json()
+        except httpx.TransportError:
+            time.sleep(0.2)
+        else:
+            return answer
+    raise AssertionError("the API never answered")
+
+
+def test_a_digest_that_was_never_promoted_is_one_line(client: Stack) -> None:
+    for digest, words in (("0" * 64, "no model of music"), ("latest", "no model's digest")):
+        done = python("-m", "components", "download", "music", "--digest", digest, "--into", "model")
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert not Path("model").exists()
+
+
+def test_nobody_gets_in_without_a_password_or_by_another_name(running: Stack) -> None:
+    def status(path: str, **headers: str) -> int:
+        return httpx.get(running.tracking + path, headers=headers, timeout=30).status_code
+
+    runs = "/api/2.0/mlflow/experiments/search?max_results=1"
+    user, password = (running.environment[f"MLFLOW_TRACKING_{name}"] for name in ("USERNAME", "PASSWORD"))
+    known = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    default = "Basic " + base64.b64encode(b"admin:password1234").decode()
+    assert status(runs, Authorization=known) == 200
+    assert status(runs) == 401
+    assert status(runs, Authorization=default) == 401
+    assert status("/api/2.0/mlflow-artifacts/artifacts?path=0") == 401
+    assert status(runs, Authorization=known, Host="elsewhere.example") == 403
+
+
+def test_data_goes_to_s3_and_comes_back(client: Stack) -> None:
+    Path("raw").mkdir()
+    Path("raw/tunes.abc").write_text("X:1\nK:D\nABcd|\n")
+    remote = ("remote", "modify", "--local", "stack", "endpointurl", client.store)
+    for arguments in (
+        ("init", "--no-scm"),
+        ("add", "raw"),
+        ("remote", "add", "--local", "--default", "stack", f"s3://{BUCKET}/dvc"),
+        remote,
+        ("push",),
+    ):
+        done = python("-m", "dvc", *arguments, "--quiet")
+        assert done.returncode == 0, done.stderr
+    shutil.rmtree("raw")
+    shutil.rmtree(".dvc/cache")
+    done = python("-m", "dvc", "pull", "--quiet")
+    assert done.returncode == 0, done.stderr
+    assert Path("raw/tunes.abc").read_text().startswith("X:1")
+
+
+def test_the_server_refuses_secrets_that_nobody_chose() -> None:
+    example = dict(
+        line.split("=", 1)
+        for line in (PROJECT / "infra/k8s/secrets/tracking.example.env").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+    found = problems({**example, "MLFLOW_ARTIFACTS_DESTINATION": "s3://b", "MLFLOW_SERVER_ALLOWED_HOSTS": "tracking"})
+    assert len(found) == len(SECRETS), "the example has a placeholder for each secret, and each is refused"
+    chosen = {name: "x" * least for name, least in SECRETS.items()}
+    given = {"MLFLOW_ARTIFACTS_DESTINATION": "s3://b", "MLFLOW_SERVER_ALLOWED_HOSTS": "tracking"}
+    assert problems(chosen | given) == []
+    for name, least in SECRETS.items():
+        assert problems({**chosen, **given, name: "x"}) == [f"{name} has fewer than {least} characters"]
+        assert problems({**chosen, **given, name: ""}) == [f"{name} is not set"]
+    done = python(str(PROJECT / "infra/docker/tracking.py"), **example)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the tracking server does not start: ")
+    assert not any(value in done.stderr for value in example.values() if "://" in value), "no value is shown"
+
+
+def test_a_model_that_was_changed_in_the_store_is_refused(client: Stack, promoted_bundle: Path) -> None:
+    """Whoever can write to the store cannot make an API serve another model."""
+    import boto3
+
+    digest = Bundle.open(promoted_bundle).digest
+    _promote(promoted_bundle)
+    store = boto3.client("s3", endpoint_url=client.store)
+    keys = [entry["Key"] for entry in store.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    changed = [key for key in keys if key.endswith("bundle/int8_sample.onnx")]
+    assert changed
+    for key in changed:
+        store.put_object(Bucket=BUCKET, Key=key, Body=b"something else")
+    with pytest.raises(Exception, match="sha256"):
+        fetch_digest("music", digest, Path("model"))
+    assert not Path("model").exists()
