@@ -37,6 +37,17 @@ class Data(Section):
         return next(profile for profile, folder in FOLDERS.items() if folder == self.folder)
 
 
+class Limits(Section):
+    """What bounds a request of any API; a lab's Serve adds its own."""
+
+    request_seconds: float = Field(gt=0, description="time an answer may take, waiting included; then 503")
+    body_bytes: int = Field(ge=1024, description="largest request body; a larger one is refused unread")
+    body_seconds: float = Field(gt=0, description="time a request body may take to arrive")
+    held_bytes: int = Field(ge=1024, description="bodies of all requests together; beyond it 429")
+    retry_after_seconds: int = Field(ge=1, description="what a refused client is told to wait")
+    drain_seconds: float = Field(ge=0, description="after SIGTERM, time for what is running to finish")
+
+
 class Bound(Section):
     """What a metric must reach, and how far it may fall behind the champion, both in the metric's own unit.
 

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     no_color: str | None = None
     onnx_device: Literal["cpu", "cuda"] = Field("cpu", description="where onnxruntime runs exported models")
 
-    serve_bundle: str = Field("models:/music@champion", description="a folder or models:/<lab>@<alias>")
+    serve_bundle: str = Field("", description="a folder or models:/<lab>@<alias>; by default the champion")
     serve_host: str = "127.0.0.1"
     serve_port: int = Field(3000, ge=0, le=65535)
     serve_allow_unpromoted: bool = False

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
+    from components.params import Limits
     from serving.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,18 @@ class RefusalError(Exception):
         return Response(json.dumps(problem), self.status, self.headers, media_type="application/problem+json")
 
 
+class FullError(Exception):
+    """Every place is taken: come back later."""
+
+
+class DrainingError(Exception):
+    """The server is finishing what it has and takes nothing new."""
+
+
+class BrokenError(Exception):
+    """What does the work died of an error: this process will do none again."""
+
+
 def busy(status: int, detail: str, retry_after: int) -> RefusalError:
     return RefusalError(status, detail, headers={"retry-after": str(retry_after)})
 
@@ -63,8 +76,7 @@ class Rules:
 
     route: Callable[[str], str | None]
     """The name of a path in metrics and logs: one of a few. None: there is no such path."""
-    body_bytes: int
-    body_seconds: float
+    limits: Limits
     headers: Sequence[tuple[bytes, bytes]]
     """Put on every answer: where the model comes from."""
     metrics: Metrics
@@ -79,6 +91,8 @@ class Door:
     def __init__(self, app: ASGIApp, rules: Callable[[], Rules]) -> None:
         self._app = app
         self._rules = rules
+        self._held = 0
+        """Bytes of all bodies in memory."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -86,11 +100,12 @@ class Door:
             return
         rules = self._rules()
         visit = Visit(scope, send, rules)
+        body = bytearray()
         try:
             if visit.route is None:
                 raise RefusalError(404, "no such path: see /docs.json")
-            body = await _read_body(scope, receive, rules)
-            await _until_left(self._app, scope, body, receive, visit.send)
+            await self._read_body(scope, receive, rules.limits, body)
+            await _until_left(self._app, scope, bytes(body), receive, visit.send)
         except RefusalError as refusal:
             await visit.refuse(refusal, receive)
         except _LeftError:
@@ -101,7 +116,32 @@ class Door:
                 RefusalError(500, "internal error: the server's log has it under this request id"), receive
             )
         finally:
+            self._held -= len(body)
             visit.record()
+
+    async def _read_body(self, scope: Scope, receive: Receive, limits: Limits, body: bytearray) -> None:
+        """Adds to the body, no further than the limits allow. Raises RefusalError (413, 408, 429) or _LeftError."""
+        too_large = RefusalError(413, f"the body is larger than {limits.body_bytes:,} bytes")
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > limits.body_bytes:
+            raise too_large
+        try:
+            async with asyncio.timeout(limits.body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _LeftError
+                    piece = message.get("body", b"")
+                    body += piece
+                    self._held += len(piece)
+                    if len(body) > limits.body_bytes:
+                        raise too_large
+                    if self._held > limits.held_bytes:
+                        raise busy(429, "too much is being sent at once: come back later", limits.retry_after_seconds)
+                    if not message.get("more_body", False):
+                        return
+        except TimeoutError:
+            raise RefusalError(408, f"the body did not arrive within {limits.body_seconds:g} s") from None
 
 
 class Visit:
@@ -131,13 +171,13 @@ class Visit:
         """Sends the refusal, unless an answer is under way: then the connection breaks, which says so."""
         if self.status:
             return
-        if refusal.status in (408, 413):
+        if refusal.status in (408, 413, 429):  # of the body: it is not read to its end
             refusal.headers["connection"] = "close"
         response = refusal.response(self.id)
-        if refusal.status != 413:
+        if refusal.status not in (413, 429):
             await response(self._scope, receive, self.send)
             return
-        await self.send({"type": "http.response.start", "status": 413, "headers": response.raw_headers})
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": response.raw_headers})
         await self.send({"type": "http.response.body", "body": response.body, "more_body": True})
         await _linger(receive)
         await self.send({"type": "http.response.body"})
@@ -153,28 +193,6 @@ class Visit:
 
 class _LeftError(Exception):
     """The client closed its connection."""
-
-
-async def _read_body(scope: Scope, receive: Receive, rules: Rules) -> bytes:
-    """The body, read no further than the limit. Raises RefusalError (413, 408) or _LeftError."""
-    too_large = RefusalError(413, f"the body is larger than {rules.body_bytes:,} bytes")
-    length = dict(scope["headers"]).get(b"content-length", b"0")
-    if length.isdigit() and int(length) > rules.body_bytes:
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(rules.body_seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise _LeftError
-                body += message.get("body", b"")
-                if len(body) > rules.body_bytes:
-                    raise too_large
-                if not message.get("more_body", False):
-                    return bytes(body)
-    except TimeoutError:
-        raise RefusalError(408, f"the body did not arrive within {rules.body_seconds:g} s") from None
 
 
 async def _until_left(app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:

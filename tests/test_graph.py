@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving.conftest import serving
+from tests.serving.servers import serving
 from tests.workspace import SMOKE, Workspace
 
 pytestmark = pytest.mark.slow
@@ -79,7 +79,7 @@ def test_provenance_reaches_from_the_data_to_the_promotion(graph: Workspace) -> 
 
 
 def test_the_champion_it_promoted_is_served(graph: Workspace, tmp_path: Path) -> None:
-    with serving("models:/music@champion", tmp_path, project=graph.folder) as server:
+    with serving("music", "models:/music@champion", tmp_path, project=graph.folder) as server:
         answer = server.client.post("/generate", json={"seed": 1, "valid_only": False, "max_length": 100})
         assert answer.status_code == 200, answer.text
         assert answer.headers["x-model-digest"] == read(graph, "export/bundle.json")["digest"]

@@ -1,4 +1,4 @@
-"""The page a person uses: its files, and the headers that keep everybody else's scripts out of it."""
+"""The pages a person uses: their files, and the headers that keep everybody else's scripts out of them."""
 
 from pathlib import Path
 
@@ -12,36 +12,38 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FOLDER = Path(__file__).parent
+STATIC = FOLDER / "static"
 ABCJS = FOLDER / "node_modules" / "abcjs" / "dist"
-"""What `npm ci` puts there. Without it the page works, and says that it can't draw sheet music."""
+"""What `npm ci` puts there. Without it the music page works, and says that it can't draw sheet music."""
 
 ABCJS_STYLES = "'unsafe-hashes' 'sha256-BCpnf71gZdCsSCHDzyB1RsBbZ0qQdqseK6v+yJsgg30='"
 """Lets through the one style attribute that abcjs sets. It moves with abcjs's version: a test says so."""
 
 HEADERS = {
-    # Nothing comes from anywhere but this server; blob: is sound that the page got as an answer.
-    "content-security-policy": "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; "
-    f"form-action 'self'; frame-ancestors 'none'; style-src 'self' {ABCJS_STYLES}",
+    # Nothing comes from anywhere but this server; blob: is a sound it sent, or a picture of the visitor's own.
+    "content-security-policy": "default-src 'self'; media-src 'self' blob:; img-src 'self' blob:; object-src 'none'; "
+    f"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; style-src 'self' {ABCJS_STYLES}",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "cache-control": "no-cache",  # asked again each time and answered 304: never an old page on a new server
 }
 
 
-def page() -> Starlette:
-    """Serves `/`, `/static/...` and `/static/abcjs/...`."""
+def page(lab: str) -> Starlette:
+    """Serves a lab's page at `/`, its files at `/static/`, and what the pages share at `/static/shared/`."""
+
+    async def index(_: Request) -> FileResponse:
+        return FileResponse(STATIC / lab / "index.html")
+
     return Starlette(
         routes=[
-            Route("/", _index),
+            Route("/", index),
             Mount("/static/abcjs", StaticFiles(directory=ABCJS, check_dir=False)),
-            Mount("/static", StaticFiles(directory=FOLDER / "static" / "music")),
+            Mount("/static/shared", StaticFiles(directory=STATIC / "shared")),
+            Mount("/static", StaticFiles(directory=STATIC / lab)),
         ],
         middleware=[Middleware(_Headers)],
     )
-
-
-async def _index(_: Request) -> FileResponse:
-    return FileResponse(FOLDER / "static" / "music" / "index.html")
 
 
 class _Headers:

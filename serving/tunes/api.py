@@ -1,8 +1,4 @@
-"""The routes of the music API, as one Starlette application; `app.state.house` is what they work with.
-
-They are Starlette's, mounted in the BentoML service: a `@bentoml.api` method costs four times the CPU of a mounted
-route, does not notice that its client has left, and answers errors without naming the field.
-"""
+"""The routes of the music API; `app.state.house` is what they work with."""
 
 from __future__ import annotations
 
@@ -13,26 +9,22 @@ from contextlib import aclosing
 from functools import partial
 from typing import TypeVar, cast
 
-from pydantic import BaseModel, ValidationError
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from components.errors import UserError
-from serving.limits import RefusalError, busy
-from serving.page import page
+from serving.api import answer, as_refusal
+from serving.limits import BrokenError, RefusalError
 from serving.tunes import audio, schemas
-from serving.tunes.batching import BrokenError, DrainingError, FullError
-from serving.tunes.house import House
+from serving.tunes.house import TuneHouse
 
 PLAYERS: dict[str, tuple[str, Callable[[str], bytes]]] = {
     "midi": ("audio/midi", audio.to_midi),
     "wav": ("audio/wav", audio.to_wav),
 }
-REFUSED = (RefusalError, HTTPException, FullError, DrainingError, BrokenError, TimeoutError)
 RequestT = TypeVar("RequestT", bound=schemas.Request)
 
 
@@ -51,7 +43,7 @@ async def generate(request: Request) -> Response:
             f"no valid tune in {house.limits.attempts} samples of seed {seed}: try another seed, a lower temperature, "
             "a larger max_length or fewer constraints; valid_only=false returns what comes",
         )
-    return _answer(schemas.GenerateAnswer(tunes=made, seed=seed, model=house.origin))
+    return answer(schemas.GenerateAnswer(tunes=made, seed=seed, model=house.origin))
 
 
 async def stream(request: Request) -> Response | EventStream:
@@ -62,7 +54,7 @@ async def stream(request: Request) -> Response | EventStream:
     return EventStream(await anext(events), events)
 
 
-async def _events(house: House, wish: schemas.StreamRequest) -> AsyncGenerator[bytes]:
+async def _events(house: TuneHouse, wish: schemas.StreamRequest) -> AsyncGenerator[bytes]:
     seed = house.maker.seed(wish)
     loop = asyncio.get_running_loop()
     started, sent = loop.time(), False
@@ -124,25 +116,13 @@ async def play(request: Request, kind: str) -> Response:
     media_type, render = PLAYERS[kind]
     try:
         async with asyncio.timeout(house.limits.audio_seconds):
-            return Response(await house.player.play(render, wish.abc), media_type=media_type)
+            return Response(await house.player.run(render, wish.abc), media_type=media_type)
     except UserError as error:
         raise RefusalError(422, f"abc: {error}", [("abc", str(error))]) from None
 
 
-async def info(request: Request) -> Response:
-    return _answer(_house(request).info)
-
-
-async def docs(request: Request) -> Response:
-    return Response(_house(request).docs, media_type="application/json")
-
-
-async def metrics(request: Request) -> Response:
-    return Response(_house(request).metrics.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _house(request: Request) -> House:
-    house: House = request.app.state.house
+def _house(request: Request) -> TuneHouse:
+    house: TuneHouse = request.app.state.house
     return house
 
 
@@ -154,7 +134,7 @@ async def _read_json(request: Request, model: type[RequestT]) -> RequestT:
     return _check(_house(request), model, await request.body())
 
 
-def _check(house: House, model: type[RequestT], body: bytes) -> RequestT:
+def _check(house: TuneHouse, model: type[RequestT], body: bytes) -> RequestT:
     """Against the model with this server's limits. Raises RefusalError that names every wrong field."""
     try:
         return cast(RequestT, house.requests[model.__name__].model_validate_json(body))
@@ -166,46 +146,8 @@ def _check(house: House, model: type[RequestT], body: bytes) -> RequestT:
     raise RefusalError(422, "; ".join(f"{field}: {reason}" for field, reason in errors), errors)
 
 
-def _answer(model: BaseModel) -> Response:
-    return Response(model.model_dump_json(), media_type="application/json")
-
-
-def as_refusal(error: Exception, retry_after: int) -> RefusalError:
-    """What a client is told of an error."""
-    match error:
-        case RefusalError():
-            return error
-        case HTTPException():
-            return RefusalError(error.status_code, error.detail, headers=dict(error.headers or {}))
-        case FullError():
-            return busy(429, "every place is taken: come back later", retry_after)
-        case DrainingError():
-            return busy(503, "the server is shutting down", retry_after)
-        case BrokenError():
-            return busy(503, "the server can make no tunes any more and waits to be restarted", retry_after)
-        case TimeoutError():
-            return busy(503, "it took too long: the server is busy", retry_after)
-    raise error
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    refusal = as_refusal(error, _house(request).limits.retry_after_seconds)
-    return refusal.response(request.state.request_id)
-
-
-def application() -> Starlette:
-    """The routes. Whoever serves them sets `state.house` before the first request."""
-    pages = page()
-    return Starlette(
-        routes=[
-            Route("/generate", generate, methods=["POST"]),
-            Route("/stream", stream, methods=["POST"]),
-            *(Route(f"/tunes/{kind}", partial(play, kind=kind), methods=["GET", "POST"]) for kind in PLAYERS),
-            Route("/info", info),
-            Route("/docs.json", docs),
-            Route("/metrics", metrics),
-            # Not a mount at "/": that would answer 404 where a route of ours is asked with another method.
-            *(Route(path, pages, methods=["GET"]) for path in ("/", "/static/{path:path}")),
-        ],
-        exception_handlers=dict.fromkeys(REFUSED, _refuse),
-    )
+ROUTES = [
+    Route("/generate", generate, methods=["POST"]),
+    Route("/stream", stream, methods=["POST"]),
+    *(Route(f"/tunes/{kind}", partial(play, kind=kind), methods=["GET", "POST"]) for kind in PLAYERS),
+]

@@ -21,23 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from components.labs.music.runtime import State
+from serving.limits import BrokenError, DrainingError, FullError
 
 if TYPE_CHECKING:
     from components.labs.music.runtime import TuneModel
 
 log = logging.getLogger(__name__)
-
-
-class FullError(Exception):
-    """Every place is taken: come back later."""
-
-
-class DrainingError(Exception):
-    """The server is finishing what it has and takes nothing new."""
-
-
-class BrokenError(Exception):
-    """The generator thread died of an error: no tune will be made again in this process."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from components.labs.music.abc import check
 from components.labs.music.params import Serve
 from components.labs.music.runtime import SEEDS, sample_seed
 from serving.limits import RefusalError
-from serving.metrics import Metrics
 from serving.tunes.batching import Batcher, Plan
+from serving.tunes.metrics import TuneMetrics
 from serving.tunes.schemas import GenerateRequest, StreamRequest, TuneAnswer, begins_with_header
 
 MUSIC_LINE = 6
@@ -19,7 +19,7 @@ MUSIC_LINE = 6
 
 
 class TuneMaker:
-    def __init__(self, batcher: Batcher, limits: Serve, metrics: Metrics) -> None:
+    def __init__(self, batcher: Batcher, limits: Serve, metrics: TuneMetrics) -> None:
         self._batcher = batcher
         self._limits = limits
         self._metrics = metrics

@@ -11,9 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from components.labs.music.params import Serve
 from components.labs.music.runtime import SEEDS
-from components.provenance import Provenance
-
-"""Seeds are below this: JavaScript holds no larger whole number."""
+from serving.schemas import Origin
 
 Key = Annotated[str, Field(pattern=r"^[A-G][#b]? (Major|Minor|Dorian|Mixolydian|Phrygian|Lydian|Locrian)$")]
 Metre = Literal["C", "C|", "2/4", "3/4", "4/4", "6/8", "9/8", "12/8"]
@@ -95,16 +93,6 @@ class AbcRequest(Request):
     abc: str = Field(min_length=1, description="one tune", examples=[EXAMPLE_TUNE])
 
 
-class Origin(BaseModel):
-    """Which model made a tune, down to the commit and the data."""
-
-    model_digest: str
-    graph: str = Field(description="variant of the model that is served")
-    promoted: bool = Field(description="false: it has passed no gate, and is served because somebody asked for it")
-    mlflow_run: str = Field(description="the run that registered it; empty if none did")
-    provenance: Provenance
-
-
 class TuneAnswer(BaseModel):
     abc: str = Field(examples=[EXAMPLE_TUNE])
     title: str = Field(examples=["The Open Window"])
@@ -135,30 +123,6 @@ class DoneEvent(BaseModel):
 
     tune: TuneAnswer
     model: Origin
-
-
-class FieldError(BaseModel):
-    field: str = Field(description="path of the field in the request", examples=["temperature"])
-    reason: str
-
-
-class Problem(BaseModel):
-    """RFC 9457."""
-
-    title: str
-    status: int
-    detail: str
-    errors: list[FieldError]
-    request_id: str
-
-
-class Info(BaseModel):
-    model: Origin
-    spec: dict[str, object] = Field(description="the model's own facts: layers, sizes, vocabulary")
-    providers: list[str] = Field(description="what onnxruntime runs on")
-    limits: dict[str, float]
-    metrics: dict[str, float] = Field(description="what evaluation measured on held-out tunes; empty if it was not")
-    weaknesses: list[str] = Field(description="where it falls behind real tunes, as evaluation measured it")
 
 
 def begins_with_header(start: str) -> bool:

@@ -1,107 +1,28 @@
-"""Real servers on free ports, with a small model that knows a few tunes by heart."""
+"""A music server with a small model that knows a few tunes by heart, and bundles for others."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import httpx
 import numpy as np
 import onnx
 import pytest
-import yaml
 
 from components.bundle import Bundle, BundleSpec, Evaluation, EvaluationReport, write_bundle
 from components.labs.music.graphs import reading_graph, sampling_graph
 from components.labs.music.graphs.weights import Weights
 from components.params import Bound, Gate
 from components.promotion import Promotion, decide
+from tests.serving.servers import Server, serving
 
-PROJECT = Path(__file__).resolve().parent.parent.parent
 WEAKNESS = "It knows six tunes."
 
 EASY = {"key": "G Major", "metre": "6/8", "type": "reel", "temperature": 0.5}
 """What the small model writes well."""
-
-
-class Server:
-    """A process of `python -m serving.music`, and a client of it."""
-
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-        self.process = process
-        self.port = port
-        self.address = f"http://127.0.0.1:{port}"
-        self.client = httpx.Client(base_url=self.address, timeout=60)
-        self._log = log
-
-    def log(self) -> str:
-        return self._log.read_text()
-
-    def metric(self, name: str) -> float:
-        """The value of a metric without labels, or with these written out."""
-        for line in self.client.get("/metrics").text.splitlines():
-            if line.rpartition(" ")[0] == name:
-                return float(line.rpartition(" ")[2])
-        raise AssertionError(f"no metric {name}")
-
-    def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Waits until something has become true of the server; a minute is an eternity."""
-        for _ in range(3000):
-            if condition():
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"it never happened; the server's log:\n{self.log()}")
-
-
-def command(bundle: Path | str, port: int, *options: str) -> list[str]:
-    return [sys.executable, "-m", "serving.music", "--bundle", str(bundle), "--port", str(port), *options]
-
-
-@contextmanager
-def serving(
-    bundle: Path | str, folder: Path, *options: str, project: Path = PROJECT, **limits: Any
-) -> Iterator[Server]:
-    """A server of the bundle, ready; limits: of serve.music in params.yaml."""
-    params = yaml.safe_load((project / "params.yaml").read_text())
-    params["serve"]["music"] |= limits
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    log = folder / "server.log"
-    arguments = command(bundle, port, "--params", str(folder / "params.yaml"), *options)
-    with log.open("wb") as output:
-        process = subprocess.Popen(arguments, cwd=project, stdout=output, stderr=output)
-    server = Server(process, port, log)
-    try:
-        server.wait_for(lambda: process.poll() is not None or _answers(server))
-        assert process.poll() is None, server.log()
-        yield server
-    finally:
-        server.client.close()
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
-
-
-def _answers(server: Server) -> bool:
-    try:
-        return server.client.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.fixture(scope="session")
@@ -151,5 +72,5 @@ def endless_bundle(music_bundle: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def server(promoted_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(promoted_bundle, tmp_path_factory.mktemp("server")) as running:
+    with serving("music", promoted_bundle, tmp_path_factory.mktemp("server")) as running:
         yield running

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from serving.tunes.schemas import EXAMPLE_TUNE
-from tests.serving.conftest import Server, serving
+from tests.serving.servers import Server, serving
 
 HEADERS = {"content-type": "application/json"}
 LONG = 10_000_000
@@ -113,7 +113,7 @@ def test_a_body_a_little_too_large_gets_its_answer(server: Server) -> None:
 
 
 def test_a_body_that_never_comes_is_given_up(promoted_bundle: Path, tmp_path: Path) -> None:
-    with serving(promoted_bundle, tmp_path, body_seconds=0.2) as server, connection(server) as client:
+    with serving("music", promoted_bundle, tmp_path, body_seconds=0.2) as server, connection(server) as client:
         client.sendall(b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
         assert client.recv(1000).startswith(b"HTTP/1.1 408")
 
@@ -178,7 +178,7 @@ def test_a_client_may_bring_its_own_request_id(server: Server) -> None:
 
 def test_more_than_there_is_room_for_is_told_to_come_back(endless_bundle: Path, tmp_path: Path) -> None:
     limits = {"active_tunes": 1, "waiting_tunes": 1, "max_length": LONG, "request_seconds": 600.0}
-    with serving(endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
+    with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         listeners = [open_stream(server) for _ in range(2)]
         server.wait_for(lambda: server.metric("music_places_taken") == 2)
         for path in ("/generate", "/stream"):
@@ -195,7 +195,7 @@ def test_more_than_there_is_room_for_is_told_to_come_back(endless_bundle: Path, 
 
 def test_what_takes_too_long_is_given_up(endless_bundle: Path, tmp_path: Path) -> None:
     limits = {"max_length": LONG, "request_seconds": 0.5, "audio_seconds": 0.0001}
-    with serving(endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
+    with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         for path, wish in (("/generate", {"max_length": LONG}), ("/tunes/wav", {"abc": EXAMPLE_TUNE})):
             answer = server.client.post(path, json=wish)
             problem(answer, 503)

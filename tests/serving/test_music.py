@@ -22,7 +22,8 @@ from components.bundle import Bundle
 from components.labs.music.abc import check
 from components.labs.music.runtime import Request, TuneModel, generate
 from serving.tunes.schemas import EXAMPLE_TUNE
-from tests.serving.conftest import EASY, PROJECT, WEAKNESS, Server, command, serving
+from tests.serving.conftest import EASY, WEAKNESS
+from tests.serving.servers import PROJECT, Server, command, serving
 
 
 def events(answer: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -120,7 +121,7 @@ def test_a_stream_is_the_tune_character_by_character_and_ends_with_its_verdict(s
 
 def test_a_client_that_leaves_frees_its_place(endless_bundle: Path, tmp_path: Path) -> None:
     limits = {"active_tunes": 1, "waiting_tunes": 0, "max_length": 10_000_000, "request_seconds": 600.0}
-    with serving(endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
+    with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         with server.client.stream("POST", "/stream", json={"max_length": 10_000_000}) as answer:
             pieces = answer.iter_raw()  # held: a generator that nobody holds closes its connection
             next(pieces)
@@ -195,7 +196,7 @@ def test_the_serving_process_holds_no_torch(server: Server) -> None:
 
 def test_sigterm_lets_what_runs_finish_and_takes_nothing_new(endless_bundle: Path, tmp_path: Path) -> None:
     limits = {"max_length": 10_000_000, "request_seconds": 600.0, "drain_seconds": 600.0}
-    with serving(endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
+    with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         with server.client.stream("POST", "/stream", json={"max_length": 100_000}) as answer:
             chunks = answer.iter_raw()
             received = next(chunks)
@@ -212,9 +213,11 @@ def test_sigterm_lets_what_runs_finish_and_takes_nothing_new(endless_bundle: Pat
 
 
 def test_an_unpromoted_bundle_is_served_only_on_request_and_says_so(music_bundle: Path, tmp_path: Path) -> None:
-    refused = subprocess.run(command(music_bundle, 0), cwd=PROJECT, capture_output=True, text=True, check=False)
+    refused = subprocess.run(
+        command("music", music_bundle, 0), cwd=PROJECT, capture_output=True, text=True, check=False
+    )
     assert_one_line_error(refused, "is not promoted", "--allow-unpromoted")
-    with serving(music_bundle, tmp_path, "--allow-unpromoted") as server:
+    with serving("music", music_bundle, tmp_path, "--allow-unpromoted") as server:
         answer = server.client.post("/generate", json=EASY)
         assert answer.headers["x-promoted"] == "false"
         assert answer.json()["model"]["promoted"] is False
@@ -251,12 +254,12 @@ def test_a_bundle_that_must_not_be_served_stops_the_start(
     folder = tmp_path / "bundle"
     shutil.copytree(promoted_bundle, folder)
     damage(folder)
-    done = subprocess.run(command(folder, 0), cwd=PROJECT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command("music", folder, 0), cwd=PROJECT, capture_output=True, text=True, check=False)
     assert_one_line_error(done, words)
 
 
 def test_a_port_in_use_is_one_line(server: Server, promoted_bundle: Path) -> None:
-    arguments = command(promoted_bundle, server.port)
+    arguments = command("music", promoted_bundle, server.port)
     done = subprocess.run(arguments, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert_one_line_error(done, f"127.0.0.1:{server.port}", "--port")
 
@@ -273,6 +276,6 @@ def assert_one_line_error(done: subprocess.CompletedProcess[str], *words: str) -
 
 def test_without_a_champion_the_start_says_how_to_make_one(tmp_path: Path) -> None:
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/none.db"}
-    arguments = command("models:/music@champion", 0)
+    arguments = command("music", "models:/music@champion", 0)
     done = subprocess.run(arguments, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert_one_line_error(done, "models:/music@champion", "make repro")

@@ -40,6 +40,7 @@ class FacesLab(Lab):
     Prepare = params.Prepare
     Export = params.Export
     Evaluate = params.Evaluate
+    Serve = params.Serve
     Audit = audit_params.Audit
 
     def prepare(self, raw: Path, out: Path, params: params.Prepare) -> dict[str, Any]:

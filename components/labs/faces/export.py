@@ -76,7 +76,12 @@ def export(model: FaceClassifier, prepared: Path, out: Path, params: params.Expo
             graphs[variant] = crop_graph(graphs[dense_graph(variant)], out / f"{variant}.onnx", SIZE)
     if "float" not in params.variants:
         graphs.pop("float_dense").unlink()
-    spec: dict[str, Any] = {"size": SIZE, "model": model.params.model, "variants": list(params.variants)}
+    spec: dict[str, Any] = {
+        "size": SIZE,
+        "picture_size": train.images.shape[1],
+        "model": model.params.model,
+        "variants": list(params.variants),
+    }
     if isinstance(model, DebiasingVae):
         spec["latent_dim"] = model.params.latent_dim
         graphs["encoder"] = out / "encoder.onnx"

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.params import Section
+from components.params import Limits, Section
 
 
 class Detection(Section):
@@ -54,6 +54,14 @@ class Prepare(Section):
     validation_share: float = Field(gt=0, lt=0.5, description="of pictures that are not for the audit by their source")
     audit_share: float = Field(gt=0, lt=0.5, description="of pictures whose source does not say what they are for")
     limit: int = Field(ge=0, description="faces taken, and photographs, evenly through the files; 0 takes all")
+
+
+class Serve(Limits):
+    """What the faces API takes on, and how much at once."""
+
+    max_pixels: int = Field(ge=4096, description="of a picture; one with more is refused before it is decoded")
+    max_files: int = Field(ge=1, description="pictures one request may hold")
+    waiting: int = Field(ge=0, description="pictures that may wait while one is looked at; beyond it 429")
 
 
 class Train(Section):

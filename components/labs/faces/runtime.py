@@ -30,6 +30,8 @@ class FaceModel:
     ) -> None:
         """spec: of the bundle. classifier, dense: graphs of one variant. encoder: a dbvae's."""
         self.size: int = spec["size"]
+        self.picture_size: int = spec.get("picture_size", 0)
+        """A face's whole picture is reduced to this side, and its middle looked at; 0 in bundles that do not say."""
         self._classifier, self._dense, self._encoder = classifier, dense, encoder
 
     @classmethod
@@ -42,6 +44,12 @@ class FaceModel:
         encoder = bundle.session("encoder", threads) if "encoder" in bundle.manifest.graphs else None
         dense = bundle.session(dense_graph(variant), threads)
         return cls(bundle.spec, bundle.session(variant, threads), dense, encoder)
+
+    @property
+    def providers(self) -> list[str]:
+        """What onnxruntime runs it on."""
+        found: list[str] = self._classifier.get_providers()
+        return found
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """(B,) float32: log-odds that images (B, size, size, 3) uint8 RGB show faces. ValueError on other arrays."""

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.params import Section
+from components.params import Limits, Section
 
 
 class Evaluate(Section):
@@ -32,7 +32,7 @@ class Prepare(Section):
     limit: int = Field(ge=0, description="tunes taken, evenly through the file and from every split; 0 takes all")
 
 
-class Serve(Section):
+class Serve(Limits):
     """What the music API takes on, and how much at once."""
 
     active_tunes: int = Field(ge=1, le=1024, description="tunes stepped together in one batch")
@@ -42,12 +42,7 @@ class Serve(Section):
     max_count: int = Field(ge=1, description="tunes one request may ask for")
     max_length: int = Field(ge=1, description="characters a request may ask the model to write")
     max_start: int = Field(ge=0, description="characters of a given start")
-    request_seconds: float = Field(gt=0, description="time a tune may take, waiting included; then 503")
     stream_interval_ms: float = Field(ge=0, description="least time between two events of a stream, after the first")
-    body_bytes: int = Field(ge=1024, description="largest request body; a larger one is refused unread")
-    body_seconds: float = Field(gt=0, description="time a request body may take to arrive")
-    retry_after_seconds: int = Field(ge=1, description="what a refused client is told to wait")
-    drain_seconds: float = Field(ge=0, description="after SIGTERM, time for what is running to finish")
     max_abc: int = Field(ge=1, description="characters of a tune to be played")
     audio_waiting: int = Field(ge=0, description="tunes that may wait to be played; more are refused with 429")
     audio_seconds: float = Field(gt=0, description="time playing a tune may take, waiting included; then 503")

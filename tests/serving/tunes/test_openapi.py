@@ -12,7 +12,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from components.params import load
 from serving.tunes.openapi import document
 from serving.tunes.schemas import requests
-from tests.serving.conftest import PROJECT, Server
+from tests.serving.servers import PROJECT, Server
 
 description = document(requests(load("music", PROJECT / "params.yaml").serve), "test")
 schema = schemathesis.openapi.from_dict(description)

@@ -11,7 +11,7 @@ from mido import MidiFile
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from serving.page import ABCJS
-from tests.serving.conftest import Server
+from tests.serving.servers import Server
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -202,8 +202,8 @@ def test_everything_is_done_with_the_keyboard_alone(visit: Callable[..., Visitor
 
 
 REFUSALS: list[tuple[int, dict[str, str], str, str]] = [
-    (429, {"retry-after": "3"}, "{}", "as many tunes as it can. Try again in 3 seconds."),
-    (503, {"retry-after": "1"}, "{}", "can't write tunes just now. Try again in 1 second."),
+    (429, {"retry-after": "3"}, "{}", "as much to do as it can. Try again in 3 seconds."),
+    (503, {"retry-after": "1"}, "{}", "can't do this just now. Try again in 1 second."),
     (422, {}, '{"errors": [{"field": "top_p", "reason": "too large"}]}', "The server refused this: top p: too large."),
     (400, {}, '{"detail": "not JSON"}', "The server refused this: not JSON."),
     (500, {}, '{"detail": "internal error"}', "Something broke in the server (internal error)."),
@@ -286,7 +286,7 @@ def test_without_abcjs_the_tune_is_still_there_as_text(visit: Callable[..., Visi
 
 
 def test_every_file_of_the_page_comes_with_a_policy_that_keeps_other_scripts_out(server: Server) -> None:
-    for path in ("/", "/static/page.js", "/static/page.css"):
+    for path in ("/", "/static/page.js", "/static/page.css", "/static/shared/page.css"):
         policy = server.client.get(path).headers["content-security-policy"]
         assert "default-src 'self'" in policy
         assert "unsafe-inline" not in policy

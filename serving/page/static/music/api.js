@@ -1,20 +1,15 @@
-// The server's answers, as text and objects; its refusals and its absence, as an Error whose message is for people.
+// The music API's answers, as text and objects.
 
-export class Failure extends Error {}
-
-/** The model behind the page: GET /info. */
-export async function info() {
-  return (await send('info')).json()
-}
+import { Failure, send } from './shared/server.js'
 
 /** A tune's sound or MIDI file, as a Blob. kind: 'wav' or 'midi'. */
 export async function play(kind, abc) {
-  return (await send(`tunes/${kind}`, { abc })).blob()
+  return (await send(`tunes/${kind}`, { json: { abc } })).blob()
 }
 
 /** Calls onText(characters) as they are written; resolves to the closing event's object. */
 export async function stream(request, onText, signal) {
-  const response = await send('stream', request, signal)
+  const response = await send('stream', { json: request, signal })
   let written = 0
   try {
     for await (const { event, data } of events(response.body)) {
@@ -53,34 +48,4 @@ async function* events(body) {
       if (data) yield { event: field('event')[0] ?? 'message', data: JSON.parse(data) }
     }
   }
-}
-
-async function send(path, body, signal) {
-  const options = body && {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify(body),
-  }
-  let response
-  try {
-    response = await fetch(path, { ...options, signal })
-  } catch (error) {
-    if (signal?.aborted) throw error
-    throw new Failure('The server does not answer. Is it still running, and are you online?')
-  }
-  if (!response.ok) throw new Failure(await inWords(response))
-  return response
-}
-
-/** RFC 9457 problems, and Retry-After, as a sentence or two. */
-async function inWords(response) {
-  const problem = await response.json().catch(() => ({}))
-  const seconds = Number(response.headers.get('Retry-After'))
-  const again = seconds ? `Try again in ${seconds} second${seconds === 1 ? '' : 's'}.` : 'Try again in a moment.'
-  if (response.status === 429) return `The server is writing as many tunes as it can. ${again}`
-  if (response.status === 503) return `The server can't write tunes just now. ${again}`
-  const fields = (problem.errors ?? []).map(({ field, reason }) => `${field.replaceAll('_', ' ')}: ${reason}`)
-  const reason = fields.join('; ') || problem.detail || response.statusText
-  if (response.status < 500) return `The server refused this: ${reason}.`.replace('..', '.')
-  return `Something broke in the server (${reason}). It is not your doing; ${again.toLowerCase()}`
 }

@@ -1,8 +1,9 @@
 // The page: one form, one tune. What a tune needs to be made again is in the address, after the #.
 
-import { Failure, play, stream } from './api.js'
-import { item, showModel } from './model.js'
+import { play, stream } from './api.js'
 import { Score } from './score.js'
+import { item, showModel } from './shared/model.js'
+import { Failure } from './shared/server.js'
 
 const SEEDS = 2 ** 32 // short enough to read out; the server takes any below 2 ** 53
 const CHARACTERS_A_SECOND = 260 // the network is faster than an eye: what it wrote is shown at a pace one can follow
@@ -233,6 +234,10 @@ function showTemperature() {
   $('temperature-value').textContent = Number(form.elements.temperature.value).toFixed(2)
 }
 
+function surprise({ metrics: { bits_per_char: bits } }) {
+  return bits ? [['Surprise', `${bits.toFixed(3)} bits per character on tunes it has not read`]] : []
+}
+
 function say(text) {
   $('status').textContent = text
 }
@@ -246,5 +251,7 @@ function debounce(action, milliseconds) {
 }
 
 showTemperature()
-showModel(form.elements.max_length)
+showModel(surprise).then((answer) => {
+  if (answer?.limits.max_length) form.elements.max_length.max = answer.limits.max_length
+})
 writeFromAddress()

@@ -1,35 +1,37 @@
-// Where the tunes come from: the model's provenance, its warnings and its weaknesses, from GET /info.
+// Where answers come from: the model's provenance, its warnings and its weaknesses, from GET /info.
 
-import { Failure, info } from './api.js'
+import { Failure, info } from './server.js'
 
 const $ = (id) => document.getElementById(id)
 
-/** Says which model writes the tunes, and what is wrong with it; sets its limit on the field for the longest tune. */
-export async function showModel(longest) {
+/**
+ * Fills #provenance, #warnings and #weaknesses. more(info): the page's own rows, as [name, value, style] each.
+ * Resolves to the answer of GET /info, or to nothing where the server did not say.
+ */
+export async function showModel(more = () => [], warnings = () => []) {
   try {
-    const { model, metrics = {}, weaknesses = [], limits = {} } = await info()
+    const answer = await info()
+    const { model, weaknesses = [] } = answer
     const { provenance } = model
-    const bits = metrics.bits_per_char
     const rows = [
       ['Model', model.model_digest.slice(0, 16), 'code'],
       ['Variant', model.graph],
       ['Data', `${provenance.data_profile} ${provenance.data_version.slice(0, 12)}`, 'code'],
       ['Made from', `${provenance.git_commit.slice(0, 12)}${provenance.git_dirty ? ' (with changes)' : ''}`, 'code'],
       ['Promoted', model.promoted ? 'yes: it passed every gate' : 'no'],
-      ...(bits ? [['Surprise', `${bits.toFixed(3)} bits per character on tunes it has not read`]] : []),
+      ...more(answer),
     ]
     $('provenance').replaceChildren(...rows.map(([name, value, style]) => row(name, value, style)))
-    if (limits.max_length) longest.max = limits.max_length
-    warn(model)
+    warn(model, warnings(answer))
     if (weaknesses.length) $('weaknesses').replaceChildren(...weaknesses.map((text) => item('li', text)))
+    return answer
   } catch (error) {
     $('provenance').replaceChildren(row('Model', error instanceof Failure ? 'unknown: the server did not say' : 'unknown'))
     if (!(error instanceof Failure)) console.error(error)
   }
 }
 
-function warn(model) {
-  const warnings = []
+function warn(model, warnings) {
   if (!model.promoted) warnings.push('This model has passed no gate. It is served because somebody asked for it by name.')
   if (model.provenance.data_profile !== 'course') {
     warnings.push(`This model was trained on the “${model.provenance.data_profile}” data, a stand-in for the real collection.`)

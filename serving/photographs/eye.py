@@ -1,0 +1,72 @@
+"""Looks at pictures as evaluation and audit did: the same graph, framing, thresholds and settings."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from components.labs.faces import params
+from components.labs.faces.detect import detect
+from components.labs.faces.images import centre
+from components.labs.faces.runtime import FaceModel, sigmoid
+from serving.photographs.schemas import Classification, Detection, Face
+from serving.pictures import FORMATS, decode, middle_square, open_picture
+
+
+class Eye:
+    """chosen: evaluation's `serve`. Where it says nothing, a face is what is likelier one than not, and boxes are
+    looked for by `detection`."""
+
+    def __init__(
+        self, model: FaceModel, chosen: Mapping[str, Any], detection: params.Detection, max_pixels: int
+    ) -> None:
+        self._model = model
+        self._max_pixels = max_pixels
+        self._threshold = float(chosen.get("threshold", 0.0))
+        self._detection_threshold = float(chosen.get("detection_threshold", self._threshold))
+        self._detection = params.Detection(**chosen["detection"]) if "detection" in chosen else detection
+        self.threshold = _probability(self._threshold)
+        self.detection_threshold = _probability(self._detection_threshold)
+
+    def classify(self, content: bytes) -> Classification:
+        """Is this a face? The picture is framed as the audit's are. Raises RefusalError."""
+        side = self._model.picture_size
+        image = decode(open_picture(content, self._max_pixels), (side, side))
+        crop = centre(np.asarray(middle_square(image, side))[None])
+        logit = float(self._model.logits(crop)[0])
+        return Classification(is_face=logit > self._threshold, probability=_probability(logit))
+
+    def detect(self, content: bytes) -> Detection:
+        """Where are faces in this photograph? Raises RefusalError."""
+        picture = open_picture(content, self._max_pixels)
+        width, height = picture.width, picture.height
+        # The largest scale of the pyramid: a decoder need not give more pixels than are looked at.
+        scale = min(self._model.size / self._detection.min_face, (self._detection.max_pixels / width / height) ** 0.5)
+        image = decode(picture, (math.ceil(width * scale), math.ceil(height * scale)))
+        found = detect(self._model, np.asarray(image), self._detection_threshold, self._detection)
+        boxes = found.boxes * np.tile([width / image.width, height / image.height], 2)
+        boxes = np.clip(boxes, 0, [width, height, width, height])
+        faces = [
+            Face(left=left, top=top, right=right, bottom=bottom, score=score)
+            for (left, top, right, bottom), score in zip(
+                boxes.round(1).tolist(), sigmoid(found.logits).tolist(), strict=True
+            )
+        ]
+        return Detection(faces=faces, width=width, height=height)
+
+    def warm_up(self) -> None:
+        """Looks at a picture of each format, so that the first request finds decoders loaded and memory allocated."""
+        for name in FORMATS:
+            content = io.BytesIO()
+            Image.new("RGB", (640, 480), "grey").save(content, name)
+            self.classify(content.getvalue())
+            self.detect(content.getvalue())
+
+
+def _probability(logit: float) -> float:
+    return float(sigmoid(np.array(logit)))
