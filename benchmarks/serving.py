@@ -13,19 +13,21 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import numpy as np
+import psutil
 import yaml
 
 from benchmarks.generation import processor
@@ -119,12 +121,15 @@ class Server:
         self.process = process
 
     def processor_seconds(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(used.user + used.system for used in (process.cpu_times() for process in self._processes()))
 
     def resident_megabytes(self) -> float:
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+        return float(sum(process.memory_info().rss for process in self._processes()) / 2**20)
+
+    def _processes(self) -> list[psutil.Process]:
+        """The server, and those that it has started."""
+        whole = psutil.Process(self.process.pid)
+        return [whole, *whole.children(recursive=True)]
 
 
 @contextmanager
@@ -139,6 +144,8 @@ def started(core: int, *arguments: str) -> Iterator[tuple[Server, float]]:
         cwd=ROOT,
         stderr=subprocess.DEVNULL,
         preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        start_new_session=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
     )
     try:
         while True:
@@ -150,7 +157,8 @@ def started(core: int, *arguments: str) -> Iterator[tuple[Server, float]]:
                 time.sleep(0.01)
         yield Server(process, port), time.perf_counter() - begun
     finally:
-        process.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
 
 

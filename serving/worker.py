@@ -37,6 +37,12 @@ class Worker:
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
         return await asyncio.wrap_future(future)
 
+    def run_here(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """job(...), in the event loop: for what is done sooner than it is handed over. Raises DrainingError."""
+        if self.draining:
+            raise DrainingError
+        return job(*args, **kwargs)
+
     def _leave(self) -> None:
         self.taken -= 1
 

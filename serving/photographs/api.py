@@ -19,6 +19,7 @@ from serving.photographs.schemas import (
     DetectAnswer,
     DetectBatchAnswer,
 )
+from serving.pictures import Picture
 from serving.uploads import one_picture, several_pictures
 
 T = TypeVar("T")
@@ -29,7 +30,11 @@ REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; b
 
 async def classify(request: Request) -> Response:
     house = _house(request)
-    found = await _look(house, house.eye.classify, await one_picture(request))
+    picture = house.eye.open(await one_picture(request))
+    if picture.width * picture.height <= house.limits.quick_pixels:
+        found = house.worker.run_here(house.eye.classify, picture)
+    else:
+        found = await _look(house, house.eye.classify, picture)
     return answer(ClassifyAnswer(**dict(found), threshold=house.eye.threshold, model=house.origin))
 
 
@@ -41,7 +46,7 @@ async def classify_batch(request: Request) -> Response:
 
 async def detect(request: Request) -> Response:
     house = _house(request)
-    found = await _look(house, house.eye.detect, await one_picture(request))
+    found = await _look(house, house.eye.detect, house.eye.open(await one_picture(request)))
     return answer(DetectAnswer(**dict(found), threshold=house.eye.detection_threshold, model=house.origin))
 
 
@@ -63,12 +68,12 @@ async def card(request: Request) -> Response:
     return Response(_papers(request).card, media_type="text/markdown")
 
 
-async def _look(house: FacesHouse, see: Callable[[bytes], T], content: bytes) -> T:
+async def _look(house: FacesHouse, see: Callable[[Picture], T], picture: Picture) -> T:
     async with asyncio.timeout(house.limits.request_seconds):
-        return await house.worker.run(see, content)
+        return await house.worker.run(see, picture)
 
 
-async def _look_at_all(request: Request, see: Callable[[bytes], T]) -> list[T]:
+async def _look_at_all(request: Request, see: Callable[[Picture], T]) -> list[T]:
     """All or nothing: a refusal names every file that can't be looked at."""
     house = _house(request)
     results, errors, worst = [], [], 0
@@ -76,7 +81,7 @@ async def _look_at_all(request: Request, see: Callable[[bytes], T]) -> list[T]:
         # One after another, so that other requests have their turn in between.
         for number, content in enumerate(await several_pictures(request, house.limits.max_files)):
             try:
-                results.append(await house.worker.run(see, content))
+                results.append(await house.worker.run(see, house.eye.open(content)))
             except RefusalError as refusal:
                 errors.append((f"files.{number}", refusal.detail))
                 worst = refusal.status

@@ -15,7 +15,7 @@ from components.labs.faces.detect import detect
 from components.labs.faces.images import centre
 from components.labs.faces.runtime import FaceModel, sigmoid
 from serving.photographs.schemas import Classification, Detection, Face
-from serving.pictures import FORMATS, decode, middle_square, open_picture
+from serving.pictures import FORMATS, Picture, decode, middle_square, open_picture
 
 
 class Eye:
@@ -33,17 +33,20 @@ class Eye:
         self.threshold = _probability(self._threshold)
         self.detection_threshold = _probability(self._detection_threshold)
 
-    def classify(self, content: bytes) -> Classification:
+    def open(self, content: bytes) -> Picture:
+        """Raises RefusalError."""
+        return open_picture(content, self._max_pixels)
+
+    def classify(self, picture: Picture) -> Classification:
         """Is this a face? The picture is framed as the audit's are. Raises RefusalError."""
         side = self._model.picture_size
-        image = decode(open_picture(content, self._max_pixels), (side, side))
+        image = decode(picture, (side, side))
         crop = centre(np.asarray(middle_square(image, side))[None])
         logit = float(self._model.logits(crop)[0])
         return Classification(is_face=logit > self._threshold, probability=_probability(logit))
 
-    def detect(self, content: bytes) -> Detection:
+    def detect(self, picture: Picture) -> Detection:
         """Where are faces in this photograph? Raises RefusalError."""
-        picture = open_picture(content, self._max_pixels)
         width, height = picture.width, picture.height
         # The largest scale of the pyramid: a decoder need not give more pixels than are looked at.
         scale = min(self._model.size / self._detection.min_face, (self._detection.max_pixels / width / height) ** 0.5)
@@ -64,8 +67,8 @@ class Eye:
         for name in FORMATS:
             content = io.BytesIO()
             Image.new("RGB", (640, 480), "grey").save(content, name)
-            self.classify(content.getvalue())
-            self.detect(content.getvalue())
+            self.classify(self.open(content.getvalue()))
+            self.detect(self.open(content.getvalue()))
 
 
 def _probability(logit: float) -> float:

@@ -60,6 +60,7 @@ class Serve(Limits):
     """What the faces API takes on, and how much at once."""
 
     max_pixels: int = Field(ge=4096, description="of a picture; one with more is refused before it is decoded")
+    quick_pixels: int = Field(ge=0, description="of a crop; one with no more is looked at without waiting in line")
     max_files: int = Field(ge=1, description="pictures one request may hold")
     waiting: int = Field(ge=0, description="pictures that may wait while one is looked at; beyond it 429")
 
