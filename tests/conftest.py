@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from components.bundle import Bundle
+    from components.labs.faces.model import FaceClassifier
+    from components.labs.faces.params import Train
 
 hypothesis.settings.register_profile("here", deadline=None)  # machines are busy: slow is not wrong
 hypothesis.settings.load_profile("here")
@@ -105,3 +111,41 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
 def _with_another_title(tune: str, draw: random.Random) -> str:
     title = "".join(draw.choices("abcdefghijklmnopqrstuvwxyzABCDEF '", k=draw.randint(3, 8)))
     return f"X:{draw.randint(1, 400)}\nT:{title}\n{tune[tune.index('M:') :]}"
+
+
+@pytest.fixture(scope="session")
+def prepared_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few hundred real faces and crops of photographs, as the step prepare leaves them."""
+    from tests.face_data import write_prepared
+
+    return write_prepared(tmp_path_factory.mktemp("faces"))
+
+
+@pytest.fixture(scope="session")
+def train_params() -> Train:
+    """Of a small face model."""
+    from components.labs.faces.params import Train
+    from tests.face_data import section
+
+    small = {"widths": [16, 32, 32], "hidden_size": 48, "latent_dim": 12}
+    return section(Train, "faces", negatives_per_face=1.0, batch_size=32, **small)
+
+
+@pytest.fixture(scope="session")
+def trained(prepared_faces: Path, train_params: Train) -> FaceClassifier:
+    import torch
+
+    from components.labs.faces.batches import FaceData
+    from components.labs.faces.model import FaceClassifier
+    from tests.face_model import fitted
+
+    torch.manual_seed(0)
+    return fitted(FaceClassifier(train_params), FaceData(prepared_faces, train_params))
+
+
+@pytest.fixture(scope="session")
+def faces_bundle(trained: FaceClassifier, prepared_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of a small face model; most of the audit faces it finds."""
+    from tests.face_model import bundle_of
+
+    return bundle_of(trained, prepared_faces, tmp_path_factory.mktemp("standard"))

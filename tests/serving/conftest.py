@@ -12,14 +12,16 @@ import numpy as np
 import onnx
 import pytest
 
-from components.bundle import Bundle, BundleSpec, Evaluation, EvaluationReport, write_bundle
+from components.bundle import Bundle, BundleSpec, Evaluation, EvaluationReport, Judged, write_bundle
+from components.files import sha256_file, write_json
 from components.labs.music.graphs import reading_graph, sampling_graph
 from components.labs.music.graphs.weights import Weights
 from components.params import Bound, Gate
-from components.promotion import Promotion, decide
+from components.promotion import AuditReport, Promotion, decide
 from tests.serving.servers import Server, serving
 
 WEAKNESS = "It knows six tunes."
+FACES_WEAKNESS = "It has seen few faces."
 
 EASY = {"key": "G Major", "metre": "6/8", "type": "reel", "temperature": 0.5}
 """What the small model writes well."""
@@ -73,4 +75,43 @@ def endless_bundle(music_bundle: Path, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def server(promoted_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving("music", promoted_bundle, tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def promoted_faces(faces_bundle: Bundle, prepared_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The face bundle, evaluated, audited (with little asked of it) and promoted, as promote registers it."""
+    from components.labs.faces.audit.run import audit
+    from components.labs.faces.evaluate import evaluate
+    from components.labs.faces.params import Evaluate
+    from components.labs.faces.runtime import FaceModel
+    from tests.components.labs.faces.audit.made import params
+    from tests.face_data import section
+
+    folder = tmp_path_factory.mktemp("promoted-faces") / "faces"
+    shutil.copytree(faces_bundle.folder, folder)
+    bundle = Bundle.open(folder)
+    few = section(Evaluate, "evaluate", "faces", scenes=8)
+    measured = evaluate(bundle, prepared_faces, tmp_path_factory.mktemp("evaluation"), few)
+    evaluation = EvaluationReport.of(bundle, measured.model_copy(update={"weaknesses": (FACES_WEAKNESS,)}))
+    easy = dict.fromkeys(("max_false_positive_rate", "max_gap", "max_calibration_error"), 0.99)
+    asked = params(draws=200, min_faces=1, min_photographs=1, min_recall=0.01, **easy)
+    reports = tmp_path_factory.mktemp("audit")
+    findings = audit(Judged(bundle, evaluation), None, prepared_faces, reports, asked, FaceModel.load)
+    files = {path.name: sha256_file(path) for path in reports.iterdir()}
+    shutil.copytree(reports, folder, dirs_exist_ok=True)
+    audited = AuditReport.of_audit(evaluation, findings, None, files)
+    write_json(folder / "audit.json", audited.model_dump(mode="json"))
+    gate = Gate(metrics={"recall": Bound(min=0.01)})
+    decision = decide(evaluation, None, gate, date(2026, 1, 1), audited.requirements)
+    decision = decision.model_copy(update={"audit": sha256_file(folder / "audit.json")})
+    assert decision.verdict.allows, decision.reasons
+    for name, record in {"evaluation": evaluation, "decision": decision, "promotion": Promotion.of(decision)}.items():
+        write_json(folder / f"{name}.json", record.model_dump(mode="json"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def faces_server(promoted_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving("faces", promoted_faces, tmp_path_factory.mktemp("faces-server")) as running:
         yield running

@@ -18,8 +18,8 @@ from components.labs.faces.measures import roc_auc
 from components.labs.faces.model import FaceClassifier
 from components.labs.faces.params import Export, Train
 from components.labs.faces.runtime import FaceModel, sigmoid
-from tests.components.labs.faces.conftest import bundle_of
 from tests.face_data import section
+from tests.face_model import bundle_of
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_int8_multiplies_bytes_and_holds_no_batch_norm(bundle: Bundle) -> None:
 
 
 def test_the_bundle_says_what_it_is(bundle: Bundle, vae_bundle: Bundle) -> None:
-    assert bundle.spec == {"size": 64, "model": "standard", "variants": ["int8", "float"]}
+    assert bundle.spec == {"size": 64, "picture_size": 80, "model": "standard", "variants": ["int8", "float"]}
     assert vae_bundle.spec["latent_dim"] == 12
     assert set(vae_bundle.manifest.graphs) == {"float", "float_dense", "int8", "int8_dense", "encoder"}
     entry = bundle.manifest.graphs["int8"]

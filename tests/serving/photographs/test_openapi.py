@@ -1,0 +1,53 @@
+"""/docs.json describes what the server does: checked by requests made from it, with real pictures and without."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from PIL import Image
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from components.params import load
+from serving.photographs.openapi import document
+from serving.pictures import FORMATS
+from tests.serving.servers import PROJECT, Server
+
+
+def picture(kind: str, side: int) -> bytes:
+    content = io.BytesIO()
+    Image.effect_noise((side, side), 60).convert("RGB").save(content, kind)
+    return content.getvalue()
+
+
+for name in FORMATS:
+    pictures = st.sampled_from([picture(name, side) for side in (1, 40, 200)])
+    schemathesis.openapi.media_type(f"image/{name.lower()}", pictures | st.binary(max_size=200))
+
+description = document(load("faces", PROJECT / "params.yaml").serve, "test")
+schema = schemathesis.openapi.from_dict(description)
+
+
+@schema.parametrize()
+@settings(max_examples=12, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+def test_answers_are_as_described_and_never_a_5xx(case: schemathesis.Case, faces_server: Server) -> None:
+    # What is a picture no schema can say: such requests may be refused.
+    case.call_and_validate(base_url=faces_server.address, excluded_checks=[positive_data_acceptance], timeout=60)
+
+
+def test_the_server_publishes_this_description(faces_server: Server) -> None:
+    published = faces_server.client.get("/docs.json").json()
+    published["info"]["version"] = description["info"]["version"]
+    assert published == description
+
+
+@pytest.mark.parametrize("path", ["/classify", "/detect"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_that_is_described_is_taken(path: str, name: str, faces_server: Server) -> None:
+    media_type = f"image/{name.lower()}"
+    assert media_type in description["paths"][path]["post"]["requestBody"]["content"]
+    answer = faces_server.client.post(path, content=picture(name, 100), headers={"content-type": media_type})
+    assert answer.status_code == 200
