@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from playwright.sync_api import Browser
 
 from components.bundle import Bundle, BundleSpec, Evaluation, EvaluationReport, Judged, write_bundle
 from components.files import sha256_file, write_json
@@ -18,6 +19,7 @@ from components.labs.music.graphs import reading_graph, sampling_graph
 from components.labs.music.graphs.weights import Weights
 from components.params import Bound, Gate
 from components.promotion import AuditReport, Promotion, decide
+from tests.serving.browsing import chromium
 from tests.serving.servers import Server, serving
 
 WEAKNESS = "It knows six tunes."
@@ -91,11 +93,11 @@ def promoted_faces(faces_bundle: Bundle, prepared_faces: Path, tmp_path_factory:
     folder = tmp_path_factory.mktemp("promoted-faces") / "faces"
     shutil.copytree(faces_bundle.folder, folder)
     bundle = Bundle.open(folder)
-    few = section(Evaluate, "evaluate", "faces", scenes=8)
+    few = section(Evaluate, "evaluate", "faces", scenes=8, false_boxes=4.0)
     measured = evaluate(bundle, prepared_faces, tmp_path_factory.mktemp("evaluation"), few)
     evaluation = EvaluationReport.of(bundle, measured.model_copy(update={"weaknesses": (FACES_WEAKNESS,)}))
     easy = dict.fromkeys(("max_false_positive_rate", "max_gap", "max_calibration_error"), 0.99)
-    asked = params(draws=200, min_faces=1, min_photographs=1, min_recall=0.01, **easy)
+    asked = params(draws=200, small_cell=1, min_faces=1, min_photographs=1, min_recall=0.01, **easy)
     reports = tmp_path_factory.mktemp("audit")
     findings = audit(Judged(bundle, evaluation), None, prepared_faces, reports, asked, FaceModel.load)
     files = {path.name: sha256_file(path) for path in reports.iterdir()}
@@ -115,3 +117,9 @@ def promoted_faces(faces_bundle: Bundle, prepared_faces: Path, tmp_path_factory:
 def faces_server(promoted_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving("faces", promoted_faces, tmp_path_factory.mktemp("faces-server")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser

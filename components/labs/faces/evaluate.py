@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,13 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         detection, threshold = measured_detection(model, scores[served].threshold, validation, audit, params)
         metrics |= detection
         serve |= {"detection": params.detection.model_dump(), "detection_threshold": threshold}
-    return Evaluation(metrics=metrics, counts=counts(audit, params.scenes), variants=variants, serve=serve)
+    return Evaluation(
+        metrics=metrics,
+        counts=counts(audit, params.scenes),
+        variants=variants,
+        serve=serve,
+        weaknesses=weaknesses(metrics, scores[served], audit),
+    )
 
 
 def measured_detection(
@@ -107,6 +114,26 @@ def measures(scores: Scores, validation: Split, audit: Split, params: params.Eva
     if audit.is_hard.any():
         found["hard_false_positive_rate"] = rate_above(logits[audit.is_hard], scores.threshold)
     return found
+
+
+def weaknesses(metrics: Mapping[str, float], scores: Scores, audit: Split) -> tuple[str, ...]:
+    """Sentences for those who use the model, with the values that say so."""
+    found = []
+    missed = {name: 1 - rate_above(scores.audit[rows], scores.threshold) for name, rows in cells(audit).items()}
+    worst = max(missed, key=lambda name: missed[name], default="")
+    if worst:
+        found.append(
+            f"It misses {missed[worst]:.1%} of the faces perceived as {worst}, the group it misses most, and "
+            f"{1 - metrics['recall']:.1%} of all."
+        )
+    found.append(f"It takes {metrics['false_positive_rate']:.1%} of cut-outs of other photographs for faces.")
+    if "detection_recall" in metrics:
+        found.append(
+            f"In whole photographs it finds {metrics['detection_recall']:.0%} of the faces, and draws "
+            f"{metrics['false_boxes']:.2f} boxes a photograph where there is none."
+        )
+    found.append("It was judged on faces that are centred and well lit more often than the world's.")
+    return tuple(found)
 
 
 def cells(split: Split) -> dict[str, np.ndarray]:

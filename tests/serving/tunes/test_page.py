@@ -8,22 +8,12 @@ from typing import Any
 
 import pytest
 from mido import MidiFile
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Route, expect
 
 from serving.page import ABCJS
+from tests.serving.browsing import Visitor, needs_browser, visitors
 from tests.serving.servers import Server
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]
 WATCH = """
   globalThis.watched = { lengths: [], drawings: 0 }
   addEventListener('DOMContentLoaded', () => {
@@ -41,34 +31,11 @@ BUSY = """
   }
 """
 """A busy browser: a whole tune has come before the first frame is shown, and the frame began before that."""
-expect.set_options(timeout=30_000)  # a busy machine is no fault of the page
-needs_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}: run `make system`")
 needs_abcjs = pytest.mark.skipif(not ABCJS.exists(), reason="no abcjs: run `make environment`")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-class Visitor:
-    """A browser on the page; whatever it asked for and complained about is kept."""
-
-    def __init__(self, context: BrowserContext, address: str) -> None:
-        self.address = address
-        self.requests: list[str] = []
-        self.complaints: list[str] = []
-        self.page: Page = context.new_page()
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
-
-    def open(self, fragment: str = "") -> Page:
-        self.page.goto(f"{self.address}/{fragment}")
-        return self.page
+class Player(Visitor):
+    """A visitor of the music page."""
 
     def write(self, seed: int) -> str:
         """Presses the button and waits for the whole tune."""
@@ -85,22 +52,14 @@ class Visitor:
 
 
 @pytest.fixture
-def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Visitor]]:
-    contexts = []
-
-    def visit(**options: Any) -> Visitor:
-        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
-        contexts.append(context)
-        return Visitor(context, server.address)
-
-    yield visit
-    for context in contexts:
-        context.close()
+def visit(browser: Browser, server: Server) -> Iterator[Callable[..., Player]]:
+    with visitors(browser, server, Player) as visit:
+        yield visit
 
 
 @needs_browser
 @needs_abcjs
-def test_one_press_writes_a_tune_that_can_be_seen_heard_and_kept(visit: Callable[..., Visitor], tmp_path: Path) -> None:
+def test_one_press_writes_a_tune_that_can_be_seen_heard_and_kept(visit: Callable[..., Player], tmp_path: Path) -> None:
     visitor = visit()
     visitor.page.add_init_script(WATCH + BUSY)
     page = visitor.open()
@@ -140,7 +99,7 @@ def test_one_press_writes_a_tune_that_can_be_seen_heard_and_kept(visit: Callable
 
 
 @needs_browser
-def test_a_shared_link_writes_the_same_tune_again(visit: Callable[..., Visitor]) -> None:
+def test_a_shared_link_writes_the_same_tune_again(visit: Callable[..., Player]) -> None:
     first = visit()
     page = first.open()
     page.get_by_label("Key").select_option("D Major")
@@ -158,7 +117,7 @@ def test_a_shared_link_writes_the_same_tune_again(visit: Callable[..., Visitor])
 
 
 @needs_browser
-def test_the_choices_of_the_page_are_those_of_the_server(visit: Callable[..., Visitor]) -> None:
+def test_the_choices_of_the_page_are_those_of_the_server(visit: Callable[..., Player]) -> None:
     visitor = visit()
     page = visitor.open()
     fields = page.request.get(f"{visitor.address}/docs.json").json()["components"]["schemas"]["StreamRequest"]
@@ -173,7 +132,7 @@ def test_the_choices_of_the_page_are_those_of_the_server(visit: Callable[..., Vi
 
 
 @needs_browser
-def test_nothing_runs_off_a_narrow_screen(visit: Callable[..., Visitor]) -> None:
+def test_nothing_runs_off_a_narrow_screen(visit: Callable[..., Player]) -> None:
     visitor = visit(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
     page = visitor.open()
     page.get_by_text("More choices").click()
@@ -187,7 +146,7 @@ def test_nothing_runs_off_a_narrow_screen(visit: Callable[..., Visitor]) -> None
 
 
 @needs_browser
-def test_everything_is_done_with_the_keyboard_alone(visit: Callable[..., Visitor]) -> None:
+def test_everything_is_done_with_the_keyboard_alone(visit: Callable[..., Player]) -> None:
     visitor = visit(reduced_motion="reduce")
     page = visitor.open()
     for _ in range(20):
@@ -212,7 +171,7 @@ REFUSALS: list[tuple[int, dict[str, str], str, str]] = [
 
 
 @needs_browser
-def test_refusals_are_shown_in_words(visit: Callable[..., Visitor]) -> None:
+def test_refusals_are_shown_in_words(visit: Callable[..., Player]) -> None:
     page = visit().open()
     for status, headers, body, words in REFUSALS:
         page.unroute_all()
@@ -226,14 +185,14 @@ def test_refusals_are_shown_in_words(visit: Callable[..., Visitor]) -> None:
 
 
 @needs_browser
-def test_a_real_refusal_names_the_field(visit: Callable[..., Visitor]) -> None:
+def test_a_real_refusal_names_the_field(visit: Callable[..., Player]) -> None:
     visitor = visit()
     page = visitor.open("#seed=1&top_p=7")
     expect(page.get_by_role("alert")).to_contain_text(re.compile("The server refused this: top p: .*1"))
 
 
 @needs_browser
-def test_a_broken_stream_keeps_what_came_and_says_so(visit: Callable[..., Visitor]) -> None:
+def test_a_broken_stream_keeps_what_came_and_says_so(visit: Callable[..., Player]) -> None:
     page = visit().open()
     page.route("**/stream", _stream("X:1\nT:Half\nL:1/8\nM:C\nK:D\nABc"))
     page.get_by_role("button", name="Write a tune").click()
@@ -243,7 +202,7 @@ def test_a_broken_stream_keeps_what_came_and_says_so(visit: Callable[..., Visito
 
 
 @needs_browser
-def test_what_the_network_writes_is_never_run(visit: Callable[..., Visitor]) -> None:
+def test_what_the_network_writes_is_never_run(visit: Callable[..., Player]) -> None:
     evil = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
     visitor = visit()
     page = visitor.open()
@@ -258,7 +217,7 @@ def test_what_the_network_writes_is_never_run(visit: Callable[..., Visitor]) -> 
 
 
 @needs_browser
-def test_an_unpromoted_model_and_starter_data_are_said_loudly(visit: Callable[..., Visitor]) -> None:
+def test_an_unpromoted_model_and_starter_data_are_said_loudly(visit: Callable[..., Player]) -> None:
     visitor = visit()
 
     def unpromoted(route: Route) -> None:
@@ -277,7 +236,7 @@ def test_an_unpromoted_model_and_starter_data_are_said_loudly(visit: Callable[..
 
 
 @needs_browser
-def test_without_abcjs_the_tune_is_still_there_as_text(visit: Callable[..., Visitor]) -> None:
+def test_without_abcjs_the_tune_is_still_there_as_text(visit: Callable[..., Player]) -> None:
     visitor = visit()
     visitor.page.route("**/abcjs/**", lambda route: route.fulfill(status=404))
     visitor.open()

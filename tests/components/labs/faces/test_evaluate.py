@@ -79,3 +79,10 @@ def test_scores_and_worst_pictures_are_written(evaluation: Evaluation, written: 
     missed = evaluation.metrics["recall"] < 1
     assert (written / "misses.png").exists() == missed
     assert (written / "scores_float.csv").exists()
+
+
+def test_weaknesses_say_what_was_measured(evaluation: Evaluation) -> None:
+    said = " ".join(evaluation.weaknesses)
+    assert f"and {1 - evaluation.metrics['recall']:.1%} of all" in said
+    assert f"takes {evaluation.metrics['false_positive_rate']:.1%} of cut-outs" in said
+    assert f"finds {evaluation.metrics['detection_recall']:.0%} of the faces" in said
