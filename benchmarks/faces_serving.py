@@ -161,17 +161,9 @@ def save_mlflow(bundle: Path, folder: Path) -> None:
     import mlflow
     import pandas as pd
 
-    class Faces(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]
-        def load_context(self, context: Any) -> None:
-            self.model = FaceModel.load(Bundle.open(Path(context.artifacts["bundle"])))
-
-        def predict(self, context: Any, model_input: Any, params: Any = None) -> list[float]:
-            crops = np.concatenate([reduced(base64.b64decode(content)) for content in model_input["image"]])
-            return [float(value) for value in self.model.probabilities(crops)]
-
     mlflow.pyfunc.save_model(
         str(folder),
-        python_model=Faces(),
+        python_model=str(Path(__file__).with_name("mlflow_faces.py")),
         artifacts={"bundle": str(bundle)},
         pip_requirements=[],
         signature=mlflow.models.infer_signature(pd.DataFrame({"image": ["text"]}), [0.5]),

@@ -93,11 +93,14 @@ def promoted_faces(faces_bundle: Bundle, prepared_faces: Path, tmp_path_factory:
     folder = tmp_path_factory.mktemp("promoted-faces") / "faces"
     shutil.copytree(faces_bundle.folder, folder)
     bundle = Bundle.open(folder)
-    few = section(Evaluate, "evaluate", "faces", scenes=8, false_boxes=4.0)
+    few = section(Evaluate, "evaluate", "faces", scenes=8, false_boxes=4.0, false_positive_rate=0.05)
     measured = evaluate(bundle, prepared_faces, tmp_path_factory.mktemp("evaluation"), few)
     evaluation = EvaluationReport.of(bundle, measured.model_copy(update={"weaknesses": (FACES_WEAKNESS,)}))
     easy = dict.fromkeys(("max_false_positive_rate", "max_gap", "max_calibration_error"), 0.99)
-    asked = params(draws=200, small_cell=1, min_faces=1, min_photographs=1, min_recall=0.01, **easy)
+    few_audits = {"audits": 10, "gaps": [0.1]}
+    asked = params(
+        draws=200, simulation=few_audits, small_cell=1, min_faces=1, min_photographs=1, min_recall=0.01, **easy
+    )
     reports = tmp_path_factory.mktemp("audit")
     findings = audit(Judged(bundle, evaluation), None, prepared_faces, reports, asked, FaceModel.load)
     files = {path.name: sha256_file(path) for path in reports.iterdir()}
