@@ -37,8 +37,8 @@ repro: data ## run what has changed of the graph (LAB=music: one lab)
 smoke: $(ENVIRONMENT) ## the whole graph on small slices, in a scratch copy
 	@python -m tests.workspace $(LAB)
 
-serve: $(ENVIRONMENT) ## the music API and its page on localhost
-	@python -m serving.music
+serve: $(ENVIRONMENT) ## an API and its page on localhost (LAB=faces, LAB=digits; else music)
+	@python -m serving.$(or $(LAB),music)
 
 stack: $(ENVIRONMENT) ## MLflow on PostgreSQL, and S3, on localhost
 	@python -m infra.stack
@@ -55,7 +55,7 @@ lint: $(ENVIRONMENT) ## ruff and mypy
 	mypy
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios
-	@for benchmark in training digits generation serving; do python -m benchmarks.$$benchmark; done
+	@for benchmark in training digits generation serving faces_serving; do python -m benchmarks.$$benchmark; done
 
 system: ## system packages that only tests need (Debian, as root)
 	@command -v apt-get >/dev/null || { echo "no apt-get here: install Chromium by hand"; exit 0; }

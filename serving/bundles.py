@@ -48,14 +48,16 @@ class Served:
 
 
 @contextmanager
-def open_bundle(reference: str, lab: str, allow_unpromoted: bool) -> Iterator[Served]:
+def open_bundle(reference: str, lab: str, allow_unpromoted: bool, also: tuple[str, ...] = ()) -> Iterator[Served]:
     """A bundle: a folder, or a model of MLflow's registry (models:/music@champion), downloaded for the while.
+
+    also: other labs whose bundles will do.
 
     Raises UserError when it is damaged, another lab's, not to be had, or not promoted and not allowed to be.
     """
     with _folder(reference) as folder:
         bundle = Bundle.open(folder)
-        if bundle.manifest.lab != lab:
+        if bundle.manifest.lab not in (lab, *also):
             raise UserError(f"{reference} is a bundle of the lab {bundle.manifest.lab}; this serves {lab}")
         decision = _read(bundle, "decision.json", Decision)
         served = Served(
@@ -68,8 +70,8 @@ def open_bundle(reference: str, lab: str, allow_unpromoted: bool) -> Iterator[Se
         if served.unpromoted:
             if not allow_unpromoted:
                 raise UserError(
-                    f"{reference} is not promoted: {served.unpromoted}; promote it "
-                    f"(`python -m components promote {lab}`), or serve it as it is with --allow-unpromoted"
+                    f"{reference} is not promoted: {served.unpromoted}; promote it (`python -m components promote "
+                    f"{bundle.manifest.lab}`), or serve it as it is with --allow-unpromoted"
                 )
             log.warning("serving an unpromoted bundle: %s", served.unpromoted)
         yield served

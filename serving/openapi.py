@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from serving.pictures import FORMATS
 from serving.schemas import Info, Problem
 
 Json = dict[str, Any]
@@ -25,6 +26,7 @@ PROBLEMS = {
     500: "our fault: the log has it under the request id",
     503: "shutting down, or it took too long: Retry-After says when to come back",
 }
+BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 WORK_PROBLEMS = (408, 413, 429, 500, 503)
 """Of every operation that takes a body and does work."""
 
@@ -95,6 +97,17 @@ def operation(
 def work_problems(own: Mapping[int, str]) -> dict[int, str]:
     """An operation's own problems, and those that any work may have."""
     return {**{status: PROBLEMS[status] for status in WORK_PROBLEMS}, **own}
+
+
+def picture_bodies() -> Json:
+    """A picture as the whole body, or as the file of a form."""
+    return {**{f"image/{name.lower()}": {"schema": BINARY} for name in FORMATS}, **picture_form(1)}
+
+
+def picture_form(most: int) -> Json:
+    file = BINARY if most == 1 else {"type": "array", "items": BINARY, "minItems": 1, "maxItems": most}
+    schema = {"type": "object", "required": ["file"], "properties": {"file": file}}
+    return {"multipart/form-data": {"schema": schema, "encoding": {"file": {"contentType": "image/*"}}}}
 
 
 def json_of(schema: str) -> Json:

@@ -36,15 +36,18 @@ Furnish = Callable[[Served, LabParams], House]
 """Makes ready what an API's routes need. Raises UserError."""
 
 
-def furnish(app: Starlette, lab: str, make: Furnish) -> None:
+def furnish(app: Starlette, lab: str, make: Furnish, also: tuple[str, ...] = ()) -> None:
     """For `bentoml serve`, which comes straight to the service: opens what the environment names. Raises UserError."""
     if not hasattr(app.state, "house"):
         given = settings()
-        app.state.house = _house(lab, make, given.serve_bundle, given.serve_allow_unpromoted, None)
+        app.state.house = _house(lab, make, also, given.serve_bundle, given.serve_allow_unpromoted, None)
 
 
-def run(service: bentoml.Service[Any], app: Starlette, lab: str, make: Furnish) -> None:
-    """The command line of `python -m serving.<lab>`; fails in one line where the bundle or the port can't be had."""
+def run(service: bentoml.Service[Any], app: Starlette, lab: str, make: Furnish, also: tuple[str, ...] = ()) -> None:
+    """The command line of `python -m serving.<lab>`; fails in one line where the bundle or the port can't be had.
+
+    also: other labs whose bundles it serves.
+    """
 
     def main(
         bundle: Annotated[str | None, typer.Option(help="A bundle's folder, or models:/<lab>@champion.")] = None,
@@ -61,7 +64,7 @@ def run(service: bentoml.Service[Any], app: Starlette, lab: str, make: Furnish) 
             given = settings()
             logs.configure(given.log_level)
             allowed = allow_unpromoted or given.serve_allow_unpromoted
-            house = app.state.house = _house(lab, make, bundle or given.serve_bundle, allowed, params)
+            house = app.state.house = _house(lab, make, also, bundle or given.serve_bundle, allowed, params)
             listener = _listen(host or given.serve_host, given.serve_port if port is None else port)
         except UserError as error:
             typer.echo(f"error: {error}", err=True)
@@ -118,9 +121,11 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def _house(lab: str, make: Furnish, bundle: str, allow_unpromoted: bool, params: Path | None) -> House:
+def _house(
+    lab: str, make: Furnish, also: tuple[str, ...], bundle: str, allow_unpromoted: bool, params: Path | None
+) -> House:
     given = load(lab, params or project_root() / "params.yaml")
-    with open_bundle(bundle or f"models:/{lab}@champion", lab, allow_unpromoted) as served:
+    with open_bundle(bundle or f"models:/{lab}@champion", lab, allow_unpromoted, also) as served:
         return make(served, given)
 
 

@@ -73,6 +73,7 @@ def test_the_command_line_loads_nothing_slow() -> None:
         "components.labs.digits",
         "serving.music",
         "serving.faces",
+        "serving.digits",
     ],
 )
 def test_what_serves_loads_no_torch(module: str) -> None:

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from components.labs.faces.params import Serve
 from serving import openapi
-from serving.openapi import PROBLEMS, Json, json_of, operation, work_problems
+from serving.openapi import PROBLEMS, Json, json_of, operation, picture_bodies, picture_form, work_problems
 from serving.photographs.schemas import (
     AuditAnswer,
     ClassifyAnswer,
@@ -15,7 +15,6 @@ from serving.photographs.schemas import (
     DetectBatchAnswer,
     FacesInfo,
 )
-from serving.pictures import FORMATS
 
 REFUSED = work_problems(
     {
@@ -53,7 +52,7 @@ def _paths(limits: Serve) -> Json:
                 "Is this crop a face? The largest square in the middle is looked at; it should hold the face with a "
                 "little around it",
                 json_of("ClassifyAnswer"),
-                body=_pictures(1),
+                body=picture_bodies(),
                 problems=REFUSED,
             )
         },
@@ -62,7 +61,7 @@ def _paths(limits: Serve) -> Json:
                 "classify_batch",
                 "Which of these crops are faces?",
                 json_of("ClassifyBatchAnswer"),
-                body=_form(limits.max_files),
+                body=picture_form(limits.max_files),
                 problems=REFUSED,
             )
         },
@@ -71,7 +70,7 @@ def _paths(limits: Serve) -> Json:
                 "detect",
                 "Where are faces in this photograph?",
                 json_of("DetectAnswer"),
-                body=_pictures(1),
+                body=picture_bodies(),
                 problems=REFUSED,
             )
         },
@@ -80,7 +79,7 @@ def _paths(limits: Serve) -> Json:
                 "detect_batch",
                 "Where are faces in these photographs?",
                 json_of("DetectBatchAnswer"),
-                body=_form(limits.max_files),
+                body=picture_form(limits.max_files),
                 problems=REFUSED,
             )
         },
@@ -98,16 +97,3 @@ def _paths(limits: Serve) -> Json:
             )
         },
     }
-
-
-def _pictures(most: int) -> Json:
-    """A picture as the whole body, or as a file of a form."""
-    binary = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
-    return {**{f"image/{name.lower()}": binary for name in FORMATS}, **_form(most)}
-
-
-def _form(most: int) -> Json:
-    one = {"type": "string", "contentMediaType": "application/octet-stream"}
-    file = one if most == 1 else {"type": "array", "items": one, "minItems": 1, "maxItems": most}
-    schema = {"type": "object", "required": ["file"], "properties": {"file": file}}
-    return {"multipart/form-data": {"schema": schema, "encoding": {"file": {"contentType": "image/*"}}}}

@@ -35,7 +35,6 @@ class DigitsLab(Lab):
     Prepare = params.Prepare
     Export = params.Export
     Evaluate = params.Evaluate
-    Serve = params.Serve
 
     def prepare(self, raw: Path, out: Path, params: params.Prepare) -> dict[str, Any]:
         from components.datasets.digits.data import prepare

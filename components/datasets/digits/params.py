@@ -54,7 +54,3 @@ class Export(Section):
     )
     parity_tolerance: float = Field(gt=0, description="how far the float graph's logits may be from the model's")
     calibration: int = Field(ge=1, description="training digits that set the scales of int8")
-
-
-class Serve(Section):
-    """No API serves these digits yet: nothing to set."""

@@ -26,6 +26,12 @@ class DigitModel:
         """A verified bundle's graph; the first variant unless one is named. Raises BundleError for one it lacks."""
         return cls(bundle.spec, bundle.session(variant or bundle.spec["variants"][0], threads))
 
+    @property
+    def providers(self) -> list[str]:
+        """What onnxruntime runs it on."""
+        found: list[str] = self._session.get_providers()
+        return found
+
     def logits(self, images: np.ndarray, batch: int = 1000) -> np.ndarray:
         """(N, 10) float32 for images (N, 28, 28) uint8, `batch` at a time. Raises UserError for another shape."""
         if images.dtype != np.uint8 or images.shape[1:] != (self.size, self.size):

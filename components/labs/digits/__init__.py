@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class DigitsLab(OnDigits):
     name = "digits"
     Train = params.Train
+    Serve = params.Serve
 
     def module(self, prepared: Path, params: params.Train) -> pl.LightningModule:
         from components.labs.digits.model import DigitsModel, network

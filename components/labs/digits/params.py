@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from components.datasets.digits.params import Batches
+from components.params import Limits
 
 
 class Train(Batches):
@@ -31,3 +32,11 @@ class Train(Batches):
         description="auto: bf16 where the hardware multiplies it fast, else 32-bit floats"
     )
     log_every_n_steps: int = Field(ge=1, description="steps between two points of the training curve")
+
+
+class Serve(Limits):
+    """What the digits API takes on, and how much at once. It serves bundles of `scratch` too."""
+
+    max_pixels: int = Field(ge=784, description="of a picture; one with more is refused before it is decoded")
+    waiting: int = Field(ge=0, description="pictures that may wait while one is read; beyond it 429")
+    paper: float = Field(gt=0, lt=1, description="marks fainter than this share of the darkest are paper")

@@ -1,0 +1,43 @@
+"""The routes of the digits API; `app.state.house` is what they work with."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from serving.api import answer
+from serving.drawings.house import DigitsHouse
+from serving.drawings.schemas import ReadRequest
+from serving.limits import RefusalError
+from serving.pictures import open_picture
+from serving.uploads import one_picture
+
+
+async def read(request: Request) -> Response:
+    house: DigitsHouse = request.app.state.house
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json":
+        image = np.array(_check(await request.body()).image, dtype=np.uint8)
+        return answer(house.worker.run_here(house.read, image))
+    picture = open_picture(await one_picture(request), house.limits.max_pixels)
+    async with asyncio.timeout(house.limits.request_seconds):
+        return answer(await house.worker.run(house.see, picture))
+
+
+def _check(body: bytes) -> ReadRequest:
+    """Raises RefusalError that names the first wrong fields."""
+    try:
+        return ReadRequest.model_validate_json(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)[:5]
+    if found[0]["type"] == "json_invalid":
+        raise RefusalError(400, f"the body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}")
+    errors = [(".".join(map(str, one["loc"])) or "body", one["msg"]) for one in found]
+    raise RefusalError(422, "; ".join(f"{field}: {reason}" for field, reason in errors), errors)
+
+
+ROUTES = [Route("/read", read, methods=["POST"])]

@@ -1,0 +1,122 @@
+// The page: a drawing is read while it grows.
+
+import { item, showModel } from './shared/model.js'
+import { Failure, send } from './shared/server.js'
+
+const PEN = 34 // wide, of the paper's 448 pixels: about MNIST's strokes once scaled
+const $ = (id) => document.getElementById(id)
+const paper = $('paper')
+const pen = paper.getContext('2d')
+const bars = Array.from({ length: 10 }, (_, digit) => bar(digit))
+let last // where the pen was, while it is down
+let reading = false // a request is on its way
+let changed = false // since it was sent
+let age = 0 // of the drawing: an answer to an older one is thrown away
+
+paper.addEventListener('pointerdown', (event) => {
+  paper.setPointerCapture(event.pointerId)
+  last = place(event)
+  stroke(last)
+})
+paper.addEventListener('pointermove', (event) => {
+  if (!last) return
+  for (const step of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) stroke(place(step))
+})
+for (const name of ['pointerup', 'pointercancel']) paper.addEventListener(name, () => (last = undefined))
+$('clear').addEventListener('click', clear)
+$('file').addEventListener('change', () => {
+  const [file] = $('file').files
+  clear()
+  if (file) read(file)
+})
+
+function place(event) {
+  const box = paper.getBoundingClientRect()
+  return [((event.clientX - box.left) * paper.width) / box.width, ((event.clientY - box.top) * paper.height) / box.height]
+}
+
+function stroke(to) {
+  pen.lineWidth = PEN
+  pen.lineCap = pen.lineJoin = 'round'
+  pen.beginPath()
+  pen.moveTo(...last)
+  pen.lineTo(...to)
+  pen.stroke()
+  last = to
+  changed = true
+  readDrawing()
+}
+
+/** One request at a time: whatever is drawn meanwhile is read by the next. */
+async function readDrawing() {
+  if (reading || !changed) return
+  reading = true
+  changed = false
+  await read(await new Promise((resolve) => paper.toBlob(resolve)))
+  reading = false
+  readDrawing()
+}
+
+async function read(picture) {
+  const mine = age
+  try {
+    const response = await send('read', { method: 'POST', headers: { 'Content-Type': picture.type || 'image/png' }, body: picture })
+    const answer = await response.json()
+    if (mine === age) show(answer)
+  } catch (error) {
+    if (mine === age) fail(error)
+  }
+}
+
+function show({ digit, probabilities, image }) {
+  $('problem').hidden = true
+  $('digit').textContent = digit
+  for (const [index, { row, progress, share }] of bars.entries()) {
+    progress.value = probabilities[index]
+    share.textContent = `${(100 * probabilities[index]).toFixed(1)} %`
+    row.classList.toggle('best', index === digit)
+  }
+  const pixels = image.flat().flatMap((ink) => [ink, ink, ink, 255])
+  $('seen').getContext('2d').putImageData(new ImageData(new Uint8ClampedArray(pixels), 28, 28), 0, 0)
+}
+
+function bar(digit) {
+  const row = document.createElement('li')
+  const progress = document.createElement('progress')
+  const share = item('span', '')
+  progress.max = 1
+  progress.value = 0
+  progress.setAttribute('aria-label', `Digit ${digit}`)
+  row.append(item('span', String(digit)), progress, share)
+  $('bars').append(row)
+  return { row, progress, share }
+}
+
+function clear() {
+  age++
+  changed = false
+  last = undefined
+  pen.fillStyle = 'white'
+  pen.fillRect(0, 0, paper.width, paper.height)
+  $('digit').textContent = '?'
+  $('problem').hidden = true
+  for (const { row, progress, share } of bars) {
+    progress.value = 0
+    share.textContent = ''
+    row.classList.remove('best')
+  }
+  $('seen').getContext('2d').clearRect(0, 0, 28, 28)
+}
+
+function fail(error) {
+  if (!(error instanceof Failure)) console.error(error)
+  $('problem').textContent = error instanceof Failure ? error.message : 'Something broke in this page. Reload it to go on.'
+  $('problem').hidden = false
+}
+
+function accuracy({ metrics: { accuracy: share } }) {
+  return share ? [['Reads', `${(100 * share).toFixed(2)} % of digits it has not seen`]] : []
+}
+
+clear()
+showModel(accuracy)
