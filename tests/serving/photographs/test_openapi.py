@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import io
-
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis import strategies as st
-from PIL import Image
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from components.params import load
 from serving.photographs.openapi import document
 from serving.pictures import FORMATS
+from tests.serving.pictures_to_send import picture, register
 from tests.serving.servers import PROJECT, Server
 
-
-def picture(kind: str, side: int) -> bytes:
-    content = io.BytesIO()
-    Image.effect_noise((side, side), 60).convert("RGB").save(content, kind)
-    return content.getvalue()
-
-
-for name in FORMATS:
-    pictures = st.sampled_from([picture(name, side) for side in (1, 40, 200)])
-    schemathesis.openapi.media_type(f"image/{name.lower()}", pictures | st.binary(max_size=200))
-
+register()
 description = document(load("faces", PROJECT / "params.yaml").serve, "test")
 schema = schemathesis.openapi.from_dict(description)
 

@@ -1,0 +1,100 @@
+"""The digits page in a real browser: a 1 is drawn, and the bars move."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from components.datasets.digits.data import Split
+from tests.serving.browsing import Visitor, needs_browser, visitors
+from tests.serving.drawings.test_api import on_paper
+from tests.serving.hostile import saved
+from tests.serving.servers import Server
+
+pytestmark = needs_browser
+ONE = [(0.52, 0.2), (0.5, 0.5), (0.48, 0.8)]
+
+
+@pytest.fixture
+def visit(browser: Browser, digits_server: Server) -> Iterator[Callable[..., Visitor]]:
+    with visitors(browser, digits_server, Visitor) as visit:
+        yield visit
+
+
+def draw(page: Page, points: list[tuple[float, float]]) -> None:
+    """With the mouse; points are shares of the paper's sides."""
+    box = page.locator("#paper").bounding_box()
+    assert box is not None
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=5)
+    page.mouse.up()
+
+
+def shares(page: Page) -> list[float]:
+    found: list[float] = page.locator("#bars progress").evaluate_all("bars => bars.map(bar => bar.value)")
+    return found
+
+
+def test_a_one_is_drawn_and_the_bars_show_it(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    assert shares(page) == [0] * 10
+    draw(page, ONE)
+    expect(page.locator("#digit")).to_have_text("1")
+    expect(page.locator("#bars li.best")).to_have_text(re.compile("^1"))
+    assert shares(page)[1] == max(shares(page)) > 0.3
+    assert sum(shares(page)) == pytest.approx(1, abs=1e-3)
+    ink = page.locator("#seen").evaluate("seen => seen.getContext('2d').getImageData(13, 14, 1, 1).data[0]")
+    assert ink > 100, "what the network saw is shown"
+    page.get_by_role("button", name="Start again").click()
+    expect(page.locator("#digit")).to_have_text("?")
+    assert shares(page) == [0] * 10
+    elsewhere = [url for url in visitor.requests if not url.startswith(visitor.address)]
+    assert elsewhere == []
+    assert visitor.complaints == []
+
+
+def test_a_finger_draws_too(visit: Callable[..., Visitor]) -> None:
+    visitor = visit(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
+    page = visitor.open()
+    box = page.locator("#paper").bounding_box()
+    assert box is not None
+    finger = page.context.new_cdp_session(page)
+    points = [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in ONE]
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": points[:1]})
+    for point in points[1:]:
+        finger.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(page.locator("#digit")).to_have_text("1")
+    assert page.evaluate("scrollY") == 0, "a finger on the paper does not scroll"
+    for width in (360, 320, 768):
+        page.set_viewport_size({"width": width, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visitor.complaints == []
+
+
+def test_a_picture_of_a_digit_can_be_read(visit: Callable[..., Visitor], test_digits: Split) -> None:
+    page = visit().open()
+    content = saved(on_paper(test_digits.images[0], 200, (20, 20)), "PNG")
+    page.locator("#file").set_input_files({"name": "digit.png", "mimeType": "image/png", "buffer": content})
+    expect(page.locator("#digit")).to_have_text(re.compile(r"\d"))
+
+
+def test_refusals_and_an_unpromoted_model_are_said_in_words(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    expect(page.get_by_role("region", name="Warnings")).to_contain_text("passed no gate")
+
+    def refuse(route: Route) -> None:
+        route.fulfill(status=429, headers={"retry-after": "2"}, body="{}")
+
+    page.route("**/read", refuse)
+    draw(page, ONE)
+    expect(page.get_by_role("alert")).to_contain_text("Try again in 2 seconds.")
+    assert page.locator("#digit").text_content() == "?"
