@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,11 +75,11 @@ def request(lab_name: str, assignments: Sequence[str] = (), sweep: Sequence[str]
     """
     path = root / PARAMS
     lab = find(lab_name)
-    sections = parameters.overridden(parameters.read(path), lab_name, assignments, PARAMS)
+    sections = _plain(parameters.overridden(parameters.read(path), lab_name, assignments, PARAMS))
     params = parameters.checked(lab_name, sections, PARAMS)
     candidates = []
     for point in grid(sweep, lab_name) if sweep else []:
-        changed = parameters.overridden(sections, lab_name, point, PARAMS)
+        changed = _plain(parameters.overridden(sections, lab_name, point, PARAMS))
         parameters.checked(lab_name, changed, PARAMS)
         candidates.append(changed[lab_name])
     return Request(
@@ -88,6 +89,15 @@ def request(lab_name: str, assignments: Sequence[str] = (), sweep: Sequence[str]
         version=data_version(root / f"{params.data.folder}.dvc"),
         candidates=candidates,
     )
+
+
+def _plain(value: Any) -> Any:
+    """As Kubeflow can send it: a date becomes text, and a null is left out, which means the same in every section."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def compile_to(pipeline: GraphComponent, file: Path) -> str:

@@ -1,0 +1,185 @@
+"""A server that speaks the v2beta1 REST of Kubeflow Pipelines, as far as the command line uses it.
+
+What comes in is read, and what goes out is written, with the models that the project itself publishes.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import kfp_server_api as api
+import yaml
+
+NAMESPACE, TOKEN = "team", "a-good-token"
+
+
+@dataclass
+class Kubeflow:
+    """State of the installation. states: what a run's looks answer in turn, the last one for ever."""
+
+    host: str = ""
+    multi_user: bool = True
+    states: list[dict[str, str]] = field(default_factory=lambda: [{"": "SUCCEEDED"}])
+    pipelines: list[Any] = field(default_factory=list)
+    versions: list[Any] = field(default_factory=list)
+    experiments: list[Any] = field(default_factory=list)
+    runs: list[Any] = field(default_factory=list)
+    recurring: list[Any] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    looks: int = 0
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@contextmanager
+def kubeflow(multi_user: bool = True) -> Iterator[Kubeflow]:
+    state = Kubeflow(multi_user=multi_user)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
+    state.host = f"http://127.0.0.1:{server.server_port}/pipeline"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _handler(state: Kubeflow) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            url = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            state.requests.append(f"{self.command} {url.path}")
+            try:
+                if state.multi_user and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                    raise Refused(401, "Request header error: there is no user identity header.")
+                path = url.path.removeprefix("/pipeline/apis/v2beta1/").split("/")
+                query = {name: values[0] for name, values in parse_qs(url.query).items()}
+                status, answer = 200, _route(state, self.command, path, query, body)
+            except Refused as refused:
+                status, answer = refused.status, {"error": str(refused), "code": 7, "message": str(refused)}
+            content = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    return Handler
+
+
+def _route(state: Kubeflow, method: str, path: list[str], query: dict[str, str], body: bytes) -> Any:
+    match method, path:
+        case "GET", ["healthz"]:
+            return _json(api.V2beta1GetHealthzResponse(multi_user=state.multi_user))
+        case "GET", ["experiments"]:
+            _allowed(state, query.get("namespace"))
+            found = _filtered(state.experiments, query)
+            return _json(api.V2beta1ListExperimentsResponse(experiments=found, total_size=len(found)))
+        case "POST", ["experiments"]:
+            experiment = _read(body, "V2beta1Experiment")
+            _allowed(state, experiment.namespace)
+            return _json(_added(state.experiments, experiment, experiment_id=_id()))
+        case "GET", ["pipelines"]:
+            return _json(api.V2beta1ListPipelinesResponse(pipelines=_filtered(state.pipelines, query)))
+        case "POST", ["pipelines", "upload"]:
+            _allowed(state, query.get("namespace"))
+            pipeline = api.V2beta1Pipeline(display_name=query["name"], namespace=query.get("namespace"))
+            _added(state.pipelines, pipeline, pipeline_id=_id())
+            _version(state, pipeline.pipeline_id, query["name"], body)
+            return _json(pipeline)
+        case "POST", ["pipelines", "upload_version"]:
+            return _json(_version(state, query["pipelineid"], query["name"], body))
+        case "GET", ["pipelines", pipeline_id, "versions"]:
+            found = [version for version in state.versions if version.pipeline_id == pipeline_id]
+            return _json(api.V2beta1ListPipelineVersionsResponse(pipeline_versions=found))
+        case "POST", ["runs"]:
+            run = _read(body, "V2beta1Run")
+            _known_version(state, run)
+            return _json(_added(state.runs, run, run_id=_id(), state="PENDING"))
+        case "GET", ["runs", run_id]:
+            (run,) = (run for run in state.runs if run.run_id == run_id)
+            return _json(_looked_at(state, run))
+        case "GET", ["recurringruns"]:
+            found = [run for run in state.recurring if run.experiment_id == query.get("experiment_id")]
+            return _json(api.V2beta1ListRecurringRunsResponse(recurring_runs=found))
+        case "POST", ["recurringruns"]:
+            recurring = _read(body, "V2beta1RecurringRun")
+            _known_version(state, recurring)
+            return _json(_added(state.recurring, recurring, recurring_run_id=_id(), status="ENABLED"))
+        case "DELETE", ["recurringruns", run_id]:
+            state.recurring = [run for run in state.recurring if run.recurring_run_id != run_id]
+            return {}
+    raise Refused(404, f"no such address: {method} {'/'.join(path)}")
+
+
+def _allowed(state: Kubeflow, namespace: str | None) -> None:
+    if state.multi_user and namespace != NAMESPACE:
+        raise Refused(403, f"User 'me' is not authorized with reason: no access to namespace {namespace!r}")
+
+
+def _filtered(items: list[Any], query: dict[str, str]) -> list[Any]:
+    wanted = json.loads(query["filter"])["predicates"][0]["stringValue"] if query.get("filter") else None
+    return [item for item in items if wanted in (None, item.display_name)]
+
+
+def _version(state: Kubeflow, pipeline_id: str, name: str, form: bytes) -> Any:
+    # A form with one file: what is between its headers and the last boundary.
+    content = form.split(b"\r\n\r\n", 1)[1].rsplit(b"\r\n--", 1)[0]
+    pipeline, platform = yaml.safe_load_all(content)
+    spec = {"pipeline_spec": pipeline, "platform_spec": platform}
+    version = api.V2beta1PipelineVersion(pipeline_id=pipeline_id, display_name=name, pipeline_spec=spec)
+    return _added(state.versions, version, pipeline_version_id=_id())
+
+
+def _known_version(state: Kubeflow, run: Any) -> None:
+    reference = run.pipeline_version_reference
+    known = {(version.pipeline_id, version.pipeline_version_id) for version in state.versions}
+    if (reference.pipeline_id, reference.pipeline_version_id) not in known:
+        raise Refused(404, "there is no such pipeline version")
+
+
+def _looked_at(state: Kubeflow, run: Any) -> Any:
+    seen = state.states[min(state.looks, len(state.states) - 1)]
+    state.looks += 1
+    run.state = seen[""]
+    details = [api.V2beta1PipelineTaskDetail(display_name=name, state=said) for name, said in seen.items() if name]
+    run.run_details = api.V2beta1RunDetails(task_details=details)
+    return run
+
+
+def _added(items: list[Any], item: Any, **values: Any) -> Any:
+    for name, value in values.items():
+        setattr(item, name, value)
+    items.append(item)
+    return item
+
+
+def _read(body: bytes, model: str) -> Any:
+    # What the client itself does with an answer: unknown fields and wrong enumerations are found.
+    return api.ApiClient()._ApiClient__deserialize(json.loads(body), model)
+
+
+def _json(model: Any) -> Any:
+    return api.ApiClient().sanitize_for_serialization(model)
+
+
+def _id() -> str:
+    return str(uuid.uuid4())

@@ -1,0 +1,159 @@
+"""The whole pipeline in processes of its own, by Kubeflow's local runner, with real training on a small slice."""
+# No `from __future__ import annotations`: Kubeflow's compiler reads types, not their names.
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import torch
+from kfp import dsl, local
+
+from components.data.pin import digest, listing
+from components.labs import find
+from pipelines.local import environment
+from pipelines.pipeline import Wiring
+from pipelines.request import request
+from tests.pipelines.conftest import Ran, read
+from tests.workspace import Workspace
+
+pytestmark = pytest.mark.slow
+STEPS = ("prepare", "validate", "train", "export", "evaluate", "gate", "promote")
+
+
+def runs(workspace: Workspace) -> dict[str, tuple[str, str]]:
+    """Name -> (status, name of the parent) of the runs in MLflow; of equal names, of the last."""
+    query = """SELECT runs.name, runs.status, parents.name FROM runs
+        LEFT JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'mlflow.parentRunId'
+        LEFT JOIN runs AS parents ON parents.run_uuid = tags.value ORDER BY runs.start_time"""
+    with sqlite3.connect(workspace.folder / "mlflow.db") as database:
+        return {name: (status, parent) for name, status, parent in database.execute(query)}
+
+
+def test_a_candidate_that_passes_is_promoted_and_the_summary_says_so(ran: Ran) -> None:
+    assert read(ran.outputs / "gate" / "decided" / "decision.json")["verdict"] == "PASS"
+    (promoted,) = ran.outputs.parent.glob("scratch-*/**/promoted/promotion.json")
+    assert read(promoted)["version"] == "1"
+    for words in ("# scratch: SUCCEEDED", "gate: **PASS**", "champion: version 1"):
+        assert words in ran.said
+
+
+def test_every_step_is_a_finished_run_below_that_of_the_pipeline(ran: Ran) -> None:
+    found = runs(ran.workspace)
+    assert found["kubeflow scratch"] == ("FINISHED", None)
+    assert {found[f"scratch {step}"] for step in STEPS} == {("FINISHED", "kubeflow scratch")}
+
+
+def test_the_data_is_the_pinned_version_and_the_bundle_carries_it(ran: Ran) -> None:
+    version = digest(listing(ran.outputs / "data" / "raw"))
+    assert version in (ran.workspace.folder / "data.starter.dvc").read_text()
+    provenance = read(ran.outputs / "export" / "bundle" / "bundle.json")["provenance"]
+    assert (provenance["data_version"], provenance["data_profile"]) == (version, "starter")
+    commit = ran.workspace.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert (provenance["git_commit"], provenance["git_dirty"]) == (commit, True)
+
+
+def test_the_page_of_the_run_has_curves_docs_metrics_and_the_decision(ran: Ran) -> None:
+    assert "val_loss" in (ran.outputs / "train" / "curve").read_text()
+    assert "column_values" not in (ran.outputs / "validate" / "data_docs").read_text()
+    assert "srcdoc" in (ran.outputs / "evaluate" / "report").read_text()
+    assert (ran.outputs / "gate" / "decision").read_text().startswith("# scratch: PASS")
+    said = read(ran.outputs / "evaluate" / "executor_output.json")["artifacts"]
+    assert said["metrics"]["artifacts"][0]["metadata"] == read(ran.outputs / "evaluate" / "evaluated" / "metrics.json")
+    matrix = said["classification"]["artifacts"][0]["metadata"]["confusionMatrix"]
+    assert len(matrix["rows"]) == 10
+    said = read(ran.outputs / "gate" / "executor_output.json")["artifacts"]
+    assert said["decided"]["artifacts"][0]["metadata"]["verdict"] == "PASS"
+
+
+def test_dvc_makes_the_same_model_with_the_same_metrics(ran: Ran) -> None:
+    """Each trains for itself: a pipeline's checkpoints are not the laptop's."""
+    ran.workspace.run("dvc", "repro", "evaluate@scratch", PYTHONPATH=str(ran.workspace.folder))
+    build = ran.workspace.folder / "build" / "scratch"
+    bundles = [read(folder / "bundle.json") for folder in (build / "export", ran.outputs / "export" / "bundle")]
+    assert bundles[0]["digest"] == bundles[1]["digest"]
+    assert bundles[0]["provenance"] == bundles[1]["provenance"]
+    measured = [
+        read(folder / "metrics.json") for folder in (build / "evaluate", ran.outputs / "evaluate" / "evaluated")
+    ]
+    assert measured[0] == measured[1]
+    ours, theirs = (
+        torch.load(folder / "model.ckpt", weights_only=True)["state_dict"]
+        for folder in (build / "train", ran.outputs / "train" / "trained")
+    )
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_candidate_that_is_blocked_is_a_result_and_is_not_promoted(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gate and what follows it, as the pipeline has them, on what the run before left."""
+    monkeypatch.chdir(ran.workspace.folder)
+    asked = request("scratch", ["gate.scratch.metrics.accuracy.min=1.0"]).here()
+    variables = environment(Path(), "data.starter", "subprocess")
+    wiring = Wiring(find("scratch"), asked.cluster, {**variables, "PYTHONPATH": str(ran.workspace.folder)})
+    sent = asked.arguments()
+    carried = {"data_folder": "data.starter", "data_version": asked.version}
+
+    @dsl.pipeline(name="blocked")
+    def blocked():  # type: ignore[no-untyped-def]
+        bundle, evaluated = (
+            dsl.importer(artifact_uri=str(ran.outputs / path), artifact_class=kind, metadata=carried).output
+            for path, kind in (("export/bundle", dsl.Model), ("evaluate/evaluated", dsl.Artifact))
+        )
+        wiring.decide(sent["train"], bundle, evaluated, evaluated, sent["gate"])
+
+    root = ran.workspace.folder / "blocked"
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root))
+    blocked()
+    (decided,) = root.glob("**/decided/decision.json")
+    assert read(decided)["verdict"] == "FAIL"
+    assert list(root.glob("**/promote*")) == []
+
+
+def test_a_step_that_fails_closes_the_run_as_failed_and_says_which(ran: Ran) -> None:
+    """The version cannot be had: a file of it is gone from where the versions are kept."""
+    workspace = ran.workspace
+    (folder,) = (workspace.folder / "data.starter").rglob("*.gz")
+    version = listing(folder.parent)[folder.name]
+    kept = workspace.folder / ".dvc" / "cache" / "files" / "md5" / version[:2] / version[2:]
+    away = kept.rename(workspace.folder / "away")
+    try:
+        before = set((workspace.folder / "build" / "kubeflow").iterdir())
+        done = workspace.run(
+            "python", "-m", "pipelines", "run", "scratch", check=False, PYTHONPATH=str(workspace.folder)
+        )
+    finally:
+        away.rename(kept)
+    assert done.returncode == 2
+    said = done.stderr.strip().splitlines()[-1]
+    assert said.startswith("error: ")
+    assert "'data'" in said
+    assert "error: dvc pull data.starter.dvc failed" in done.stdout
+    assert "Traceback" not in done.stderr + done.stdout
+    assert runs(workspace)["kubeflow scratch"] == ("FAILED", None)
+    (new,) = set((workspace.folder / "build" / "kubeflow").iterdir()) - before
+    (summary,) = new.glob("scratch-*/close-run/summary")
+    assert "# scratch: FAILED" in summary.read_text()
+    assert "nothing was promoted" in summary.read_text()
+
+
+def test_an_engine_that_is_not_there_is_one_line(workspace: Workspace) -> None:
+    done = workspace.run(
+        "python", "-m", "pipelines", "run", "scratch", "--engine", "docker",
+        check=False, PYTHONPATH=str(workspace.folder), DOCKER_HOST="unix:///nowhere.sock",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("error: no Docker engine answers")
+    assert "Traceback" not in done.stderr
+
+
+def test_changed_data_stops_the_run_before_it_begins(ran: Ran) -> None:
+    workspace = ran.workspace
+    added = workspace.folder / "data.starter" / "digits" / "more"
+    added.write_text("unseen")
+    try:
+        done = workspace.run(
+            "python", "-m", "pipelines", "run", "scratch", check=False, PYTHONPATH=str(workspace.folder)
+        )
+    finally:
+        added.unlink()
+    assert done.returncode == 2
+    assert "digits/more" in done.stderr

@@ -1,0 +1,173 @@
+"""What is compiled: the committed YAML, the steps and edges of DVC's graph, and no way around the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.labs import LABS, find
+from pipelines.params import Pipelines
+from pipelines.request import Request, compile_to, request
+from tests.pipelines.graph import Spec, closure, documents, edges, executor, groups, tasks
+
+PROJECT = Path(__file__).resolve().parents[2]
+STEPS = ("prepare", "validate", "train", "export", "evaluate", "audit", "gate", "promote")
+COURSE = "data.folder=data"
+"""The committed pipelines are of the course's data, whatever a machine without network has put to use."""
+PIPELINES = [(lab, sweep) for lab in LABS for sweep in (False, True)]
+
+
+def asked(lab: str, sweep: bool = False, *assignments: str) -> Request:
+    return request(lab, [COURSE, *assignments], ["seed=[1, 2]"] if sweep else [], PROJECT)
+
+
+def compiled(folder: Path, lab: str, sweep: bool = False, *assignments: str) -> tuple[Spec, Spec]:
+    compile_to(asked(lab, sweep, *assignments).pipeline(), folder / "pipeline.yaml")
+    return documents(folder / "pipeline.yaml")
+
+
+@pytest.mark.parametrize(("lab", "sweep"), PIPELINES)
+def test_the_committed_pipeline_is_what_the_code_compiles_to(lab: str, sweep: bool, tmp_path: Path) -> None:
+    name = f"{lab}-sweep" if sweep else lab
+    committed = documents(PROJECT / "pipelines" / "compiled" / f"{name}.yaml")
+    assert committed == compiled(tmp_path, lab, sweep), "python -m pipelines compile"
+
+
+def dvc_edges(lab: str) -> set[tuple[str, str]]:
+    """(earlier, later) of the lab's stages in dvc.yaml: one reads what the other writes."""
+    dvc = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
+    values = {f"${{item.{key}}}": value for key, value in dvc["vars"][0]["labs"][lab].items()} | {"${key}": lab}
+    found = set()
+    for stage, said in dvc["stages"].items():
+        among = dvc["vars"][1]["audited"] if "audited" in said["foreach"] else dvc["vars"][0]["labs"]
+        for dependency in said["do"]["deps"] if lab in among else []:
+            for placeholder, value in values.items():
+                dependency = dependency.replace(placeholder, value)
+            if dependency.startswith(f"build/{lab}/"):
+                found.add((dependency.rpartition("/")[2], stage))
+    return found
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_from_prepare_on_both_graphs_have_the_same_steps_and_order(lab: str) -> None:
+    """Edges are compared with what they imply: DVC's gate waits for the evaluation by way of the audit."""
+    spec, _ = documents(PROJECT / "pipelines" / "compiled" / f"{lab}.yaml")
+    # Kubeflow's own condition is between gate and promote: what is in it waits for it.
+    ours = {(a, b) for a, b in closure(edges(spec)) if a in STEPS and b in STEPS}
+    assert ours == closure(dvc_edges(lab))
+    assert set(tasks(spec)) & set(STEPS) == {step for edge in dvc_edges(lab) for step in edge}
+    assert set(tasks(spec)) - set(STEPS) == {"open-run", "data", "close-run"}
+
+
+@pytest.mark.parametrize(("lab", "sweep"), PIPELINES)
+def test_nothing_is_promoted_but_through_the_gate(lab: str, sweep: bool) -> None:
+    spec, _ = documents(PROJECT / "pipelines" / "compiled" / f"{lab}{'-sweep' if sweep else ''}.yaml")
+    promoting = [name for name in tasks(spec) if "promote(" in executor(spec, name)["command"][-1]]
+    assert promoting == ["promote"]
+    condition = groups(spec)["promote"][-1]
+    assert condition["triggerPolicy"]["condition"] == "inputs.parameter_values['pipelinechannel--gate-Output'] == true"
+    source = condition["inputs"]["parameters"]["pipelinechannel--gate-Output"]["taskOutputParameter"]
+    assert source == {"outputParameterKey": "Output", "producerTask": "gate"}
+    decided = tasks(spec)["promote"]["inputs"]["artifacts"]["decided"]["componentInputArtifact"]
+    origin = condition["inputs"]["artifacts"][decided]["taskOutputArtifact"]
+    assert origin == {"outputArtifactKey": "decided", "producerTask": "gate"}
+    judged = tasks(spec)["gate"]["inputs"]["artifacts"]["judged"]["taskOutputArtifact"]["producerTask"]
+    assert judged == ("audit" if find(lab).audited else "evaluate")
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_the_run_is_closed_however_the_steps_end(lab: str) -> None:
+    spec, _ = documents(PROJECT / "pipelines" / "compiled" / f"{lab}.yaml")
+    closing = tasks(spec)["close-run"]
+    assert closing["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    (handler,) = closing["dependentTasks"]
+    others = [name for name in tasks(spec) if name != "close-run"]
+    assert all(groups(spec)[name][0]["componentRef"]["name"] == f"comp-{handler}" for name in others)
+
+
+def test_what_depends_on_the_champion_is_never_taken_from_the_cache(tmp_path: Path) -> None:
+    spec, _ = compiled(tmp_path, "faces", False, "pipelines.image=registry.example/labs@sha256:" + "0" * 64)
+    cached = {name for name, task in tasks(spec).items() if task["cachingOptions"].get("enableCache")}
+    assert cached == {"data", "prepare", "validate", "train", "export", "evaluate"}
+    assert tasks(spec)["data"]["inputs"]["parameters"].keys() == {"lab", "data_folder", "data_version"}
+
+
+def test_outputs_of_an_image_that_may_change_are_never_taken_from_the_cache(tmp_path: Path) -> None:
+    spec, _ = compiled(tmp_path, "music", False, "pipelines.image=registry.example/labs:latest")
+    assert [name for name, task in tasks(spec).items() if task["cachingOptions"]] == []
+
+
+def test_each_step_takes_its_own_numbers_only(tmp_path: Path) -> None:
+    """Or a gate's new bound would train the model again."""
+    spec, _ = compiled(tmp_path, "faces")
+    own = {name: set(task["inputs"]["parameters"]) - {"lab"} for name, task in tasks(spec).items()}
+    assert own["prepare"] == {"prepare"}
+    assert own["validate"] == set()
+    assert own["train"] == {"train"}
+    assert own["export"] == {"train", "export"}
+    assert own["evaluate"] == {"train", "evaluate"}
+    assert own["gate"] == {"train", "gate"}
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_nothing_is_installed_at_run_time_and_every_task_runs_in_the_one_image(lab: str) -> None:
+    spec, _ = documents(PROJECT / "pipelines" / "compiled" / f"{lab}.yaml")
+    image = asked(lab).cluster.image
+    for name in tasks(spec):
+        container = executor(spec, name)
+        assert container["image"] == image, name
+        assert "pip" not in " ".join(container["command"]).split(), name
+
+
+def test_a_cluster_gets_resources_secrets_time_and_identity_from_params_yaml(tmp_path: Path) -> None:
+    spec, platform = compiled(
+        tmp_path,
+        "music",
+        False,
+        "pipelines.secrets=[{name: mlflow, variables: {password: MLFLOW_TRACKING_PASSWORD}}]",
+        "pipelines.tasks.train={cpu: '8', memory: 32Gi, gpus: 2, gpu: nvidia.com/mig-3g.40gb, minutes: 90, retries: 5}",
+        "pipelines.node_selector={accelerator: h200}",
+        "pipelines.checkpoints=training",
+    )
+    train = executor(spec, "train")
+    assert train["resources"]["resourceCpuLimit"] == "8"
+    assert train["resources"]["resourceMemoryRequest"] == "32Gi"
+    assert train["resources"]["accelerator"]["resourceType"] == "nvidia.com/mig-3g.40gb"
+    assert train["resources"]["accelerator"]["resourceCount"] == "2"
+    assert tasks(spec)["train"]["retryPolicy"]["maxRetryCount"] == 5
+    placed = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert placed["exec-train"]["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    ]
+    assert placed["exec-train"]["nodeSelector"]["labels"] == {"accelerator": "h200"}
+    assert placed["exec-train"]["activeDeadlineSeconds"] == str(90 * 60)
+    assert {"name": "CHECKPOINTS", "value": "/checkpoints"} in train["env"]
+    assert placed["exec-train"]["pvcMount"][0]["mountPath"] == "/checkpoints"
+    assert "tolerations" not in placed["exec-prepare"]
+    for name, said in placed.items():
+        assert said["securityContext"] == {"runAsNonRoot": True, "runAsUser": "10001", "runAsGroup": "10001"}, name
+        mounts = {mount["mountPath"]: mount for mount in said["emptyDirMounts"]}
+        assert mounts["/dev/shm"]["medium"] == "Memory", name  # noqa: S108
+        assert "/tmp" in mounts, name  # noqa: S108
+        (secret,) = said["secretAsEnv"]
+        assert (secret["secretName"], secret["keyToEnv"]) == (
+            "mlflow",
+            [{"secretKey": "password", "envVar": "MLFLOW_TRACKING_PASSWORD"}],
+        )
+        assert {"name": "REPRO_RUN", "fieldPath": "metadata.labels['pipeline/runid']"} in said["fieldPathAsEnv"], name
+
+
+def test_a_retry_waits_longer_each_time_and_bad_data_is_not_tried_twice() -> None:
+    spec, _ = documents(PROJECT / "pipelines" / "compiled" / "faces.yaml")
+    assert tasks(spec)["export"]["retryPolicy"]["backoffFactor"] > 1
+    assert "retryPolicy" not in tasks(spec)["validate"]
+    assert "retryPolicy" not in tasks(spec)["open-run"]
+
+
+def test_the_section_names_tasks_that_there_are() -> None:
+    """So a task that is renamed takes its needs with it."""
+    spec, _ = documents(PROJECT / "pipelines" / "compiled" / "faces-sweep.yaml")
+    named = Pipelines.model_validate(asked("faces").cluster).tasks
+    assert {name.replace("_", "-") for name in named} <= set(tasks(spec))
