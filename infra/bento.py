@@ -23,6 +23,15 @@ from serving.bundles import open_bundle
 
 SOURCES = ("components", "serving", "params.yaml", "pyproject.toml", "LICENSE", "NOTICE")
 
+# Variables of a bento's own description count in its container only; this counts under `bentoml serve` too.
+ENTRY = """import os
+from pathlib import Path
+
+os.environ.setdefault("SERVE_BUNDLE", str(Path(__file__).resolve().parent / "bundle"))
+
+from serving.{lab} import service  # noqa: E402, F401
+"""
+
 
 def build(lab: str, reference: str) -> str:
     """Builds into BentoML's store and returns the bento's tag, <lab>:<start of the model's digest>.
@@ -38,15 +47,15 @@ def build(lab: str, reference: str) -> str:
             else:
                 shutil.copy2(PROJECT / name, folder)
         shutil.copytree(served.bundle.folder, folder / "bundle")
+        (folder / "service.py").write_text(ENTRY.format(lab=lab))
         (folder / "requirements.txt").write_text(_requirements())
         digest = served.bundle.digest
         description = {
             "name": lab,
-            "service": f"serving.{lab}:service",
+            "service": "service:service",
             "labels": {"model_digest": digest, "git_commit": served.bundle.manifest.provenance.git_commit},
             "include": ["*"],
             "python": {"requirements_txt": "./requirements.txt", "lock_packages": False},
-            "envs": [{"name": "SERVE_BUNDLE", "value": "bundle"}],
         }
         (folder / "bentofile.yaml").write_text(yaml.safe_dump(description))
         words = [sys.executable, "-m", "bentoml", "build", "--version", digest[:12], "--output", "tag", str(folder)]
