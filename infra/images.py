@@ -37,7 +37,7 @@ class Image:
 
 APIS = ("music", "faces", "digits")
 IMAGES = {
-    "training": Image("training", ("train", "remote")),
+    "training": Image("training", ("train", "remote", "cluster")),
     "tracking": Image("tracking", ("tracking",)),
     "fetch": Image("serving", ("serve", "fetch"), "fetch"),
     **{api: Image("serving", ("serve", "fetch"), "serving", {"API": api}) for api in APIS},

@@ -126,7 +126,9 @@ def _house(
 ) -> House:
     given = load(lab, params or project_root() / "params.yaml")
     with open_bundle(bundle or f"models:/{lab}@champion", lab, allow_unpromoted, also) as served:
-        return make(served, given)
+        house = make(served, given)
+        house.metrics.describe(served)
+        return house
 
 
 def _tune_interpreter() -> None:

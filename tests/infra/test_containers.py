@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -296,13 +297,44 @@ def test_the_graph_of_a_lab_runs_in_the_training_image(training_image: str, proj
     assert (made / "export").stat().st_uid == 12345
 
 
+AS_A_STRANGER = """
+import os, sys
+os.umask(0)  # a task writes where its runner, who is root here, made folders
+os.getuid = os.getgid = lambda: 12345
+from pipelines.__main__ import main
+sys.argv = ["pipelines", *sys.argv[1:]]
+main()
+"""
+
+
+def test_the_pipeline_of_a_lab_runs_task_by_task_in_containers(training_image: str, tmp_path: Path) -> None:
+    """By Kubeflow's own runner, without a network, as nobody in particular; what it leaves says who made it."""
+    workspace = Workspace(tmp_path / "work")
+    workspace.set_params(SMOKE)
+    subprocess.run(["chown", "-R", "12345", str(workspace.folder)], check=True, timeout=60)
+    words = ("run", "scratch", "--engine", "docker", "-S", f"pipelines.image={training_image}")
+    done = subprocess.run(
+        [sys.executable, "-c", AS_A_STRANGER, *words],
+        cwd=workspace.folder,
+        env={**workspace.environment(), "PYTHONPATH": str(workspace.folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1200,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    made = list((workspace.folder / "build" / "kubeflow").rglob("decision.json"))
+    assert made, done.stdout
+    assert {path.stat().st_uid for path in made} == {12345}
+
+
 def test_the_training_image_is_for_kubeflow_too(training_image: str) -> None:
     script = """
-import torch, pytorch_lightning, mlflow, great_expectations, dvc, dvc_s3, onnxruntime, components
+import torch, pytorch_lightning, mlflow, great_expectations, dvc, dvc_s3, onnxruntime, kfp, components
 import pathlib
 for name in ("data", "data.starter", ".git", "tests", "infra"):
     assert not (pathlib.Path("/app") / name).exists(), name
-for name in ("components", "params.yaml", "dvc.yaml", "data.dvc"):
+for name in ("components", "pipelines", "params.yaml", "dvc.yaml", "data.dvc"):
     assert (pathlib.Path("/app") / name).exists(), name
 """
     run(training_image, "python", "-c", script)

@@ -19,7 +19,7 @@ from components.labs import LABS
 from components.params import load
 from infra.images import APIS
 from tests.infra.manifests import K8S, OVERLAYS, containers, objects, of_kind, templates
-from tests.serving.conftest import Server, serving
+from tests.serving.servers import Server, serving
 
 PROJECT = K8S.parent.parent
 KUBERNETES = "1.35"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import httpx
 import pytest
 
 from components.bundle import Bundle, EvaluationReport
+from components.errors import UserError
 from components.files import read_json, write_json
 from components.journal import Run
 from components.labs import find
@@ -133,6 +135,41 @@ def test_nobody_gets_in_without_a_password_or_by_another_name(running: Stack) ->
     assert status(runs, Authorization=default) == 401
     assert status("/api/2.0/mlflow-artifacts/artifacts?path=0") == 401
     assert status(runs, Authorization=known, Host="elsewhere.example") == 403
+
+
+def test_a_reader_may_fetch_a_model_and_change_nothing(
+    client: Stack, promoted_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/kubernetes.md makes the user of the containers that fetch models."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from mlflow.server import get_app_client
+
+    _promote(promoted_bundle)
+    version = MlflowClient().get_model_version_by_alias("music", "champion")
+    experiment = MlflowClient().get_run(version.run_id).info.experiment_id
+    users = get_app_client("basic-auth", client.tracking)
+    users.create_user("reader", password := secrets.token_hex(16))
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "reader")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
+    digest = Bundle.open(promoted_bundle).digest
+    with pytest.raises(UserError):
+        fetch_digest("music", digest, Path("stranger"))
+
+    for name in ("USERNAME", "PASSWORD"):
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", client.environment[f"MLFLOW_TRACKING_{name}"])
+    users.create_registered_model_permission("music", "reader", "READ")
+    users.create_experiment_permission(experiment, "reader", "READ")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "reader")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
+    monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")  # as there: not from the store
+    assert Bundle.open(fetch_digest("music", digest, Path("reader"))).digest == digest
+    for change in (
+        lambda: MlflowClient().delete_registered_model_alias("music", "champion"),
+        lambda: MlflowClient().log_metric(version.run_id, "bits_per_char", 0.0),
+    ):
+        with pytest.raises(MlflowException, match=r"403|[Pp]ermission"):
+            change()
 
 
 def test_data_goes_to_s3_and_comes_back(client: Stack) -> None:

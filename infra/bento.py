@@ -1,0 +1,103 @@
+"""A bento of an API with its promoted bundle inside: `python -m infra.bento music`.
+
+For those who deploy with BentoML's own tools. The bento is built from a folder made for it, which holds the code, the
+bundle and the locked requirements: BentoML copies everything that lies below the folder it builds from.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from components.errors import UserError
+from components.labs import LABS, find
+from infra.images import PROJECT
+from serving.bundles import open_bundle
+
+SOURCES = ("components", "serving", "params.yaml", "pyproject.toml", "LICENSE", "NOTICE")
+
+# Variables of a bento's own description count in its container only; this counts under `bentoml serve` too.
+ENTRY = """import os
+from pathlib import Path
+
+os.environ.setdefault("SERVE_BUNDLE", str(Path(__file__).resolve().parent / "bundle"))
+
+from serving.{lab} import service  # noqa: E402, F401
+"""
+
+
+def build(lab: str, reference: str) -> str:
+    """Builds into BentoML's store and returns the bento's tag, <lab>:<start of the model's digest>.
+
+    Raises UserError when the bundle is not promoted or is damaged, or BentoML fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="bento-") as temporary, open_bundle(reference, lab, False) as served:
+        folder = Path(temporary)
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+        for name in SOURCES:
+            if (PROJECT / name).is_dir():
+                shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
+            else:
+                shutil.copy2(PROJECT / name, folder)
+        shutil.copytree(served.bundle.folder, folder / "bundle")
+        (folder / "service.py").write_text(ENTRY.format(lab=lab))
+        (folder / "requirements.txt").write_text(_requirements())
+        digest = served.bundle.digest
+        description = {
+            "name": lab,
+            "service": "service:service",
+            "labels": {"model_digest": digest, "git_commit": served.bundle.manifest.provenance.git_commit},
+            "include": ["*"],
+            "python": {"requirements_txt": "./requirements.txt", "lock_packages": False},
+        }
+        (folder / "bentofile.yaml").write_text(yaml.safe_dump(description))
+        words = [sys.executable, "-m", "bentoml", "build", "--version", digest[:12], "--output", "tag", str(folder)]
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise UserError(f"bentoml build failed: {' '.join(done.stderr.split())[-500:]}")
+    return f"{lab}:{digest[:12]}"
+
+
+def _requirements() -> str:
+    """What the API needs, in the lock's versions; plain onnxruntime, as in the image."""
+    script = [sys.executable, str(PROJECT / "infra" / "docker" / "requirements.py")]
+    lines = [
+        subprocess.run([*script, *arguments], capture_output=True, text=True, check=True).stdout
+        for arguments in (["serve"], ["--constraints"])
+    ]
+    names = {_name(line) for line in lines[0].splitlines()}
+    pinned = [line for line in lines[1].splitlines() if _name(line) in names]
+    flavour = [line for line in lines[0].splitlines() if _name(line).startswith("onnxruntime")]
+    return "\n".join([*pinned, *flavour, ""])
+
+
+def _name(line: str) -> str:
+    for end in (";", "=", ">", "<", "[", " "):
+        line = line.split(end)[0]
+    return line.strip().lower().replace("_", "-")
+
+
+def main(
+    lab: Annotated[str, typer.Argument(metavar="LAB", help=f"One of: {', '.join(LABS)}.")],
+    bundle: Annotated[str | None, typer.Option(help="A promoted bundle: a folder or models:/LAB@champion.")] = None,
+) -> None:
+    """Builds a bento of an API and the model it serves; `bentoml serve <tag>` runs it."""
+    try:
+        name = find(lab).name
+        if not (PROJECT / "serving" / f"{name}.py").exists():
+            raise UserError(f"{name} has no API: there is no serving/{name}.py")
+        typer.echo(build(name, bundle or f"models:/{name}@champion"))
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+
+
+if __name__ == "__main__":
+    typer.run(main)
