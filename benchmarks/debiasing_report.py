@@ -93,7 +93,8 @@ def compared(ours: Sequence[Point], standard: Sequence[Point]) -> dict[str, Inte
     """Of the same seeds: how many times the variance is, and differences in points of the rest."""
     ratios = [np.log(one.variance / other.variance) for one, other in zip(ours, standard, strict=True)]
     ratio = mean_of(ratios)
-    found = {"variance_ratio": Interval(*np.exp(ratio[:3]).tolist(), ratio.p_value)}
+    low, high = float(np.exp(ratio.low)), float(np.exp(ratio.high))
+    found = {"variance_ratio": Interval(float(np.exp(ratio.mean)), low, high, ratio.p_value)}
     for name in ("recall", "worst", "precision", "false_positives"):
         pairs = zip(ours, standard, strict=True)
         found[name] = mean_of([getattr(one, name) - getattr(other, name) for one, other in pairs])
