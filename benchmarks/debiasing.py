@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import multiprocessing
+import re
 import sys
 import tempfile
 import time
@@ -84,7 +85,7 @@ class Cell(NamedTuple):
 
     @property
     def file(self) -> str:
-        return "_".join((self.set, self.arm, str(self.seed))).replace(" ", "-") + ".json"
+        return "_".join(re.sub(r"[^\w.]+", "-", str(part)).strip("-") for part in self) + ".json"
 
 
 def cells(plan: Plan) -> Iterator[Cell]:
@@ -126,9 +127,6 @@ def divide(prepared: Path, plan: Plan, out: Path) -> None:
     What is left has never been trained on, and no photograph is in both: it gives thresholds, and on it parameters
     may be chosen.
     """
-    missing = [name for name in FILES if not (prepared / name).exists()]
-    if missing:
-        raise UserError(f"{prepared / missing[0]} is missing: run `python -m components prepare faces` first")
     with output_folder(out) as folder:
         left: list[tuple[np.ndarray, list[str]]] = []
         (folder / "taken").mkdir()
@@ -279,42 +277,28 @@ def sweep(plan: Plan, base: LabParams, prepared: Path, out: Path, workers: int, 
     """Runs the cells that have no result yet, for at most so many minutes (0: no limit); returns how many are left."""
     import torch
 
-    divided = out / "divided"
-    version = hashlib.sha256(
-        "".join(sha256_file(file) for file in sorted(prepared.glob("*.csv"))).encode()
-        + f"{plan.faces} {plan.negatives} {plan.watched}".encode()
-    ).hexdigest()
-    if not (out / "prepared.json").exists() or read_json(out / "prepared.json") != version:
+    divided, version = out / "divided", _version(prepared, plan)
+    if not (out / "divided.json").exists() or read_json(out / "divided.json") != version:
         divide(prepared, plan, divided)
-        write_json(out / "prepared.json", version)
-    todo = []
+        write_json(out / "divided.json", version)
+    rates, todo = plan.false_positive_rates, []
     for cell in cells(plan):
         train = params_of(cell, plan, base.train)
-        inputs = inputs_of(train, version, plan.false_positive_rates)
-        file = out / "cells" / cell.file
+        inputs, file = inputs_of(train, version, rates), out / "cells" / cell.file
         if not file.exists() or read_json(file)["inputs"] != inputs:
-            todo.append(
-                (
-                    cell,
-                    base.model_copy(update={"train": train}),
-                    divided,
-                    prepared,
-                    plan.false_positive_rates,
-                    inputs,
-                    file,
-                )
-            )
-    total = len(list(cells(plan)))
-    log.info("%d of %d cells have a result; %d to do", total - len(todo), total, len(todo))
+            todo.append((cell, base.model_copy(update={"train": train}), divided, prepared, rates, inputs, file))
+    log.info("%d of %d cells are to do", len(todo), len(list(cells(plan))))
+    if not todo:
+        return 0
     started, done = time.monotonic(), 0
-    context = multiprocessing.get_context("spawn")
     threads = max(1, torch.get_num_threads() // workers)
+    context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(threads,)) as pool:
         waiting, running = iter(todo), {}
 
         def submit() -> None:
-            over = minutes and time.monotonic() - started > 60 * minutes
-            work = None if over else next(waiting, None)
+            late = minutes and time.monotonic() - started > 60 * minutes
+            work = None if late else next(waiting, None)
             if work:
                 running[pool.submit(run_cell, *work)] = work[0]
 
@@ -331,6 +315,15 @@ def sweep(plan: Plan, base: LabParams, prepared: Path, out: Path, workers: int, 
     return len(todo) - done
 
 
+def _version(prepared: Path, plan: Plan) -> str:
+    """Names the images that are taken and left. Raises UserError for a prepared folder that is not whole."""
+    missing = [name for name in FILES if not (prepared / name).exists()]
+    if missing:
+        raise UserError(f"{prepared / missing[0]} is missing: run `python -m components prepare faces` first")
+    parts = [sha256_file(prepared / name) for name in FILES] + [f"{plan.faces} {plan.negatives} {plan.watched}"]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--plan", default="small", help="a section of debiasing.yaml: small, or full for a GPU")
@@ -343,8 +336,12 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     out = options.out or ROOT / "build" / "debiasing" / options.plan
-    plan, base = read_plan(options.settings, options.plan), load("faces", ROOT / "params.yaml")
-    left = sweep(plan, base, options.prepared, out, options.workers, options.minutes)
+    try:
+        plan, base = read_plan(options.settings, options.plan), load("faces", ROOT / "params.yaml")
+        left = sweep(plan, base, options.prepared, out, options.workers, options.minutes)
+    except UserError as error:
+        log.error("%s", error)
+        return 2
     write_report(results_of(plan, out), options.plan, plan.false_positive_rates, options.report or out)
     log.info("wrote %s%s", options.report or out, f"; {left} cells are missing: run it again" if left else "")
     return 0

@@ -54,4 +54,6 @@ def test_wrong_notation_is_said_with_its_commonest_fault_when_it_is_no_chance() 
     found = said([BROKEN] * 50 + REAL[:10])
     assert "10 of 60" in found[0]
     assert "length of bars (50 tunes)" in found[0]
-    assert not any("wrong notation" in sentence for sentence in said([BROKEN, *REAL[:-1]])), "one in sixty may be chance"
+    assert not any("wrong notation" in sentence for sentence in said([BROKEN, *REAL[:-1]])), (
+        "one in sixty may be chance"
+    )
