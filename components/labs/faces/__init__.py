@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class FacesLab(Lab):
     name = "faces"
     audited = True
-    datasets = ("fairface", "caltech101", "lfw")
+    datasets = ("fairface", "caltech101", "lfw", "course_faces")
     gated = (
         "recall",
         "false_positive_rate",

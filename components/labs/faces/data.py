@@ -16,10 +16,10 @@ from PIL import Image
 
 from components.errors import UserError
 from components.files import write_json, write_text
-from components.labs.faces.images import SplitName
+from components.labs.faces.images import COURSE_FACES, SIZE, SplitName
 from components.labs.faces.near import clusters, near_pairs, picture_hash
 from components.labs.faces.params import Prepare
-from components.labs.faces.raw import Picture, read_pictures
+from components.labs.faces.raw import Picture, read_course_faces, read_pictures
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +68,7 @@ class Fate:
 def prepare(raw: Path, out: Path, params: Prepare) -> dict[str, Any]:
     """Writes <split>_images.npy, <split>.csv, pictures.csv and report.json into `out`; returns the report.
 
+    Also course_faces.npy (20, 64, 64, 3), faces that nothing is trained on nor chosen by, where the data holds them.
     images: (N, size, size, 3) uint8 RGB, faces whole, photographs as up to `crops` squares each. pictures.csv: a row
     for each raw picture, with what validation asks of it. Raises UserError when a split gets no faces or nothing else.
     """
@@ -84,6 +85,9 @@ def prepare(raw: Path, out: Path, params: Prepare) -> dict[str, Any]:
         write_text(out / f"{split}.csv", _csv(rows))
         hard = sum(row["hard"] for row in rows)
         counts[split] = {"faces": kinds[1], "negatives": kinds[0], "hard_negatives": hard}
+    course = [np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for image in read_course_faces(raw)]
+    if course:
+        np.save(out / COURSE_FACES, np.stack(course))
     table = [_with_fate(seen, fate) for seen, fate in zip(everything, fates, strict=True)]
     write_text(out / "pictures.csv", _csv(table))
     report = {

@@ -15,7 +15,7 @@ from PIL import Image
 from components.bundle import Evaluation
 from components.labs.faces import params
 from components.labs.faces.detect import detect
-from components.labs.faces.images import Split, centre, read_split
+from components.labs.faces.images import COURSE_FACES, Split, centre, read_split
 from components.labs.faces.measures import rate_above, recall_at, roc_auc, threshold_at
 from components.labs.faces.runtime import FaceModel
 from components.labs.faces.scenes import average_precision, compose, matched
@@ -50,18 +50,26 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     cost = quantisation_cost(variants, "recall_validation")
     served = choose(variants, cost, params.max_quantisation_cost)
     metrics = variants[served] | {"quantisation_cost": cost}
-    for variant, found in scores.items():
-        _write_scores(out / f"scores_{variant}.csv", audit, found)
+    for variant, of_variant in scores.items():
+        _write_scores(out / f"scores_{variant}.csv", audit, of_variant)
     _write_worst(out, audit, scores[served], params.examples)
     serve: dict[str, Any] = {"graph": served, "threshold": scores[served].threshold}
+    model = FaceModel.load(bundle, served)
+    found = counts(audit, params.scenes)
+    course = prepared / COURSE_FACES
+    if course.exists():
+        faces = np.load(course, allow_pickle=False)
+        metrics["course_faces_recall"] = rate_above(model.logits(faces), scores[served].threshold)
+        found["course_faces_recall"] = len(faces)
+    else:
+        log.warning("NO COURSE FACES in %s: they are not tried", prepared)
     if params.scenes:
-        model = FaceModel.load(bundle, served)
         detection, threshold = measured_detection(model, scores[served].threshold, validation, audit, params)
         metrics |= detection
         serve |= {"detection": params.detection.model_dump(), "detection_threshold": threshold}
     return Evaluation(
         metrics=metrics,
-        counts=counts(audit, params.scenes),
+        counts=found,
         variants=variants,
         serve=serve,
         weaknesses=weaknesses(metrics, scores[served], audit),

@@ -14,6 +14,9 @@ from components.errors import UserError
 SIZE = 64
 """Side of what the networks see, in pixels; prepared images have a margin around it."""
 
+COURSE_FACES = "course_faces.npy"
+"""In the prepared folder, the faces that the course tests with, (20, SIZE, SIZE, 3)."""
+
 SplitName = Literal["train", "validation", "audit"]
 
 

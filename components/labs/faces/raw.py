@@ -80,10 +80,21 @@ def _lfw(path: Path) -> Iterator[Picture]:
         yield Picture(f"lfw/{index:03}", "lfw", index < len(images) // 2, grey)
 
 
-def decode(content: bytes) -> Image.Image | None:
-    """The picture with every pixel read; None where it is damaged, no JPEG, or has more than MAX_PIXELS."""
+def read_course_faces(raw: Path) -> Iterator[Image.Image]:
+    """The 20 faces that the course tests with, no wider than their faces; none where the data folder lacks them."""
+    archive = raw / "course_faces" / "course_faces.tar"
+    if archive.exists():
+        for name, content in read_tar(archive):
+            image = decode(content, "PNG")
+            if image is None:
+                raise UserError(f"{archive}: {name} is damaged: fetch it again")
+            yield image.convert("RGB")
+
+
+def decode(content: bytes, kind: str = "JPEG") -> Image.Image | None:
+    """The picture with every pixel read; None where it is damaged, not of that kind, or has more than MAX_PIXELS."""
     try:
-        image = Image.open(io.BytesIO(content), formats=["JPEG"])
+        image = Image.open(io.BytesIO(content), formats=[kind])
         if image.width * image.height > MAX_PIXELS:
             return None
         image.load()

@@ -10,9 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from components.bundle import Bundle
 from components.labs.faces.audit.measures import probabilities_of
 from components.labs.faces.audit.table import Scored
 
+LEARNED = {
+    "reconstructions": "Above faces, below what the model can say of them with its latent features alone.",
+    "traversals": "A row a latent feature, of those that vary most: a mean face as the feature goes from low to high.",
+    "favoured": "Above the faces that resampling would show most often, below the ones it would show least.",
+}
+"""Pictures that `export` puts into the bundle of a model with latent features, and what they show."""
 QUALITY = 88
 """Of the JPEGs; 64 x 64 pixels are then about 2 kB."""
 
@@ -29,6 +36,14 @@ class Picture:
 class Worst:
     misses: tuple[Picture, ...]
     false_positives: tuple[Picture, ...]
+
+
+def learned(bundle: Bundle) -> tuple[Picture, ...]:
+    """What a model with latent features has learned; nothing for others."""
+    found = {name: f"{name}.png" for name in LEARNED if f"{name}.png" in bundle.manifest.files}
+    return tuple(
+        Picture(_embedded((bundle.folder / file).read_bytes(), "png"), LEARNED[name]) for name, file in found.items()
+    )
 
 
 def worst(scored: Scored, images: NDArray[np.uint8], threshold: float, count: int) -> Worst:
@@ -61,4 +76,8 @@ def _address(pixels: NDArray[np.uint8]) -> str:
 
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+    return _embedded(content.getvalue(), "jpeg")
+
+
+def _embedded(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

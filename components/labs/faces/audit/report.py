@@ -41,6 +41,7 @@ td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: 
 td.PASS, td.INSUFFICIENT, td.FAIL { font-weight: 700 } .note { opacity: .75; font-size: .92rem }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); gap: .8rem; margin: 1rem 0 }
 .pictures figure { margin: 0 } .pictures img { width: 100%; image-rendering: auto; border-radius: .4rem }
+.sheets figure { margin: 1rem 0 } .sheets img { max-width: 100%; border-radius: .4rem }
 figcaption { font-size: .8rem; line-height: 1.3 } summary { cursor: pointer; font-weight: 600; margin: 1rem 0 }
 """
 
@@ -56,6 +57,8 @@ class Findings:
     """Worst first."""
     params: Audit
     pictures: Worst
+    learned: tuple[Picture, ...] = ()
+    """Sheets of a model with latent features."""
 
     @property
     def verdict(self) -> Verdict:
@@ -270,7 +273,17 @@ def _latent(findings: Findings) -> str:
         "poses, light, hats, skin. The tenth of the faces it finds rarest against the tenth it finds most common:</p>"
         f"{_table(('', 'common tenth found', 'rare tenth found', 'difference, points'), tails)}"
         f"{charts.curves(places, curves, 'faces from common to rare, % of them')}<p class=note>{features}.</p>"
+        f"{_learned(findings.learned)}"
     )
+
+
+def _learned(sheets: Sequence[Picture]) -> str:
+    figures = (
+        f'<figure><img src="{sheet.address}" alt="{escape(sheet.caption)}"><figcaption>{escape(sheet.caption)}'
+        "</figcaption></figure>"
+        for sheet in sheets
+    )
+    return f'<h3>What it has learned of faces</h3><div class="sheets">{"".join(figures)}</div>' if sheets else ""
 
 
 def _sweep(findings: Findings) -> str:

@@ -21,7 +21,7 @@ from components.labs.faces.audit.intervals import Floats
 from components.labs.faces.audit.latent import Latents
 from components.labs.faces.audit.measures import threshold_at
 from components.labs.faces.audit.params import Audit
-from components.labs.faces.audit.pictures import worst
+from components.labs.faces.audit.pictures import learned, worst
 from components.labs.faces.audit.report import Findings, write_report
 from components.labs.faces.audit.schema import Details, Group
 from components.labs.faces.audit.table import Scored, read_images, read_table
@@ -78,6 +78,7 @@ def audit(
         requirements=found,
         params=params,
         pictures=worst(audited, images, evidence.threshold, params.pictures),
+        learned=learned(candidate.bundle),
     )
     write_report(out / "audit.html", findings)
     write_card(out / "card.md", findings)

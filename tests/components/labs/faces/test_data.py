@@ -21,9 +21,10 @@ from components.data.archive import read_tar, write_tar
 from components.data.validate import EXPECTATIONS, read_suite, run_suite, validate_tables
 from components.errors import UserError
 from components.labs.faces.data import PEOPLE, SPLITS, facts, prepare, squares
-from components.labs.faces.images import read_split
+from components.labs.faces.images import COURSE_FACES, read_split
 from components.labs.faces.near import NEAR, clusters, near_pairs, picture_hash
 from components.labs.faces.params import Prepare
+from components.labs.faces.raw import read_course_faces
 
 DATA = Path(__file__).resolve().parents[4] / "data"
 
@@ -153,7 +154,15 @@ def test_the_starter_profile_is_prepared_and_meets_its_expectations(tmp_path: Pa
         pytest.skip("no starter data: `python -m components fetch --profile starter`")
     report = prepare(STARTER, tmp_path, PARAMS)
     assert report["pictures"] == {"lfw": 200}
+    assert np.load(tmp_path / COURSE_FACES).shape == (20, 64, 64, 3), "beside the splits, for evaluation alone"
     assert validate_tables("faces", facts(STARTER, tmp_path), tmp_path / "out") == []
+
+
+def test_a_damaged_course_face_is_named(tmp_path: Path) -> None:
+    (tmp_path / "course_faces").mkdir()
+    write_tar(tmp_path / "course_faces" / "course_faces.tar", [("faces/DF/1.png", b"no picture")])
+    with pytest.raises(UserError, match=r"course_faces\.tar: faces/DF/1\.png is damaged"):
+        list(read_course_faces(tmp_path))
 
 
 def test_a_damaged_picture_is_dropped_and_stops_validation(raw_faces: Path, tmp_path: Path) -> None:

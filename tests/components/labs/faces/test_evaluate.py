@@ -8,10 +8,11 @@ import pytest
 from components.bundle import Bundle, Evaluation
 from components.labs.faces import measures
 from components.labs.faces.evaluate import cells, evaluate
-from components.labs.faces.images import centre, read_split
+from components.labs.faces.images import COURSE_FACES, centre, read_split
 from components.labs.faces.params import Evaluate
+from components.labs.faces.raw import read_course_faces
 from components.labs.faces.runtime import FaceModel
-from tests.face_data import section
+from tests.face_data import RAW, section
 
 LOGITS = np.array([5.0, 3.0, 1.0, -1.0, 4.0, 0.0, -2.0, -3.0, -4.0, -5.0])
 IS_FACE = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 0], dtype=bool)
@@ -86,3 +87,24 @@ def test_weaknesses_say_what_was_measured(evaluation: Evaluation) -> None:
     assert f"and {1 - evaluation.metrics['recall']:.1%} of all" in said
     assert f"takes {evaluation.metrics['false_positive_rate']:.1%} of cut-outs" in said
     assert f"finds {evaluation.metrics['detection_recall']:.0%} of the faces" in said
+
+
+def test_the_course_s_faces_are_tried_where_the_data_holds_them(
+    bundle: Bundle, prepared_faces: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    params = section(Evaluate, "evaluate", "faces", scenes=0, false_positive_rate=0.05)
+    without = evaluate(bundle, prepared_faces, tmp_path, params)
+    assert "course_faces_recall" not in without.metrics
+    assert "NO COURSE FACES" in caplog.text
+    faces = [np.asarray(image.resize((64, 64))) for image in read_course_faces(RAW)]
+    if not faces:
+        pytest.skip("NO COURSE FACES: `make data` fetches them")
+    folder = tmp_path / "prepared"
+    folder.mkdir()
+    for file in prepared_faces.iterdir():
+        (folder / file.name).symlink_to(file)
+    np.save(folder / COURSE_FACES, np.stack(faces))
+    found = evaluate(bundle, folder, tmp_path, params)
+    assert found.counts["course_faces_recall"] == 20
+    assert found.metrics["course_faces_recall"] >= 0.5, "even after seconds of training"
+    assert found.serve == without.serve, "nothing is chosen by them"

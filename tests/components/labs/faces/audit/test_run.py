@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from components.bundle import Bundle, EvaluationReport, Judged
 from components.errors import UserError
+from components.labs.faces.audit.pictures import LEARNED
 from components.labs.faces.audit.run import audit
 from components.labs.faces.audit.schema import Details
 from components.labs.faces.audit.table import COLUMNS, Table, read_table
@@ -68,6 +70,8 @@ def judged(folder: Path, encoder: bool = False, **serve: object) -> Judged:
     names = ["int8", "encoder"] if encoder else ["int8"]
     for name in names:
         (folder / f"{name}.onnx").write_bytes(bundles.model(bundles.graph()).SerializeToString())
+    for name in LEARNED if encoder else ():
+        Image.new("RGB", (SEEN, SEEN), "red").save(folder / f"{name}.png")
     spec = {"size": SEEN, "variants": ["int8"], "model": "dbvae" if encoder else "standard"}
     write_bundle(
         folder, "faces", BundleSpec({name: folder / f"{name}.onnx" for name in names}, spec), bundles.PROVENANCE
@@ -126,15 +130,26 @@ def test_the_details_are_a_record_of_their_own_version(audited: tuple[AuditFindi
 
 def test_the_report_stands_alone_and_says_the_verdict_first(audited: tuple[AuditFindings, Path, Judged]) -> None:
     html = (audited[1] / "audit.html").read_text()
-    assert [address for address in loads(html) if not address.startswith("data:image/jpeg;base64,")] == []
+    assert [address for address in loads(html) if not address.startswith("data:image/")] == []
     assert "<script" not in html
     assert html.index('<div class="verdict PASS">') < html.index("<h2>")
     assert audited[2].bundle.digest in html
     assert "perceived" in html
-    assert html.count("<img ") == 8
+    assert html.count('src="data:image/jpeg') == 8
     assert html.count("<svg") >= 6
     for word in ("nan", "None<", "inf "):
         assert word not in re.sub(r"data:[^\"]*", "", html)
+
+
+def test_what_a_model_with_latent_features_has_learned_is_shown(
+    audited: tuple[AuditFindings, Path, Judged], folder: Path, tmp_path: Path
+) -> None:
+    html = (audited[1] / "audit.html").read_text()
+    assert html.count('src="data:image/png') == len(LEARNED) == 3
+    for caption in LEARNED.values():
+        assert caption in html
+    audit(judged(tmp_path / "plain", threshold=0.0), None, folder, tmp_path, PARAMS, lambda bundle, graph: Reader())
+    assert "data:image/png" not in (tmp_path / "audit.html").read_text(), "a standard model has none"
 
 
 def test_the_card_has_the_sections_of_its_paper_and_measured_values(
