@@ -41,13 +41,13 @@ def framed(picture: Image.Image, paper: float) -> np.ndarray:
 
 
 def _centred(digit: np.ndarray) -> np.ndarray:
-    """The digit (h, w), neither above BOX, with its centre of mass in the middle of SIZE x SIZE."""
+    """The digit (h, w), neither above BOX, with its centre of mass at pixel (14, 14), where MNIST has it."""
     mass = digit.astype(np.float64)
     canvas = np.zeros((SIZE, SIZE), np.uint8)
     corner = []
     for axis, side in enumerate(digit.shape):
         centre = (mass.sum(axis=1 - axis) * np.arange(side)).sum() / mass.sum()
-        corner.append(int(np.clip(round((SIZE - 1) / 2 - centre), 0, SIZE - side)))
+        corner.append(int(np.clip(round(SIZE / 2 - centre), 0, SIZE - side)))
     top, left = corner
     canvas[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
     return canvas

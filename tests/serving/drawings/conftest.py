@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from components.bundle import write_bundle
-from components.datasets.digits.data import Split, read_split
+from components.datasets.digits.data import Split, read_raw, read_split
 from components.params import load
 from tests.components.bundles import PROVENANCE
-from tests.digits_data import prepared, raw_folders
+from tests.digits_data import raw_folders
 from tests.serving.servers import PROJECT, Server, serving
 
 PICTURES = 3000
+"""Of each split; preparing all of MNIST would take longer than learning from these."""
 STEPS = 250
 
 
@@ -23,7 +24,13 @@ STEPS = 250
 def prepared_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if "mnist" not in raw_folders():
         pytest.skip("no MNIST: `make data` fetches it")
-    return prepared(tmp_path_factory.mktemp("digits"), PICTURES, "mnist")
+    folder = tmp_path_factory.mktemp("digits")
+    raw = read_raw(raw_folders()["mnist"])
+    for split in ("train", "test"):
+        rows = np.flatnonzero(raw.published == split)[:PICTURES]
+        np.save(folder / f"{split}_images.npy", raw.images[rows])
+        np.save(folder / f"{split}_labels.npy", raw.labels[rows])
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +52,7 @@ def digits_bundle(prepared_digits: Path, tmp_path_factory: pytest.TempPathFactor
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    small = params.train.model_copy(update={"channels": (8, 16), "dense_size": 32, "dropout": 0.0})
+    small = params.train.model_copy(update={"model": "fully_connected", "hidden_sizes": (64,), "dropout": 0.0})
     model = network(small)
     digits = read_split(prepared_digits, "train")
     optimizer = torch.optim.Adam(model.parameters(), lr=0.005)

@@ -69,15 +69,15 @@ def test_a_drawing_is_read_wherever_and_however_large_it_is(
 def test_a_drawing_gets_the_frame_of_mnist(test_digits: Split) -> None:
     """MNIST's own pictures, drawn large elsewhere, come back where they were."""
     alike = []
-    for image in test_digits.images[:20]:
+    for image in test_digits.images[:40]:
         found = framed(on_paper(image, 8 * SIZE, (40, 100)), paper=0.2)
         rows, columns = np.nonzero(found)
         assert max(np.ptp(rows), np.ptp(columns)) + 1 <= BOX
         mass = found / found.sum()
-        assert abs((mass.sum(axis=1) * np.arange(SIZE)).sum() - 13.5) <= 1
-        assert abs((mass.sum(axis=0) * np.arange(SIZE)).sum() - 13.5) <= 1
+        assert abs((mass.sum(axis=1) * np.arange(SIZE)).sum() - SIZE / 2) <= 0.5
+        assert abs((mass.sum(axis=0) * np.arange(SIZE)).sum() - SIZE / 2) <= 0.5
         alike.append(np.corrcoef(found.ravel(), image.ravel())[0, 1])
-    assert np.median(alike) > 0.8, "a thin stroke a pixel aside is another picture, most are not"
+    assert np.mean(alike) > 0.9
 
 
 def test_light_on_dark_is_the_same_drawing(seven: Image.Image) -> None:
