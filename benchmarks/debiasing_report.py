@@ -164,14 +164,14 @@ def write_report(results: Sequence[dict[str, Any]], plan: str, rates: Sequence[f
     if not results:
         return
     points = [f"{rates[0]:g}", EVEN_ODDS]
-    summaries = {split: {at: summary(results, split, at) for at in points} for split in ("audit", "validation")}
+    summaries = {at: summary(results, "audit", at) for at in points}
     write_json(out / "summary.json", _plain(summaries))
     write_text(out / "cells.csv", _cells(results))
-    write_text(out / "plot.svg", _plot(summaries["audit"], results))
+    write_text(out / "plot.svg", _plot(summaries, results))
     parts = [f"# Debiasing, plan `{plan}`\n"]
     titles = {points[0]: f"at {100 * rates[0]:g} % false positives on held-out negatives", EVEN_ODDS: "at even odds"}
     for at in points:
-        for name, arms in summaries["audit"][at].items():
+        for name, arms in summaries[at].items():
             parts += [f"## {name}, {titles[at]}\n", _table(arms), _groups(arms)]
     parts += ["## Published\n", PUBLISHED]
     write_text(out / "report.md", "\n".join(parts))
@@ -220,18 +220,19 @@ def _spread(found: Interval, digits: int = 1) -> str:
 
 
 def _cells(results: Sequence[dict[str, Any]]) -> str:
-    """A row a cell and threshold, of the audit split."""
+    """A row a cell, split ("validation" is the held-out images) and threshold."""
     text = io.StringIO()
     races = list(point(next(iter(results[0]["audit"]["at"].values()))).groups)
     writer = csv.writer(text, lineterminator="\n")
     fields = [field for field in Point._fields if field != "groups"]
-    writer.writerow(["set", "arm", "seed", "at", *fields, *(f"recall {race}" for race in races), "seconds"])
+    writer.writerow(["set", "arm", "seed", "split", "at", *fields, *(f"recall {race}" for race in races), "seconds"])
     for result in results:
-        for at, counts in result["audit"]["at"].items():
-            found = point(counts)
-            values = [getattr(found, field) for field in fields] + list(found.groups.values())
-            values = [f"{value:.4g}" for value in values]
-            writer.writerow([result["set"], result["arm"], result["seed"], at, *values, result["seconds"]])
+        named = [result["set"], result["arm"], result["seed"]]
+        for split in ("audit", "validation"):
+            for at, counts in result[split]["at"].items():
+                found = point(counts)
+                values = [getattr(found, field) for field in fields] + list(found.groups.values())
+                writer.writerow([*named, split, at, *(f"{value:.4g}" for value in values), result["seconds"]])
     return text.getvalue()
 
 

@@ -115,7 +115,7 @@ def test_a_second_run_does_what_is_missing_and_only_that(
     assert "| alpha 0.1 | 2 |" in text
     with (out / "report" / "cells.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 4 * 2, "a row a cell and threshold"
+    assert len(rows) == 4 * 2 * 2, "a row a cell, split and threshold"
     assert (out / "report" / "plot.svg").read_text().count("<svg") == 1
 
 
