@@ -80,23 +80,28 @@ def _by_race(counts: dict[str, int]) -> dict[str, int]:
 
 
 def mean_of(values: Sequence[float]) -> Interval:
-    """Student's interval for the mean over seeds; its p-value is that of a mean of 0 (paired differences)."""
-    array = np.asarray(values, float)
-    spread = array.std(ddof=1) / len(array) ** 0.5 if len(array) > 1 else float("nan")
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(array) - 1) * spread) if len(array) > 1 else float("nan")
+    """Student's interval for the mean over seeds; its p-value is that of a mean of 0 (paired differences).
+
+    Of one seed, or of seeds that do not differ at all, there is no interval: its ends and the p-value are nan.
+    """
+    array, unknown = np.asarray(values, float), float("nan")
+    if len(array) < 2 or not array.std() > 0:
+        return Interval(float(array.mean()) if len(array) else unknown, unknown, unknown)
+    reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(array) - 1) * array.std(ddof=1) / len(array) ** 0.5
     centre = float(array.mean())
-    p_value = float(stats.ttest_1samp(array, 0.0).pvalue) if len(array) > 1 and spread > 0 else float("nan")
-    return Interval(centre, centre - reach, centre + reach, p_value)
+    return Interval(centre, centre - reach, centre + reach, float(stats.ttest_1samp(array, 0.0).pvalue))
 
 
 def compared(ours: Sequence[Point], standard: Sequence[Point]) -> dict[str, Interval]:
-    """Of the same seeds: how many times the variance is, and differences in points of the rest."""
-    ratios = [np.log(one.variance / other.variance) for one, other in zip(ours, standard, strict=True)]
-    ratio = mean_of(ratios)
-    low, high = float(np.exp(ratio.low)), float(np.exp(ratio.high))
-    found = {"variance_ratio": Interval(float(np.exp(ratio.mean)), low, high, ratio.p_value)}
+    """Of the same seeds: how many times the variance is (geometric mean), and differences in points of the rest.
+
+    A seed on which either finds all groups exactly alike has no ratio.
+    """
+    pairs = list(zip(ours, standard, strict=True))
+    ratio = mean_of([np.log(one.variance / other.variance) for one, other in pairs if one.variance and other.variance])
+    mean, low, high = (float(np.exp(end)) for end in ratio[:3])
+    found = {"variance_ratio": Interval(mean, low, high, ratio.p_value)}
     for name in ("recall", "worst", "precision", "false_positives"):
-        pairs = zip(ours, standard, strict=True)
         found[name] = mean_of([getattr(one, name) - getattr(other, name) for one, other in pairs])
     return found
 
@@ -114,12 +119,12 @@ def summary(results: Sequence[dict[str, Any]], split: str, at: str) -> dict[str,
             found[name][arm] = {
                 "seeds": len(points),
                 **{
-                    field: mean_of([getattr(one, field) for one in points])
+                    field: _level([getattr(one, field) for one in points])
                     for field in Point._fields
                     if field != "groups"
                 },
-                "groups": {race: mean_of([one.groups[race] for one in points]) for race in points[0].groups},
-                "roc_auc": mean_of([r[split]["roc_auc"] for r in of_set if r["arm"] == arm]),
+                "groups": {race: _level([one.groups[race] for one in points]) for race in points[0].groups},
+                "roc_auc": _level([r[split]["roc_auc"] for r in of_set if r["arm"] == arm]),
                 "times_as_often": _times(of_set, arm),
             }
             seeds = sorted(by_seed[arm].keys() & by_seed[arms[0]].keys())
@@ -128,6 +133,11 @@ def summary(results: Sequence[dict[str, Any]], split: str, at: str) -> dict[str,
                 found[name][arm]["compared"] = compared(*pairs)
         _correct(found[name])
     return found
+
+
+def _level(values: Sequence[float]) -> Interval:
+    """That a share is not 0 needs no test."""
+    return mean_of(values)._replace(p_value=float("nan"))
 
 
 def _times(results: Sequence[dict[str, Any]], arm: str) -> float | None:
@@ -154,14 +164,14 @@ def write_report(results: Sequence[dict[str, Any]], plan: str, rates: Sequence[f
     if not results:
         return
     points = [f"{rates[0]:g}", EVEN_ODDS]
-    summaries = {split: {at: summary(results, split, at) for at in points} for split in ("audit", "validation")}
+    summaries = {at: summary(results, "audit", at) for at in points}
     write_json(out / "summary.json", _plain(summaries))
     write_text(out / "cells.csv", _cells(results))
-    write_text(out / "plot.svg", _plot(summaries["audit"], results))
+    write_text(out / "plot.svg", _plot(summaries, results))
     parts = [f"# Debiasing, plan `{plan}`\n"]
     titles = {points[0]: f"at {100 * rates[0]:g} % false positives on held-out negatives", EVEN_ODDS: "at even odds"}
     for at in points:
-        for name, arms in summaries["audit"][at].items():
+        for name, arms in summaries[at].items():
             parts += [f"## {name}, {titles[at]}\n", _table(arms), _groups(arms)]
     parts += ["## Published\n", PUBLISHED]
     write_text(out / "report.md", "\n".join(parts))
@@ -210,18 +220,19 @@ def _spread(found: Interval, digits: int = 1) -> str:
 
 
 def _cells(results: Sequence[dict[str, Any]]) -> str:
-    """A row a cell and threshold, of the audit split."""
+    """A row a cell, split ("validation" is the held-out images) and threshold."""
     text = io.StringIO()
     races = list(point(next(iter(results[0]["audit"]["at"].values()))).groups)
     writer = csv.writer(text, lineterminator="\n")
     fields = [field for field in Point._fields if field != "groups"]
-    writer.writerow(["set", "arm", "seed", "at", *fields, *(f"recall {race}" for race in races), "seconds"])
+    writer.writerow(["set", "arm", "seed", "split", "at", *fields, *(f"recall {race}" for race in races), "seconds"])
     for result in results:
-        for at, counts in result["audit"]["at"].items():
-            found = point(counts)
-            values = [getattr(found, field) for field in fields] + list(found.groups.values())
-            values = [f"{value:.4g}" for value in values]
-            writer.writerow([result["set"], result["arm"], result["seed"], at, *values, result["seconds"]])
+        named = [result["set"], result["arm"], result["seed"]]
+        for split in ("audit", "validation"):
+            for at, counts in result[split]["at"].items():
+                found = point(counts)
+                values = [getattr(found, field) for field in fields] + list(found.groups.values())
+                writer.writerow([*named, split, at, *(f"{value:.4g}" for value in values), result["seconds"]])
     return text.getvalue()
 
 

@@ -67,14 +67,14 @@ def test_a_wrong_plan_is_one_line_that_names_the_fault(base: LabParams, tmp_path
         sweep(plan, base, tmp_path, tmp_path / "out", 1, 0)
 
 
-def test_no_photograph_that_is_learned_from_is_held_out(prepared: Path, tmp_path: Path) -> None:
+def test_photographs_are_learned_from_or_held_out_whole(prepared: Path, tmp_path: Path) -> None:
     divide(prepared, small(), tmp_path / "divided")
     taken = [read_split(tmp_path / "divided" / "taken", split) for split in ("train", "validation")]
     left = read_split(tmp_path / "divided" / "left", "validation")
     whole = [read_split(prepared, split) for split in ("train", "validation")]
     assert sum(map(len, taken)) + len(left) == sum(map(len, whole))
-    for split in taken:
-        assert not set(split.photo) & set(left.photo)
+    for part, split in zip(taken, whole, strict=True):
+        assert np.isin(split.photo, part.photo).sum() == len(part), "all crops of a photograph, or none"
     assert [int(split.is_face.sum()) for split in taken] == [120, 40]
     sums = sum(int(split.images.sum(dtype=np.int64)) for split in [*taken, left])
     assert sums == sum(int(split.images.sum(dtype=np.int64)) for split in whole), "every picture is in one of them"
@@ -115,7 +115,7 @@ def test_a_second_run_does_what_is_missing_and_only_that(
     assert "| alpha 0.1 | 2 |" in text
     with (out / "report" / "cells.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 4 * 2, "a row a cell and threshold"
+    assert len(rows) == 4 * 2 * 2, "a row a cell, split and threshold"
     assert (out / "report" / "plot.svg").read_text().count("<svg") == 1
 
 
