@@ -93,10 +93,14 @@ def validate(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) ->
 
 @app.command()
 def train(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
-    """Train the model. Killed, it goes on from the last epoch boundary when run again."""
+    """Train the model. Killed, it goes on from the last epoch boundary when run again; torchrun starts several."""
+    from components.steps.train import follow
     from components.steps.train import train as step
     from components.tracking import lightning_logger
 
+    if settings().rank > 0:  # only the first of several processes writes, and says so
+        follow(find(lab), parameters.load(lab, params), build / lab / "prepare", build / ".checkpoints")
+        return
     with recorded("train", lab, params, build, live=True) as this:
         checkpoints = build / ".checkpoints"
         metrics = step(

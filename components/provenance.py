@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).resolve().parent
 MAKING_CODE = (
     "schedule.py",
     "steps/prepare.py",
+    "steps/sharding.py",
     "steps/train.py",
     "steps/training_callbacks.py",
     "steps/export.py",

@@ -6,7 +6,20 @@ from pydantic import Field, model_validator
 
 from components.params import Section
 
-TASKS = ("open_run", "data", "prepare", "validate", "train", "choose", "export", "evaluate", "audit", "gate", "promote")
+TASKS = (
+    "open_run",
+    "data",
+    "prepare",
+    "validate",
+    "train",
+    "train_together",
+    "choose",
+    "export",
+    "evaluate",
+    "audit",
+    "gate",
+    "promote",
+)
 """Tasks whose needs the section may name; the rest take `default`."""
 
 Memory = Field(pattern=r"^[0-9]+(K|Ki|M|Mi|G|Gi|T|Ti)$", description="bytes, as Kubernetes writes them: 4Gi")

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kfp import dsl
+from kfp import dsl, kubernetes
 from kfp.dsl.graph_component import GraphComponent
 
 from components.labs import Lab
 from components.params import STEP_SECTIONS
-from pipelines import tasks
+from pipelines import tasks, trainjob
 from pipelines.params import Pipelines
 from pipelines.placement import placed
 
@@ -42,7 +42,13 @@ class Wiring:
         return prepared, self._at("validate", tasks.validate(lab=lab, raw=raw, prepared=prepared))
 
     def train(self, train: Any, prepared: Any, validated: dsl.PipelineTask) -> dsl.PipelineTask:
-        return self._at("train", tasks.train(lab=self.lab.name, train=train, prepared=prepared).after(validated))
+        """On one machine, or by a TrainJob, as `pipelines.nodes` says."""
+        if self.cluster.nodes == 1:
+            return self._at("train", tasks.train(lab=self.lab.name, train=train, prepared=prepared).after(validated))
+        job = trainjob.options(self.cluster)
+        task = tasks.train_together(lab=self.lab.name, train=train, job=job, prepared=prepared).after(validated)
+        kubernetes.mount_pvc(task, self.cluster.distributed.claim, trainjob.SHARED)
+        return self._at("train_together", task)
 
     def choose(self, candidates: Any, trainings: Any) -> dsl.PipelineTask:
         return self._at("choose", tasks.choose(candidates=candidates, trainings=trainings))

@@ -130,16 +130,16 @@ def _write_params(lab: str, data_folder: str, sections: Sections) -> None:
     raw["data"] = {"folder": data_folder}
     for step, values in sections.items():
         if step == "train":
-            raw[lab] = _whole(values)
+            raw[lab] = whole(values)
         else:
-            raw[step] = {**(raw.get(step) or {}), lab: _whole(values)}
+            raw[step] = {**(raw.get(step) or {}), lab: whole(values)}
     write_text(PARAMS, yaml.safe_dump(raw, sort_keys=False))
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """Kubeflow's numbers are all doubles: 2 comes as 2.0, and where a whole number is meant, 2.0 would be refused."""
     if isinstance(value, Mapping):
-        return {name: _whole(inner) for name, inner in value.items()}
+        return {name: whole(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_whole(inner) for inner in value]
+        return [whole(inner) for inner in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -102,14 +101,9 @@ def _plain(value: Any) -> Any:
 
 def compile_to(pipeline: GraphComponent, file: Path) -> str:
     """Writes the pipeline as YAML, the same bytes for the same pipeline, and returns the hash of what it says."""
-    from kfp import compiler
+    from google.protobuf.json_format import MessageToDict
 
-    file.parent.mkdir(parents=True, exist_ok=True)
-    scratch = file.with_name(f".{file.name}.yaml")
-    logging.getLogger("kfp").setLevel(logging.ERROR)
-    compiler.Compiler().compile(pipeline, str(scratch))
-    documents = list(yaml.safe_load_all(scratch.read_text(encoding="utf-8")))
-    scratch.unlink()
-    # The compiler's own text begins with a comment whose order changes from one compilation to the next.
-    write_text(file, yaml.safe_dump_all(documents, sort_keys=True, width=110))
+    # Not by kfp's own compiler: the same two documents, but below a comment whose order changes from time to time.
+    documents = [MessageToDict(pipeline.pipeline_spec), MessageToDict(pipeline.platform_spec)]
+    write_text(file, yaml.dump_all(documents, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), width=110))
     return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()

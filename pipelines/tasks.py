@@ -105,6 +105,25 @@ def train(
 
 
 @task
+def train_together(
+    lab: str,
+    train: dict[str, Any],
+    job: dict[str, Any],
+    prepared: Input[Dataset],
+    trained: Output[Model],
+    curve: Output[HTML],
+    metrics: Output[Metrics],
+) -> None:
+    """Trains the model on several machines, by a TrainJob that this task makes and follows."""
+    from components.files import read_json
+    from pipelines import pages, trainjob
+
+    folder = trainjob.train_together(lab, {"train": train}, job, prepared, trained)
+    pages.curve(folder, curve.path)
+    pages.numbers(metrics, read_json(folder / "training.json")["metrics"])
+
+
+@task
 def choose(
     candidates: list[dict[str, Any]],
     trainings: Input[list[Model]],

@@ -11,10 +11,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.errors import UserError
 from components.files import output_folder, read_json, sha256_file, write_json
 from components.labs import Lab
 from components.params import LabParams
 from components.provenance import code_hash
+from components.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,15 +37,13 @@ def train(
     Checkpoints are kept outside `out`, in a folder of `checkpoints` named by the hash of the inputs: the same call
     after a kill goes on from the last epoch boundary, and after the end returns at once. On a CPU the resumed run's
     weights equal the uninterrupted one's, because every step's randomness is a function of (seed, step).
+    Under torchrun this is what the process of rank zero does; the others `follow`, and find the same `checkpoints`.
     Returns the best epoch's metrics. Raises UserError on a full disk; the old output then stays.
     """
     import torch
 
     with output_folder(out) as temporary:
-        folder = checkpoints / lab.name / _inputs_hash(lab, params, prepared)
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "finished.json").exists():
-            _fit(lab, params, prepared, folder, loggers)
+        folder = follow(lab, params, prepared, checkpoints, loggers)
         finished = read_json(folder / "finished.json")
         state = torch.load(folder / finished["best"], weights_only=True, map_location="cpu")["state_dict"]
         torch.save({"state_dict": state}, temporary / "model.ckpt")
@@ -54,10 +54,21 @@ def train(
     return metrics
 
 
+def follow(lab: Lab, params: LabParams, prepared: Path, checkpoints: Path, loggers: Sequence[Logger] = ()) -> Path:
+    """Trains up to the end, with the other processes that torchrun started, and returns the checkpoints' folder."""
+    folder = checkpoints / lab.name / _inputs_hash(lab, params, prepared)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "finished.json").exists():
+        _fit(lab, params, prepared, folder, loggers)
+    return folder
+
+
 def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Sequence[Logger]) -> None:
     import pytorch_lightning as pl
+    import torch
     from pytorch_lightning.callbacks import ModelCheckpoint
 
+    from components.steps.sharding import Shards
     from components.steps.training_callbacks import Curve, EpochLine, Patience, StepSeed
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
@@ -66,10 +77,15 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
     warnings.filterwarnings(
         "ignore", message=r"Checkpoint directory .* exists and is not empty"
     )  # that is how we resume
-    settings = params.train
-    pl.seed_everything(settings.seed, verbose=False)
-    module = lab.module(prepared, settings)
-    data = lab.datamodule(prepared, settings)
+    wanted, here = params.train, settings()
+    pl.seed_everything(wanted.seed, verbose=False)
+    module = lab.module(prepared, wanted)
+    data = lab.datamodule(prepared, wanted)
+    together = here.world_size > 1
+    if together:
+        if not any(weight.requires_grad for weight in module.parameters()):
+            raise UserError(f"{lab.name} computes its own derivatives: it trains in one process only")
+        data = Shards(data, here.rank, here.world_size)
     monitor: str = module.monitor  # type: ignore[assignment]
     best = ModelCheckpoint(
         folder,
@@ -82,31 +98,36 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
     curve = Curve(folder / "curve.csv")
     trainer = pl.Trainer(
         accelerator="auto",
-        devices=1,
-        precision=precision(settings.precision),
-        max_epochs=settings.max_epochs,
-        gradient_clip_val=settings.gradient_clip,
+        devices=here.local_world_size,
+        num_nodes=here.world_size // here.local_world_size,
+        strategy="ddp" if together else "auto",
+        sync_batchnorm=together and torch.cuda.is_available(),
+        precision=precision(wanted.precision),
+        max_epochs=wanted.max_epochs,
+        gradient_clip_val=wanted.gradient_clip,
         callbacks=[
-            StepSeed(settings.seed),
+            StepSeed(wanted.seed),
             curve,
             EpochLine(monitor),
-            Patience(monitor, patience=settings.patience, check_on_train_epoch_end=True),
+            Patience(monitor, patience=wanted.patience, check_on_train_epoch_end=True),
             best,
         ],
         logger=list(loggers),
         default_root_dir=folder,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
-        log_every_n_steps=settings.log_every_n_steps,
-        enable_progress_bar=sys.stderr.isatty(),
+        log_every_n_steps=wanted.log_every_n_steps,
+        enable_progress_bar=sys.stderr.isatty() and here.rank == 0,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
     last = folder / "last.ckpt"
-    if last.exists():
+    if last.exists() and here.rank == 0:
         log.info("resuming %s from the last epoch boundary in %s", lab.name, last)
     started = time.monotonic()
     trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    if not trainer.is_global_zero:
+        return
     took, device = time.monotonic() - started, trainer.strategy.root_device
     log.info("trained %s in %.0f s on %s, %s", lab.name, took, device, trainer.precision)
     write_json(

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class StepSeed(pl.Callback):
-    """Makes dropout and every other draw of a step a function of (seed, step), so that a resumed run repeats it.
+    """Makes dropout and every other draw of a step a function of (seed, step, rank), so that a resumed run repeats it.
 
     Once an epoch is not enough: Lightning draws between epochs too, and not the same after a restart.
     """
@@ -28,7 +28,7 @@ class StepSeed(pl.Callback):
         self.seed = seed
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, index: int) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step)
+        torch.manual_seed(self.seed * 1_000_003 + trainer.global_rank * 500_009 + trainer.global_step)
 
 
 class Patience(EarlyStopping):
@@ -39,20 +39,27 @@ class Patience(EarlyStopping):
 
 
 class Curve(pl.Callback):
-    """A row of metrics an epoch, in the checkpoint (so that a resumed run keeps its past) and in a CSV file."""
+    """A row of metrics an epoch, in the checkpoint (so that a resumed run keeps its past) and in a CSV file.
+
+    Of processes that train together the row is their mean.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        metrics = {
+            name: float(trainer.strategy.reduce(value.clone(), reduce_op="mean"))
+            for name, value in sorted(trainer.callback_metrics.items())
+        }
         self.rows.append({"step": trainer.global_step, "epoch": trainer.current_epoch, **metrics})
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        write_text(self.path, text.getvalue())
+        if trainer.is_global_zero:
+            write_text(self.path, text.getvalue())
 
     def best(self, monitor: str) -> dict[str, float]:
         """The row of the epoch with the lowest `monitor`, the earliest of equals: the one whose weights were kept."""
@@ -76,6 +83,8 @@ class EpochLine(pl.Callback):
         self.started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
         log.info(
             "epoch %d of %s: %s %.4f (%.1f s)",
             trainer.current_epoch + 1,

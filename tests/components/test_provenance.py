@@ -12,6 +12,7 @@ from components import provenance as module
 from components.errors import UserError
 from components.params import Bound, Data, Gate, LabParams, Section
 from components.provenance import code_hash, data_version, git_state, provenance
+from components.settings import settings
 from tests.components.bundles import PROVENANCE
 
 PIN = "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  path: data\n"
@@ -155,3 +156,16 @@ def test_code_that_only_audits_is_not_code_that_makes_a_bundle(package: Path) ->
     assert code_hash("faces") == first
     (package / "labs" / "faces" / "layers.py").write_text("anything = 1\n")
     assert code_hash("faces") != first
+
+
+def test_where_there_is_no_repository_the_image_says_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = {"abc123": ("abc123", False), "abc123-dirty": ("abc123", True), "unknown": ("unknown", True)}
+    for told, found in expected.items():
+        monkeypatch.setenv("GIT_COMMIT", told)
+        settings.cache_clear()
+        assert git_state(tmp_path) == found
+    monkeypatch.undo()
+    settings.cache_clear()
+    assert git_state(tmp_path) == ("unknown", True)

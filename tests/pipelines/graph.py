@@ -13,7 +13,8 @@ Spec = dict[str, Any]
 
 def documents(path: Path) -> tuple[Spec, Spec]:
     """The pipeline and its platform's document of a compiled file."""
-    pipeline, platform = yaml.safe_load_all(path.read_text())
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
+    pipeline, platform = yaml.load_all(path.read_text(), loader)
     return pipeline, platform
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from components.labs import LABS, find
-from pipelines.params import Pipelines
+from pipelines.params import TASKS
 from pipelines.request import Request, compile_to, request
 from tests.pipelines.graph import Spec, closure, documents, edges, executor, groups, tasks
 
@@ -166,8 +166,20 @@ def test_a_retry_waits_longer_each_time_and_bad_data_is_not_tried_twice() -> Non
     assert "retryPolicy" not in tasks(spec)["open-run"]
 
 
-def test_the_section_names_tasks_that_there_are() -> None:
+def test_several_machines_take_the_place_of_the_plain_task(tmp_path: Path) -> None:
+    plain, _ = documents(PROJECT / "pipelines" / "compiled" / "digits.yaml")
+    spec, platform = compiled(tmp_path, "digits", False, "pipelines.nodes=4")
+    assert set(tasks(spec)) == set(tasks(plain)) - {"train"} | {"train-together"}
+    renamed = {tuple(name.replace("train-together", "train") for name in edge) for edge in edges(spec)}
+    assert renamed == edges(plain)
+    mounted = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train-together"]["pvcMount"]
+    assert [(mount["mountPath"], mount["constant"]) for mount in mounted] == [("/shared", "training")]
+
+
+def test_the_section_names_tasks_that_there_are(tmp_path: Path) -> None:
     """So a task that is renamed takes its needs with it."""
     spec, _ = documents(PROJECT / "pipelines" / "compiled" / "faces-sweep.yaml")
-    named = Pipelines.model_validate(asked("faces").cluster).tasks
-    assert {name.replace("_", "-") for name in named} <= set(tasks(spec))
+    together, _ = compiled(tmp_path, "faces", False, "pipelines.nodes=2")
+    there = set(tasks(spec)) | set(tasks(together))
+    assert {name.replace("_", "-") for name in TASKS} <= there
+    assert set(asked("faces").cluster.tasks) <= set(TASKS)

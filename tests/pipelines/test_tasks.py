@@ -188,9 +188,9 @@ def test_an_audited_lab_and_one_with_scores_have_pages_too(tmp_path: Path) -> No
     assert "<td>recall</td><td>0.5</td>" in (tmp_path / "page").read_text()
 
 
-def test_the_whole_of_params_yaml_can_travel_as_kubeflows_numbers(asked: Request) -> None:
+def test_thewhole_of_params_yaml_can_travel_as_kubeflows_numbers(asked: Request) -> None:
     """All its numbers are doubles: whole ones come back as such."""
-    from pipelines.place import _whole
+    from pipelines.place import whole
 
     def doubles(value: Any) -> Any:
         if isinstance(value, dict):
@@ -200,4 +200,4 @@ def test_the_whole_of_params_yaml_can_travel_as_kubeflows_numbers(asked: Request
         return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     raw = read_params(Path("params.yaml"))
-    assert _whole(doubles(raw)) == raw
+    assert whole(doubles(raw)) == raw

@@ -1,0 +1,99 @@
+"""Training with one process and with two, the same batches: `python -m benchmarks.distributed`.
+
+Each side is the step train as its command line runs it (torchrun, Lightning DDP over gloo), one thread a process, on
+the digits lab's prepared data, in turns. An epoch's time is what the step logs; the first epoch is a warm-up. On a
+machine that does other work, the ratio says little: `load` is the load average when the turn began.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from benchmarks.generation import processor
+from components.datasets.digits.data import read_split
+from components.files import write_json
+from components.params import read
+
+ROOT = Path(__file__).resolve().parent.parent
+EPOCH = re.compile(r"epoch (\d+) of \d+: .* \((\d+\.\d) s\)")
+
+log = logging.getLogger(__name__)
+
+
+def turn(prepared: Path, processes: int, epochs: int, batch_size: int) -> dict[str, Any]:
+    """Trains once. Returns seconds of every epoch, and what validation said after the best."""
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        params = read(ROOT / "params.yaml")
+        own = {"max_epochs": epochs, "patience": epochs, "batch_size": batch_size, "precision": "32-true"}
+        params["digits"] = {**params["digits"], **own}
+        (root / "params.yaml").write_text(yaml.safe_dump(params))
+        (root / f"{params['data']['folder']}.dvc").write_text("outs: [{md5: benchmark.dir, path: data}]\n")
+        (root / "build" / "digits").mkdir(parents=True)
+        (root / "build" / "digits" / "prepare").symlink_to(prepared.absolute())
+        run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        done = subprocess.run(
+            [sys.executable, *(run if processes > 1 else []), "-m", "components", "train", "digits"],
+            cwd=root,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        training = json.loads((root / "build/digits/train/training.json").read_text())
+    seconds = [float(found[2]) for found in EPOCH.finditer(done.stderr)]
+    return {"seconds": seconds, "val_error": training["metrics"]["val_error"], "load": load}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--prepared", type=Path, default=ROOT / "build" / "digits" / "prepare")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "distributed.json")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=128, help="of all processes together")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    pictures = len(read_split(options.prepared, "train").labels)
+    turns: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
+    for _ in range(options.rounds):
+        for processes, found in turns.items():
+            found.append(turn(options.prepared, processes, options.epochs, options.batch_size))
+            log.info("%d: %s", processes, found[-1])
+    rates = {
+        processes: pictures / statistics.median(seconds for run in found for seconds in run["seconds"][1:])
+        for processes, found in turns.items()
+    }
+    write_json(
+        options.out,
+        {
+            "unit": "training images per second of wall-clock time, one thread a process",
+            "images": pictures,
+            "batch_size": options.batch_size,
+            "images_per_second": {str(processes): rate for processes, rate in rates.items()},
+            "ratio": rates[2] / rates[1],
+            "rounds": {str(processes): found for processes, found in turns.items()},
+            "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+            | {"torch": torch.__version__},
+        },
+    )
+    log.info("1: %.0f images/s, 2: %.0f images/s, %.2f times", rates[1], rates[2], rates[2] / rates[1])
+
+
+if __name__ == "__main__":
+    main()
