@@ -18,7 +18,7 @@ DOCKERFILES = sorted((PROJECT / "infra" / "docker").glob("*.Dockerfile"))
 
 
 def names(lines: list[str]) -> set[str]:
-    return {re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in lines}
+    return {re.sub(r"[._]", "-", re.split(r"[^A-Za-z0-9._-]", line)[0].lower()) for line in lines}
 
 
 @pytest.mark.parametrize("image", IMAGES)

@@ -327,6 +327,20 @@ def test_a_neighbour_of_mlflow_gets_no_variable_that_mlflow_reads() -> None:
         assert not any(one["metadata"]["name"].startswith("mlflow") for one in of_kind(overlay, "Service"))
 
 
+def test_pipelines_look_for_mlflow_where_it_is() -> None:
+    address = yaml.safe_load((PROJECT / "params.yaml").read_text())["pipelines"]["environment"]["MLFLOW_TRACKING_URI"]
+    host = address.removeprefix("http://")
+    name, namespace, *_ = host.split(":")[0].split(".")
+    for overlay in OVERLAYS:
+        (service,) = (one for one in of_kind(overlay, "Service") if one["metadata"]["name"] == name)
+        assert service["metadata"]["namespace"] == namespace
+        assert service["spec"]["ports"][0]["port"] == int(host.split(":")[1])
+        (configuration,) = (
+            one for one in of_kind(overlay, "ConfigMap") if one["metadata"]["name"].startswith("tracking-")
+        )
+        assert host in configuration["data"]["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+
+
 def test_the_api_is_watched() -> None:
     (monitor,) = of_kind("production", "ServiceMonitor")
     services = [
