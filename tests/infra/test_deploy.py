@@ -32,8 +32,9 @@ def running(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluste
     )
     monkeypatch.setattr(deploy, "POLL_SECONDS", 0.01)
     monkeypatch.setenv("KUBECONFIG", str(workplace / "kubeconfig"))
-    # The client reads the variable once, when it is imported.
-    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(workplace / "kubeconfig"))
+    # The client reads the variable once, when it is imported, and keeps it in two places.
+    for place in ("kubernetes.config", "kubernetes.config.kube_config"):
+        monkeypatch.setattr(f"{place}.KUBE_CONFIG_DEFAULT_LOCATION", str(workplace / "kubeconfig"))
     with cluster(yaml.safe_load(yaml.safe_dump(found))) as here:
         write_configuration(workplace / "kubeconfig", here.address)
         yield here
