@@ -357,7 +357,7 @@ def test_the_api_is_watched() -> None:
 @pytest.fixture(scope="module")
 def known_metrics(promoted_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Every name that a running API's /metrics has, once it has answered."""
-    with serving(promoted_bundle, tmp_path_factory.mktemp("metrics")) as server:
+    with serving("music", promoted_bundle, tmp_path_factory.mktemp("metrics")) as server:
         server.client.get("/info")
         return set(_names(server))
 

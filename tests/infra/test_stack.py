@@ -158,8 +158,8 @@ def test_a_reader_may_fetch_a_model_and_change_nothing(
 
     for name in ("USERNAME", "PASSWORD"):
         monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", client.environment[f"MLFLOW_TRACKING_{name}"])
-    users.create_registered_model_permission("music", "reader", "READ")
-    users.create_experiment_permission(experiment, "reader", "READ")
+    users.grant_user_permission("reader", "registered_model", "music", "READ")
+    users.grant_user_permission("reader", "experiment", experiment, "READ")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "reader")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
     monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")  # as there: not from the store
