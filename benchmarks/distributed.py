@@ -2,7 +2,8 @@
 
 Each side is the step train as its command line runs it (torchrun, Lightning DDP over gloo), one thread a process, on
 the digits lab's prepared data, in turns. An epoch's time is what the step logs; the first epoch is a warm-up. On a
-machine that does other work, the ratio says little: `load` is the load average when the turn began.
+machine that does other work, the ratio of wall-clock times says little (`load`: the average when the turn began), but
+that of processor time, of what the epochs after the first add in all processes, says what working together costs.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import logging
 import os
 import platform
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -36,7 +38,7 @@ log = logging.getLogger(__name__)
 
 def turn(prepared: Path, processes: int, epochs: int, batch_size: int) -> dict[str, Any]:
     """Trains once. Returns seconds of every epoch, and what validation said after the best."""
-    load = os.getloadavg()[0]
+    load, before = os.getloadavg()[0], children_seconds()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         params = read(ROOT / "params.yaml")
@@ -57,7 +59,14 @@ def turn(prepared: Path, processes: int, epochs: int, batch_size: int) -> dict[s
         )
         training = json.loads((root / "build/digits/train/training.json").read_text())
     seconds = [float(found[2]) for found in EPOCH.finditer(done.stderr)]
-    return {"seconds": seconds, "val_error": training["metrics"]["val_error"], "load": load}
+    used = children_seconds() - before
+    return {"seconds": seconds, "processor": used, "val_error": training["metrics"]["val_error"], "load": load}
+
+
+def children_seconds() -> float:
+    """Processor time of all processes that were started from here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -74,9 +83,15 @@ def main() -> None:
     for _ in range(options.rounds):
         for processes, found in turns.items():
             found.append(turn(options.prepared, processes, options.epochs, options.batch_size))
+            short = turn(options.prepared, processes, 1, options.batch_size)["processor"]
+            found[-1]["processor_per_epoch"] = (found[-1]["processor"] - short) / (options.epochs - 1)
             log.info("%d: %s", processes, found[-1])
     rates = {
         processes: pictures / statistics.median(seconds for run in found for seconds in run["seconds"][1:])
+        for processes, found in turns.items()
+    }
+    per_processor = {
+        processes: pictures / statistics.median(run["processor_per_epoch"] for run in found)
         for processes, found in turns.items()
     }
     write_json(
@@ -86,13 +101,16 @@ def main() -> None:
             "images": pictures,
             "batch_size": options.batch_size,
             "images_per_second": {str(processes): rate for processes, rate in rates.items()},
+            "images_per_processor_second": {str(processes): rate for processes, rate in per_processor.items()},
             "ratio": rates[2] / rates[1],
+            "ratio_of_processor_time": per_processor[2] / per_processor[1],
             "rounds": {str(processes): found for processes, found in turns.items()},
             "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
             | {"torch": torch.__version__},
         },
     )
     log.info("1: %.0f images/s, 2: %.0f images/s, %.2f times", rates[1], rates[2], rates[2] / rates[1])
+    log.info("by processor time: %.2f times", per_processor[2] / per_processor[1])
 
 
 if __name__ == "__main__":
