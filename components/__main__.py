@@ -124,9 +124,9 @@ def evaluate(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) ->
     from components.steps.evaluate import evaluate as step
 
     with recorded("evaluate", lab, params, build) as this:
-        this.run.log_metrics(
-            step(this.lab, this.params, this.output_of("prepare"), this.output_of("export"), this.out).metrics
-        )
+        prepared, bundle = this.output_of("prepare"), this.output_of("export")
+        instruments = {name: build / name / "export" for name in this.lab.instruments}
+        this.run.log_metrics(step(this.lab, this.params, prepared, bundle, this.out, instruments).metrics)
 
 
 @app.command()

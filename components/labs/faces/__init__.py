@@ -11,6 +11,8 @@ from components.labs.faces import params
 from components.labs.faces.audit import params as audit_params
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     import pytorch_lightning as pl
 
@@ -71,7 +73,9 @@ class FacesLab(Lab):
 
         return export(module, prepared, out, params)
 
-    def evaluate(self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate) -> Evaluation:
+    def evaluate(
+        self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate, instruments: Mapping[str, Bundle]
+    ) -> Evaluation:
         from components.labs.faces.evaluate import evaluate
 
         return evaluate(bundle, prepared, out, params)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,11 @@ class Measured(type(MUSIC)):  # type: ignore[misc]
         self.metrics = metrics
         self.calls = 0
 
-    def evaluate(self, bundle: Bundle, prepared: Path, out: Path, params: Any) -> Evaluation:
+    def evaluate(
+        self, bundle: Bundle, prepared: Path, out: Path, params: Any, instruments: Mapping[str, Bundle]
+    ) -> Evaluation:
         self.calls += 1
+        self.measured_with = instruments
         (out / "report.html").write_text("<p>measured</p>")
         return Evaluation(metrics=self.metrics, counts={"bits_per_char": 88}, serve={"graph": "int8"})
 
