@@ -117,11 +117,13 @@ class Gan(pl.LightningModule):
 
     @torch.no_grad()
     def _average(self) -> None:
-        """Moves the exponential means of weights and of batch norm's statistics."""
+        """Moves the exponential means of weights and of batch norm's statistics, over few steps while there are few."""
+        done = self.global_step / 2
+        share = 1 / min(self.params.averaged_steps, 1 + done / 4)
         latest = self.generator.state_dict()
         for name, mean in self.averaged.state_dict().items():
             if mean.is_floating_point():
-                mean.lerp_(latest[name], 1 / self.params.averaged_steps)
+                mean.lerp_(latest[name], share)
 
 
 def moved(pictures: Tensor, share: float) -> Tensor:

@@ -29,7 +29,9 @@ class Train(Section):
     discriminator_shift: float = Field(
         ge=0, le=0.5, description="gan: share of the side by which the discriminator's pictures move, at most"
     )
-    averaged_steps: int = Field(ge=1, description="gan: steps over which the generator's weights are averaged")
+    averaged_steps: int = Field(
+        ge=1, description="gan: steps over which the generator's weights are averaged, fewer at first"
+    )
     flip: bool = Field(description="training pictures are mirrored half of the time")
     batch_size: int = Field(ge=2, description="pictures a step")
     max_epochs: int = Field(ge=1, description="passes over the pictures; the learning rate ends at zero with them")

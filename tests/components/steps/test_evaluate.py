@@ -88,3 +88,30 @@ def test_another_labs_bundle_is_refused(tmp_path: Path) -> None:
     lab.name = "faces"
     with pytest.raises(BundleError, match="a bundle of the lab music, not of faces"):
         run(lab, tmp_path)
+
+
+def test_another_labs_bundle_that_it_is_measured_with_is_recorded(tmp_path: Path) -> None:
+    bundles.write(tmp_path / "export")
+    instrument = bundles.write(tmp_path / "instrument", weight=9.0)
+    lab = Measured(bits_per_char=1.3)
+    lab.instruments = ("music",)
+    folders = {"music": tmp_path / "instrument"}
+    report = evaluate(lab, PARAMS, tmp_path / "prepare", tmp_path / "export", tmp_path / "evaluate", folders)
+    assert report.instruments == {"music": instrument.digest}
+    assert lab.measured_with["music"].digest == instrument.digest
+    written = EvaluationReport.model_validate_json((tmp_path / "evaluate" / "evaluation.json").read_text())
+    assert written.instruments == report.instruments
+
+
+def test_a_bundle_to_measure_with_that_is_missing_is_one_line_that_says_how_to_make_it(tmp_path: Path) -> None:
+    bundles.write(tmp_path / "export")
+    lab = Measured(bits_per_char=1.3)
+    lab.instruments = ("digits",)
+    with pytest.raises(
+        UserError, match=r"music is measured with the bundle of the lab digits.* `make repro LAB=digits`"
+    ):
+        run(lab, tmp_path)
+    folders = {"digits": bundles.write(tmp_path / "instrument").folder}
+    with pytest.raises(BundleError, match="a bundle of the lab music, not of digits"):
+        evaluate(lab, PARAMS, tmp_path / "prepare", tmp_path / "export", tmp_path / "evaluate", folders)
+    assert lab.calls == 0
