@@ -125,8 +125,7 @@ def evaluate(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) ->
 
     with recorded("evaluate", lab, params, build) as this:
         prepared, bundle = this.output_of("prepare"), this.output_of("export")
-        instruments = {name: build / name / "export" for name in this.lab.instruments}
-        this.run.log_metrics(step(this.lab, this.params, prepared, bundle, this.out, instruments).metrics)
+        this.run.log_metrics(step(this.lab, this.params, prepared, bundle, this.out, this.instruments()).metrics)
 
 
 @app.command()

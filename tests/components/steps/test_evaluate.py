@@ -14,6 +14,7 @@ from components.bundle import Bundle, BundleError, Evaluation, EvaluationReport
 from components.errors import UserError
 from components.labs import find
 from components.params import Bound, Data, Gate, LabParams
+from components.steps import Step
 from components.steps.evaluate import evaluate
 from tests.components import bundles
 
@@ -115,3 +116,14 @@ def test_a_bundle_to_measure_with_that_is_missing_is_one_line_that_says_how_to_m
     with pytest.raises(BundleError, match="a bundle of the lab music, not of digits"):
         evaluate(lab, PARAMS, tmp_path / "prepare", tmp_path / "export", tmp_path / "evaluate", folders)
     assert lab.calls == 0
+
+
+def test_it_is_measured_with_the_bundle_made_beside_it_and_told_what_to_run_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    this: Any = Step(find("images"), PARAMS, Path("build/images"), Path("build/images/evaluate"), run=None)
+    with pytest.raises(UserError, match=r"build/digits/export is missing .*: run `make repro LAB=digits` first"):
+        this.instruments()
+    made = bundles.write(Path("build/digits/export")).folder
+    assert this.instruments() == {"digits": made}
