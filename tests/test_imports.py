@@ -84,6 +84,7 @@ def test_the_command_line_loads_nothing_slow() -> None:
         "serving.music",
         "serving.faces",
         "serving.digits",
+        "serving.images",
     ],
 )
 def test_what_serves_loads_no_torch(module: str) -> None:

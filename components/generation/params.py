@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.params import Section
+from components.params import Limits, Section
 
 
 class Train(Section):
@@ -77,3 +77,10 @@ class Evaluate(Section):
     max_quantisation_cost: float = Field(
         ge=0, description="relative Fréchet distance that int8 may lose against float and still be served"
     )
+
+
+class Serve(Limits):
+    """What the images API takes on, and how much at once."""
+
+    max_pictures: int = Field(ge=1, description="that one request may ask for")
+    waiting: int = Field(ge=0, description="requests that may wait while one is worked on; beyond it 429")

@@ -29,6 +29,12 @@ class Generator:
         """A verified bundle's graph; the first variant unless one is named. Raises BundleError for one it lacks."""
         return cls(bundle.spec, bundle.session(variant or bundle.spec["variants"][0], threads))
 
+    @property
+    def providers(self) -> list[str]:
+        """What onnxruntime runs it on."""
+        providers: list[str] = self._session.get_providers()
+        return providers
+
     def samples(self, seed: int, count: int) -> np.ndarray:
         """(count, H, W, C) uint8: the pictures of a seed, the same ones however many are asked for.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.datasets.digits.params import Prepare
 from components.generation.lab import GenerationLab
+from components.generation.params import Serve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +22,7 @@ class ImagesLab(GenerationLab):
     instruments = ("digits",)
     held_out = "test"
     Prepare = Prepare
+    Serve = Serve
 
     def prepare(self, raw: Path, out: Path, params: Any) -> dict[str, Any]:
         from components.datasets.digits.data import prepare
