@@ -26,11 +26,11 @@ import yaml
 from pydantic import Field, ValidationError
 
 from benchmarks.debiasing_report import write_report
+from components.datasets.faces.images import Split, read_split
 from components.errors import UserError
 from components.files import output_folder, read_json, sha256_file, write_json
 from components.labs.faces import LAB, FacesLab
 from components.labs.faces.evaluate import cells as cells_of
-from components.labs.faces.images import Split, read_split
 from components.labs.faces.measures import rate_above, roc_auc, threshold_at
 from components.labs.faces.params import Train
 from components.params import LabParams, Section, load

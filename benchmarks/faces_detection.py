@@ -25,10 +25,10 @@ import onnxruntime
 
 from benchmarks.generation import processor
 from components.bundle import Bundle
+from components.datasets.faces.images import read_split
 from components.errors import UserError
 from components.files import read_json, write_json
 from components.labs.faces.detect import Found, detect
-from components.labs.faces.images import read_split
 from components.labs.faces.params import Evaluate
 from components.labs.faces.runtime import FaceModel
 from components.labs.faces.scenes import Scene, average_precision, compose, matched

@@ -124,9 +124,8 @@ def evaluate(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) ->
     from components.steps.evaluate import evaluate as step
 
     with recorded("evaluate", lab, params, build) as this:
-        this.run.log_metrics(
-            step(this.lab, this.params, this.output_of("prepare"), this.output_of("export"), this.out).metrics
-        )
+        prepared, bundle = this.output_of("prepare"), this.output_of("export")
+        this.run.log_metrics(step(this.lab, this.params, prepared, bundle, this.out, this.instruments()).metrics)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -108,19 +108,26 @@ class Evaluation(Record):
 
 
 class EvaluationReport(Evaluation):
-    """evaluation.json: an evaluation, and of which model it speaks."""
+    """evaluation.json: an evaluation, and of which model it speaks.
+
+    instruments: digests of the other labs' models that it was measured with.
+    """
 
     lab: str
     model_digest: Sha256
     provenance: Provenance
+    instruments: dict[str, Sha256] = {}
 
     @classmethod
-    def of(cls, bundle: Bundle, evaluation: Evaluation) -> EvaluationReport:
+    def of(
+        cls, bundle: Bundle, evaluation: Evaluation, instruments: Mapping[str, Bundle] | None = None
+    ) -> EvaluationReport:
         manifest = bundle.manifest
         return cls(
             lab=manifest.lab,
             model_digest=manifest.digest,
             provenance=manifest.provenance,
+            instruments={lab: instrument.digest for lab, instrument in (instruments or {}).items()},
             **evaluation.model_dump(),
         )
 
@@ -161,9 +168,10 @@ class Bundle:
             _scan(_parse(folder / graph.file), folder / graph.file)
         return cls(folder, manifest)
 
-    def session(self, graph: str, threads: int = 1) -> onnxruntime.InferenceSession:
+    def session(self, graph: str, threads: int = 1, inner: Sequence[str] = ()) -> onnxruntime.InferenceSession:
         """A session of a graph on `threads` CPU threads, or on the GPU, as ONNX_DEVICE says.
 
+        inner: values inside the graph that the session gives out too, after the graph's own outputs.
         It is made from bytes that are checked once more. Raises UserError where there is no such graph or device.
         """
         import onnxruntime
@@ -174,6 +182,8 @@ class Bundle:
         content = (self.folder / entry.file).read_bytes()
         if hashlib.sha256(content).hexdigest() != entry.sha256:
             raise BundleError(f"{self.folder / entry.file} changed after it was verified")
+        if inner:
+            content = _with_outputs(content, inner)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -273,6 +283,15 @@ def _tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     tensor = value.type.tensor_type
     shape = (size.dim_value if size.HasField("dim_value") else size.dim_param for size in tensor.shape.dim)
     return TensorSpec(dtype=onnx.TensorProto.DataType.Name(tensor.elem_type).lower(), shape=tuple(shape))
+
+
+def _with_outputs(content: bytes, names: Sequence[str]) -> bytes:
+    import onnx
+
+    model = onnx.load_from_string(content)
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    written: bytes = model.SerializeToString()
+    return written
 
 
 def _parse(path: Path) -> onnx.ModelProto:

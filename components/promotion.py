@@ -57,6 +57,7 @@ class Champion(Record):
     model_digest: str
     data_version: str
     metrics: dict[str, float]
+    instruments: dict[str, Sha256] = Field(default_factory=dict)
 
 
 class ChampionSeen(Record):
@@ -88,6 +89,7 @@ class AuditReport(EvaluationReport):
             lab=evaluation.lab,
             model_digest=evaluation.model_digest,
             provenance=evaluation.provenance,
+            instruments=evaluation.instruments,
             verdict=min((found.verdict for found in audit.requirements), key=WORST_FIRST.index),
             champion=champion,
             files=files,
@@ -99,6 +101,7 @@ class Decision(Record):
     """decision.json. reasons: a line for every metric, worst first. waived_until: last day of a WAIVED verdict.
 
     audit: sha256 of the audit.json that was read, None for a lab that is not audited.
+    instruments: digests of the other labs' models that the candidate was measured with.
     """
 
     lab: str
@@ -110,6 +113,7 @@ class Decision(Record):
     champion: ChampionSeen | None
     metrics: dict[str, Measured]
     audit: Sha256 | None = None
+    instruments: dict[str, Sha256] = Field(default_factory=dict)
 
 
 class Promotion(Record):
@@ -147,16 +151,16 @@ def decide(
     today: date,
     requirements: tuple[Requirement, ...] = (),
 ) -> Decision:
-    """Judges every gated metric: its bound, and its distance to the champion's value where both saw the same data.
+    """Judges every gated metric: its bound, and its distance to the champion's value where both saw the same
+    data and were measured with the same instruments.
 
     requirements: an audit's answers, which count like metrics.
     FAIL when any metric fails, else INSUFFICIENT when any was not measured well enough, else WAIVED when a waiver
     was needed, else PASS. A metric that is not a number fails, and no waiver helps it.
     """
-    comparable = champion is not None and champion.data_version == candidate.provenance.data_version
+    comparable = champion if champion is not None and not _not_comparable(candidate, champion) else None
     findings = [
-        _judge(name, bound, candidate, champion if comparable else None, gates.waivers, today)
-        for name, bound in gates.metrics.items()
+        _judge(name, bound, candidate, comparable, gates.waivers, today) for name, bound in gates.metrics.items()
     ]
     findings += [_audited(requirement, gates.waivers, today) for requirement in requirements]
     findings += _notes(candidate, champion, gates.profile)
@@ -171,6 +175,7 @@ def decide(
         provenance=candidate.provenance,
         champion=ChampionSeen(version=champion.version, model_digest=champion.model_digest) if champion else None,
         metrics=candidate.metrics,
+        instruments=candidate.instruments,
     )
 
 
@@ -244,10 +249,19 @@ def _notes(candidate: EvaluationReport, champion: Champion | None, needed_profil
         yield Finding(Verdict.PASS, "there is no champion yet")
     elif champion.model_digest == candidate.model_digest:
         yield Finding(Verdict.PASS, f"the candidate is the champion already (version {champion.version})")
-    elif champion.data_version != provenance.data_version:
+    elif other := _not_comparable(candidate, champion):
         yield Finding(
-            Verdict.PASS, f"champion version {champion.version} was measured on other data: regression is not judged"
+            Verdict.PASS, f"champion version {champion.version} was measured {other}: regression is not judged"
         )
+
+
+def _not_comparable(candidate: EvaluationReport, champion: Champion) -> str:
+    """Why the values of both say nothing about each other; "" where they do."""
+    if champion.data_version != candidate.provenance.data_version:
+        return "on other data"
+    if champion.instruments != candidate.instruments:
+        return f"with another model of {', '.join(sorted({*champion.instruments, *candidate.instruments}))}"
+    return ""
 
 
 def read_record(path: Path, kind: type[RecordT]) -> RecordT:

@@ -18,6 +18,7 @@ from components.settings import settings
 
 PACKAGE = Path(__file__).resolve().parent
 MAKING_CODE = (
+    "quantisation.py",
     "schedule.py",
     "steps/prepare.py",
     "steps/sharding.py",

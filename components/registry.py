@@ -39,6 +39,7 @@ def champion(lab: str) -> Champion | None:
         model_digest=decision.model_digest,
         data_version=decision.provenance.data_version,
         metrics=decision.metrics,
+        instruments=decision.instruments,
     )
 
 

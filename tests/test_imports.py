@@ -40,8 +40,10 @@ def test_imports_go_one_way(path: Path) -> None:
             assert not name.startswith("components.steps"), "a lab knows no step"
             if len(inside) > 3 and name.startswith("components.labs."):
                 assert name.split(".")[2] == inside[2] or name.split(".")[2] == "Lab", "a lab knows no other lab"
-        if inside[:2] == ("components", "datasets"):
-            assert not name.startswith("components.labs.") or name == "components.labs.Lab", "a dataset knows no lab"
+        if inside[:2] in (("components", "datasets"), ("components", "generation")):
+            assert not name.startswith("components.labs.") or name == "components.labs.Lab", (
+                "what labs share knows none"
+            )
         if inside[:2] == ("components", "steps"):
             assert not name.startswith("components.labs.") or name.split(".")[2] in ("Lab", "find", "LABS")
         if inside[0] == "serving" and name.startswith("components.labs."):
@@ -76,10 +78,13 @@ def test_the_command_line_loads_nothing_slow() -> None:
         "components.bundle",
         "components.labs.music.runtime",
         "components.datasets.digits.runtime",
+        "components.generation.runtime",
         "components.labs.digits",
+        "components.labs.images",
         "serving.music",
         "serving.faces",
         "serving.digits",
+        "serving.images",
     ],
 )
 def test_what_serves_loads_no_torch(module: str) -> None:

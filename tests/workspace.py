@@ -21,14 +21,23 @@ SMOKE = {
     "music": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2},
     "scratch": {"hidden_sizes": [32], "max_epochs": 2},
     "digits": {"channels": [8, 16], "dense_size": 32, "max_epochs": 2},
+    "images": {"widths": [16, 8], "discriminator_widths": [16, 8], "max_epochs": 2},
+    "portraits": {"widths": [16, 8, 8], "discriminator_widths": [16, 8, 8], "max_epochs": 2},
     "prepare": {
         "faces": {"limit": 300, "crops": 3},
         "music": {"limit": 60},
         "scratch": {"limit": 1000},
         "digits": {"limit": 1000},
+        "images": {"limit": 1000},
+        "portraits": {"limit": 300},
     },
     "export": {"faces": {"calibration": 64, "pictures": 4}},
-    "evaluate": {"faces": {"scenes": 4}, "music": {"samples": 8}},
+    "evaluate": {
+        "faces": {"scenes": 4},
+        "music": {"samples": 8},
+        "images": {"samples": 200, "manifold_samples": 200},
+        "portraits": {"samples": 100, "manifold_samples": 100, "likelihood_pictures": 10, "importance_samples": 5},
+    },
     "audit": {"faces": {"draws": 200, "simulation": {"audits": 50}}},
 }
 """Numbers small enough for half a minute a lab; laid over params.yaml."""

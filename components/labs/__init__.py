@@ -13,13 +13,15 @@ from pydantic import BaseModel, ConfigDict
 from components.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     import pytorch_lightning as pl
 
     from components.bundle import Bundle, BundleSpec, Evaluation, Judged
     from components.promotion import AuditFindings
 
-LABS = ("music", "faces", "scratch", "digits")
+LABS = ("music", "faces", "scratch", "digits", "images", "portraits")
 
 
 class NoParams(BaseModel):
@@ -40,6 +42,8 @@ class Lab(ABC):
     """Whose suites of expectations check its facts, where labs on the same data share them; by default the lab's."""
     gated: tuple[str, ...]
     """Metrics that a gate may bound: of those `evaluate` and `audit` measure, the ones that say better or worse."""
+    instruments: tuple[str, ...] = ()
+    """Labs whose exported bundles `evaluate` measures with; a figure is only comparable if their digests are equal."""
     audited: bool = False
     """Whether the candidate must also pass an audit before it can be promoted."""
 
@@ -71,8 +75,13 @@ class Lab(ABC):
         """Writes the ONNX graphs and parity.json (torch against onnxruntime) into `out`."""
 
     @abstractmethod
-    def evaluate(self, bundle: Bundle, prepared: Path, out: Path, params: Any) -> Evaluation:
-        """Measures the exported bundle on held-out data; writes plots and reports into `out`."""
+    def evaluate(
+        self, bundle: Bundle, prepared: Path, out: Path, params: Any, instruments: Mapping[str, Bundle]
+    ) -> Evaluation:
+        """Measures the exported bundle on held-out data; writes plots and reports into `out`.
+
+        instruments: the verified bundles of the labs that `Lab.instruments` names.
+        """
 
     def audit(
         self, candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: Any

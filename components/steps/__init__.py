@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from components import params as parameters
 from components.errors import UserError
 from components.labs import Lab, find
+from components.mlflow_client import MlflowError
 from components.params import LabParams
 
 if TYPE_CHECKING:
@@ -37,6 +38,29 @@ class Step:
         if not folder.is_dir():
             raise UserError(f"{folder} is missing: run `python -m components {step} {self.lab.name}` first")
         return folder
+
+    def instruments(self) -> dict[str, Path]:
+        """The bundles that the lab is measured with: those made here, or, where one was not, the registry's champion.
+
+        Raises UserError that names the command which makes the missing one; MlflowError on an outage.
+        """
+        return {name: self._instrument(name) for name in self.lab.instruments}
+
+    def _instrument(self, name: str) -> Path:
+        from components.registry import fetch_model
+
+        folder = self.build.parent / name / "export"
+        if folder.is_dir():
+            return folder
+        try:
+            return fetch_model(f"models:/{name}@champion", self.build / "instruments" / name)
+        except MlflowError:
+            raise
+        except UserError as error:
+            raise UserError(
+                f"{self.lab.name} is measured with the bundle of the lab {name}, and {folder} is missing "
+                f"(nor is there a champion: {error}): run `make repro LAB={name}` first"
+            ) from None
 
 
 @contextmanager

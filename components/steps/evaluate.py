@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from components.bundle import Bundle, BundleError, EvaluationReport
@@ -15,16 +16,25 @@ from components.params import LabParams
 log = logging.getLogger(__name__)
 
 
-def evaluate(lab: Lab, params: LabParams, prepared: Path, bundle: Path, out: Path) -> EvaluationReport:
+def evaluate(
+    lab: Lab,
+    params: LabParams,
+    prepared: Path,
+    bundle: Path,
+    out: Path,
+    instruments: Mapping[str, Path] | None = None,
+) -> EvaluationReport:
     """Measures the verified bundle; writes evaluation.json, metrics.json and the lab's own reports into `out`.
 
-    Raises BundleError for a bundle that must not be used or is another lab's, UserError for a metric that is no number.
+    instruments: folders of the bundles of other labs that this one is measured with.
+    Raises BundleError for a bundle that must not be used or is another lab's, UserError for a metric that is no number
+    and for an instrument that is not there.
     """
-    opened = Bundle.open(bundle)
-    if opened.manifest.lab != lab.name:
-        raise BundleError(f"{bundle} is a bundle of the lab {opened.manifest.lab}, not of {lab.name}")
+    opened = _open(bundle, lab.name)
+    measured_with = {name: _instrument(lab, name, (instruments or {}).get(name)) for name in lab.instruments}
     with output_folder(out) as temporary:
-        report = EvaluationReport.of(opened, lab.evaluate(opened, prepared, temporary, params.evaluate))
+        evaluation = lab.evaluate(opened, prepared, temporary, params.evaluate, measured_with)
+        report = EvaluationReport.of(opened, evaluation, measured_with)
         for name, value in report.metrics.items():
             if not math.isfinite(value):
                 raise UserError(
@@ -34,3 +44,19 @@ def evaluate(lab: Lab, params: LabParams, prepared: Path, bundle: Path, out: Pat
         write_json(temporary / "metrics.json", report.metrics)
     log.info("%s: %s", lab.name, ", ".join(f"{name} {value:.4g}" for name, value in report.metrics.items()))
     return report
+
+
+def _open(folder: Path, lab: str) -> Bundle:
+    opened = Bundle.open(folder)
+    if opened.manifest.lab != lab:
+        raise BundleError(f"{folder} is a bundle of the lab {opened.manifest.lab}, not of {lab}")
+    return opened
+
+
+def _instrument(lab: Lab, name: str, folder: Path | None) -> Bundle:
+    if folder is None or not folder.is_dir():
+        raise UserError(
+            f"{lab.name} is measured with the bundle of the lab {name}, which is not there"
+            f"{f' ({folder})' if folder else ''}: run `make repro LAB={name}` first"
+        )
+    return _open(folder, name)

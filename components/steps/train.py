@@ -83,8 +83,8 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
     data = lab.datamodule(prepared, wanted)
     together = here.world_size > 1
     if together:
-        if not any(weight.requires_grad for weight in module.parameters()):
-            raise UserError(f"{lab.name} computes its own derivatives: it trains in one process only")
+        if not module.automatic_optimization:
+            raise UserError(f"{lab.name} takes its optimizers' steps itself: it trains in one process only")
         data = Shards(data, here.rank, here.world_size)
     monitor: str = module.monitor  # type: ignore[assignment]
     best = ModelCheckpoint(

@@ -45,6 +45,13 @@ def test_a_bundle_that_was_written_can_be_opened_and_run(folder: Path) -> None:
     assert bundle.spec == {"vocabulary": "ab"}
 
 
+def test_a_value_inside_a_graph_can_be_read(tmp_path: Path) -> None:
+    twice = (helper.make_node("Mul", ["x", "w"], ["inner"]), helper.make_node("Mul", ["inner", "w"], ["y"]))
+    bundle = bundles.write(tmp_path / "bundle", bundles.model(bundles.graph(*twice)))
+    found = bundle.session("step", inner=("inner",)).run(["y", "inner"], {"x": np.ones((2, 3), np.float32)})
+    assert [array[0].tolist() for array in found] == [[4.0] * 3, [2.0] * 3]
+
+
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="a GPU is here")
 def test_a_gpu_that_is_asked_for_and_is_not_there_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.bundle.settings", lambda: Settings(onnx_device="cuda"))

@@ -187,3 +187,15 @@ def test_a_gate_that_can_decide_nothing_is_refused() -> None:
         Gate(metrics={"other": Bound(min=1)}, waivers=waived(TODAY).waivers)
     with pytest.raises(ValueError, match="at least 1"):
         Gate(metrics={})
+
+
+def test_a_champion_measured_with_another_model_says_nothing_about_regression() -> None:
+    values = {"bits_per_char": 1.32, "valid_sample_rate": 0.9}
+    ours = candidate(**values).model_copy(update={"instruments": {"digits": "c" * 64}})
+    theirs = champion(bits_per_char=1.0, valid_sample_rate=0.9)
+    same = theirs.model_copy(update={"instruments": {"digits": "c" * 64}})
+    assert decide(ours, same, GATE, TODAY).verdict is Verdict.FAIL
+    decision = decide(ours, theirs.model_copy(update={"instruments": {"digits": "d" * 64}}), GATE, TODAY)
+    assert decision.verdict is Verdict.PASS
+    assert "champion version 4 was measured with another model of digits: regression is not judged" in decision.reasons
+    assert decision.instruments == ours.instruments

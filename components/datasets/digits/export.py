@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from components.datasets.digits.params import Export
 from components.datasets.digits.runtime import DigitModel
 from components.errors import UserError
 from components.files import write_json
+from components.quantisation import write_int8
 
 PARITY_BATCHES = (1, 2, 7, 64, 129)
 """Batch sizes the graphs are compared at; the export itself sees another."""
@@ -52,7 +52,8 @@ def export(network: nn.Module, prepared: Path, out: Path, params: Export) -> Bun
     whole = out / "float.onnx"
     write_float(network, whole)
     if "int8" in params.variants:
-        write_int8(whole, images, out / "int8.onnx")
+        batches = ({"images": some} for some in np.array_split(images, max(1, len(images) // 100)))
+        write_int8(whole, out / "int8.onnx", batches, ["Conv", "Gemm", "MatMul"])
     if "float" not in params.variants:
         whole.unlink()
     graphs: dict[str, Path] = {variant: out / f"{variant}.onnx" for variant in params.variants}
@@ -92,39 +93,6 @@ def write_float(network: nn.Module, path: Path) -> None:
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.save(model, path)
-
-
-def write_int8(whole: Path, images: np.ndarray, path: Path) -> None:
-    """A float graph with 8-bit products: scales of the weights by channel, of the values from `images`."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Digits(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.batches: Iterator[np.ndarray] = iter(np.array_split(images, max(1, len(images) // 100)))
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            batch = next(self.batches, None)
-            return None if batch is None else {"images": batch}
-
-    level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)  # it speaks to the root logger, of advice it has just been given
-    folded = path.with_suffix(".folded.onnx")
-    try:
-        quant_pre_process(whole, folded, skip_symbolic_shape=True)
-        quantize_static(
-            folded,
-            path,
-            Digits(),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            op_types_to_quantize=["Conv", "Gemm", "MatMul"],
-        )
-    finally:
-        logging.getLogger().setLevel(level)
-        folded.unlink(missing_ok=True)
 
 
 def parity(network: nn.Module, spec: dict[str, Any], graph: Path, images: np.ndarray) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from components.datasets.digits import params
 from components.labs import Lab
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     import pytorch_lightning as pl
 
@@ -56,7 +58,9 @@ class DigitsLab(Lab):
 
         return export(module.network, prepared, out, params)
 
-    def evaluate(self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate) -> Evaluation:
+    def evaluate(
+        self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate, instruments: Mapping[str, Bundle]
+    ) -> Evaluation:
         from components.datasets.digits.evaluate import evaluate
 
         return evaluate(bundle, prepared, out, params)

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from components.quantisation import write_int8
 
 CALIBRATION_BATCH = 64
-
-
-class _Images(CalibrationDataReader):  # type: ignore[misc]
-    """Feeds images (N, H, W, 3) to the calibration a batch at a time."""
-
-    def __init__(self, images: np.ndarray) -> None:
-        self._batches = iter(np.array_split(images, -(-len(images) // CALIBRATION_BATCH)))
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        batch = next(self._batches, None)
-        return None if batch is None else {"images": np.ascontiguousarray(batch)}
 
 
 def quantised(source: Path, target: Path, images: np.ndarray) -> Path:
@@ -30,38 +18,15 @@ def quantised(source: Path, target: Path, images: np.ndarray) -> Path:
 
     Weights have a scale for each output channel. Fixed ranges make a picture's logit independent of its neighbours.
     """
-    prepared = target.with_suffix(".prepared.onnx")
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # onnxruntime advises on the root logger to do what is done here
-    try:
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            target,
-            _Images(images),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            op_types_to_quantize=["Conv", "Relu"],
-            nodes_to_exclude=[_last_convolution(prepared)],
-            calibrate_method=CalibrationMethod.MinMax,
-        )
-    finally:
-        root.setLevel(level)
-        prepared.unlink(missing_ok=True)
+    batches = np.array_split(images, -(-len(images) // CALIBRATION_BATCH))
+    inputs = ({"images": np.ascontiguousarray(batch)} for batch in batches)
+    # The last convolution makes the logit: 8 bits would leave a threshold few places to stand, and save nothing.
+    write_int8(source, target, inputs, ["Conv", "Relu"], left_out=["Conv"])
     model = onnx.load(target)
     _read_bytes(model)
     onnx.checker.check_model(model)
     onnx.save(model, target)
     return target
-
-
-def _last_convolution(path: Path) -> str:
-    """It makes the logit, which stays a float: 8 bits would leave a threshold few places to stand, and save nothing."""
-    name: str = [node.name for node in onnx.load(path).graph.node if node.op_type == "Conv"][-1]
-    return name
 
 
 def _read_bytes(model: onnx.ModelProto) -> None:

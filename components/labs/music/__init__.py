@@ -9,6 +9,8 @@ from components.labs import Lab
 from components.labs.music import params
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     import pytorch_lightning as pl
 
@@ -50,7 +52,9 @@ class MusicLab(Lab):
 
         return export(module, prepared, out, params)
 
-    def evaluate(self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate) -> Evaluation:
+    def evaluate(
+        self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate, instruments: Mapping[str, Bundle]
+    ) -> Evaluation:
         from components.labs.music.evaluate import evaluate
 
         return evaluate(bundle, prepared, out, params)

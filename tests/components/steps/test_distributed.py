@@ -131,7 +131,9 @@ def test_a_lab_without_derivatives_of_torchs_says_that_it_trains_alone(
     settings.cache_clear()
     params = parameters.load("scratch", project / "params.yaml")
     try:
-        with pytest.raises(UserError, match="scratch computes its own derivatives: it trains in one process only"):
+        with pytest.raises(
+            UserError, match="scratch takes its optimizers' steps itself: it trains in one process only"
+        ):
             train(
                 find("scratch"), params, project / "build/scratch/prepare", tmp_path / "out", tmp_path / "checkpoints"
             )

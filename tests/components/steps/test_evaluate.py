@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from components.bundle import Bundle, BundleError, Evaluation, EvaluationReport
 from components.errors import UserError
 from components.labs import find
 from components.params import Bound, Data, Gate, LabParams
+from components.steps import Step
 from components.steps.evaluate import evaluate
 from tests.components import bundles
 
@@ -35,8 +37,11 @@ class Measured(type(MUSIC)):  # type: ignore[misc]
         self.metrics = metrics
         self.calls = 0
 
-    def evaluate(self, bundle: Bundle, prepared: Path, out: Path, params: Any) -> Evaluation:
+    def evaluate(
+        self, bundle: Bundle, prepared: Path, out: Path, params: Any, instruments: Mapping[str, Bundle]
+    ) -> Evaluation:
         self.calls += 1
+        self.measured_with = instruments
         (out / "report.html").write_text("<p>measured</p>")
         return Evaluation(metrics=self.metrics, counts={"bits_per_char": 88}, serve={"graph": "int8"})
 
@@ -84,3 +89,41 @@ def test_another_labs_bundle_is_refused(tmp_path: Path) -> None:
     lab.name = "faces"
     with pytest.raises(BundleError, match="a bundle of the lab music, not of faces"):
         run(lab, tmp_path)
+
+
+def test_another_labs_bundle_that_it_is_measured_with_is_recorded(tmp_path: Path) -> None:
+    bundles.write(tmp_path / "export")
+    instrument = bundles.write(tmp_path / "instrument", weight=9.0)
+    lab = Measured(bits_per_char=1.3)
+    lab.instruments = ("music",)
+    folders = {"music": tmp_path / "instrument"}
+    report = evaluate(lab, PARAMS, tmp_path / "prepare", tmp_path / "export", tmp_path / "evaluate", folders)
+    assert report.instruments == {"music": instrument.digest}
+    assert lab.measured_with["music"].digest == instrument.digest
+    written = EvaluationReport.model_validate_json((tmp_path / "evaluate" / "evaluation.json").read_text())
+    assert written.instruments == report.instruments
+
+
+def test_a_bundle_to_measure_with_that_is_missing_is_one_line_that_says_how_to_make_it(tmp_path: Path) -> None:
+    bundles.write(tmp_path / "export")
+    lab = Measured(bits_per_char=1.3)
+    lab.instruments = ("digits",)
+    with pytest.raises(
+        UserError, match=r"music is measured with the bundle of the lab digits.* `make repro LAB=digits`"
+    ):
+        run(lab, tmp_path)
+    folders = {"digits": bundles.write(tmp_path / "instrument").folder}
+    with pytest.raises(BundleError, match="a bundle of the lab music, not of digits"):
+        evaluate(lab, PARAMS, tmp_path / "prepare", tmp_path / "export", tmp_path / "evaluate", folders)
+    assert lab.calls == 0
+
+
+def test_it_is_measured_with_the_bundle_made_beside_it_and_told_what_to_run_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    this: Any = Step(find("images"), PARAMS, Path("build/images"), Path("build/images/evaluate"), run=None)
+    with pytest.raises(UserError, match=r"build/digits/export is missing .*: run `make repro LAB=digits` first"):
+        this.instruments()
+    made = bundles.write(Path("build/digits/export")).folder
+    assert this.instruments() == {"digits": made}

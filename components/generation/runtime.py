@@ -1,0 +1,93 @@
+"""Makes pictures with an exported bundle: numpy and onnxruntime, no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from components.errors import UserError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+    from components.bundle import Bundle
+
+
+class Generator:
+    """One variant ("float" or "int8") of a bundle. May be called from several threads at once."""
+
+    def __init__(self, spec: dict[str, Any], session: InferenceSession) -> None:
+        """spec: of the bundle. session: a graph from latents to pictures."""
+        self.size: int = spec["size"]
+        self.channels: int = spec["channels"]
+        self.latent_dim: int = spec["latent_dim"]
+        self._session = session
+
+    @classmethod
+    def load(cls, bundle: Bundle, variant: str | None = None, threads: int = 1) -> Self:
+        """A verified bundle's graph; the first variant unless one is named. Raises BundleError for one it lacks."""
+        return cls(bundle.spec, bundle.session(variant or bundle.spec["variants"][0], threads))
+
+    @property
+    def providers(self) -> list[str]:
+        """What onnxruntime runs it on."""
+        providers: list[str] = self._session.get_providers()
+        return providers
+
+    def samples(self, seed: int, count: int) -> np.ndarray:
+        """(count, H, W, C) uint8: the pictures of a seed, the same ones however many are asked for.
+
+        One at a time: a graph may sum in another order where there are neighbours, and a rounded byte would tell.
+        """
+        drawn = self.latents(seed, count)
+        return np.concatenate([self.pictures(drawn[row : row + 1]) for row in range(count)])
+
+    def interpolation(self, first: int, last: int, count: int) -> np.ndarray:
+        """(count, H, W, C) uint8: the way from the first picture of one seed to the first of another."""
+        way = between(self.latents(first, 1)[0], self.latents(last, 1)[0], count)
+        return np.concatenate([self.pictures(way[row : row + 1]) for row in range(count)])
+
+    def latents(self, seed: int, count: int) -> np.ndarray:
+        """(count, latent_dim) float32 of the standard normal distribution; a larger count begins with the same."""
+        if count < 1:
+            raise UserError(f"{count} pictures cannot be made: ask for at least one")
+        # numpy keeps this old generator's numbers the same in every version, the new one's it does not promise.
+        drawn: np.ndarray = np.random.RandomState(seed).standard_normal((count, self.latent_dim)).astype(np.float32)
+        return drawn
+
+    def pictures(self, latents: np.ndarray, batch: int = 256) -> np.ndarray:
+        """(N, H, W, C) uint8 of latents (N, latent_dim) float32, `batch` at a time. UserError for another shape."""
+        if latents.ndim != 2 or latents.shape[1] != self.latent_dim or latents.dtype != np.float32:
+            raise UserError(f"latents are (N, {self.latent_dim}) float32, not {latents.shape} {latents.dtype}")
+        parts = [
+            self._session.run(["images"], {"latents": np.ascontiguousarray(latents[first : first + batch])})[0]
+            for first in range(0, len(latents), batch)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, self.size, self.size, self.channels), np.uint8)
+
+
+def sheet(images: np.ndarray, across: int) -> np.ndarray:
+    """Pictures (N, H, W, C) side by side in rows of `across`: (rows * H, across * W, C), the rest white."""
+    count, height, width, channels = images.shape
+    rows = -(-count // across)
+    cells = np.full((rows * across, height, width, channels), 255, np.uint8)
+    cells[:count] = images
+    tiled = cells.reshape(rows, across, height, width, channels).transpose(0, 2, 1, 3, 4)
+    return tiled.reshape(rows * height, across * width, channels)
+
+
+def between(first: np.ndarray, last: np.ndarray, count: int) -> np.ndarray:
+    """`count` latents (count, latent_dim) float32 from first to last (latent_dim,) along the great circle.
+
+    White 2016, "Sampling generative networks": a straight line would pass nearer to zero than latents ever are.
+    """
+    share = np.linspace(0, 1, count)[:, None]
+    cosine = first @ last / (np.linalg.norm(first) * np.linalg.norm(last))
+    angle = float(np.arccos(np.clip(cosine, -1, 1)))
+    if np.sin(angle) < 1e-4:
+        way = first + share * (last - first)
+    else:
+        way = (np.sin((1 - share) * angle) * first + np.sin(share * angle) * last) / np.sin(angle)
+    latents: np.ndarray = way.astype(np.float32)
+    return latents

@@ -1,0 +1,64 @@
+"""Everything the images API works with, built once from a bundle before the first request."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from PIL import Image
+
+from components.generation.params import Serve
+from components.generation.runtime import Generator, sheet
+from components.params import LabParams
+from serving.bundles import Served
+from serving.gallery import openapi
+from serving.gallery.schemas import SamplesQuery, WayQuery
+from serving.house import House
+from serving.limits import RefusalError
+from serving.metrics import Metrics
+from serving.schemas import Info, Origin
+from serving.worker import Worker
+
+
+class ImagesHouse(House):
+    limits: Serve
+
+    def __init__(self, served: Served, params: LabParams) -> None:
+        """Loads the model and warms it up."""
+        bundle, evaluation = served.bundle, served.evaluation
+        graph = evaluation.serve.get("graph") if evaluation else None
+        self._model = Generator.load(bundle, graph)
+        limits: Serve = params.serve
+        self.worker = Worker(limits.waiting)
+        info = Info(
+            model=Origin.of(served, graph or bundle.spec["variants"][0]),
+            spec=bundle.spec,
+            providers=self._model.providers,
+            limits=limits.model_dump(),
+            metrics=evaluation.metrics if evaluation else {},
+            weaknesses=list(evaluation.weaknesses) if evaluation else [],
+        )
+        super().__init__(limits, self.worker, Metrics(), info, openapi.document(limits, bundle.digest[:12]))
+        self.samples(SamplesQuery())
+
+    def samples(self, query: SamplesQuery) -> bytes:
+        """PNG of the pictures of a seed, in rows of a square. Raises RefusalError (422)."""
+        self._check(query.count)
+        return _png(sheet(self._model.samples(query.seed, query.count), math.ceil(math.sqrt(query.count))))
+
+    def way(self, query: WayQuery) -> bytes:
+        """PNG of a row of pictures, from one seed's first to another's. Raises RefusalError (422)."""
+        self._check(query.count)
+        return _png(sheet(self._model.interpolation(query.first, query.last, query.count), query.count))
+
+    def _check(self, count: int) -> None:
+        if count > self.limits.max_pictures:
+            reason = f"at most {self.limits.max_pictures} pictures are made at a time"
+            raise RefusalError(422, f"count: {reason}", [("count", reason)])
+
+
+def _png(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,22 @@
+"""What the images API takes, as types: OpenAPI is made of them, and queries are checked by them."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LARGEST_SEED = 2**32 - 1
+
+
+class SamplesQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    seed: int = Field(1, ge=0, le=LARGEST_SEED, description="the same seed makes the same pictures")
+    count: int = Field(16, ge=1, description="how many; a larger count begins with the same ones")
+
+
+class WayQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    first: int = Field(1, ge=0, le=LARGEST_SEED, description="seed of the picture at the beginning")
+    last: int = Field(2, ge=0, le=LARGEST_SEED, description="seed of the picture at the end")
+    count: int = Field(8, ge=2, description="how many, the ends included")
