@@ -41,7 +41,7 @@ COURSE_BATCH = 64
 WARM_UP = 5
 """Steps that are not counted."""
 TARGETS = {"scratch": 1.0, "convolutional": 4.0}
-STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0)
+STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0, blur=0, noise=0)
 
 log = logging.getLogger(__name__)
 

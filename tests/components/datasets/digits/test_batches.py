@@ -12,8 +12,8 @@ from components.datasets.digits.evaluation.corruptions import shifted
 from components.datasets.digits.params import Augmentation, Batches
 from tests.digits_data import prepared
 
-STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0)
-MOVED = Augmentation(shift=2, rotation=10, scale=0.1, shear=0.1)
+STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0, blur=0, noise=0)
+MOVED = Augmentation(shift=2, rotation=10, scale=0.1, shear=0.1, blur=1.5, noise=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_augmentation_moves_no_farther_than_it_may(digits: Path) -> None:
     """A point of ink in the middle, shifted only: its centre of mass tells how far."""
     point = torch.zeros(500, 1, 28, 28)
     point[:, :, 12:16, 12:16] = 1
-    moved = augmented(point, Augmentation(shift=3, rotation=0, scale=0, shear=0), torch.Generator().manual_seed(0))
+    moved = augmented(point, STILL.model_copy(update={"shift": 3.0}), torch.Generator().manual_seed(0))
     places = torch.arange(28.0) - 13.5
     across = (moved.sum(dim=(1, 2)) @ places) / moved.sum(dim=(1, 2, 3))
     assert 2.5 < float(across.abs().max()) <= 3.001
@@ -73,7 +73,7 @@ def test_augmentation_moves_no_farther_than_it_may(digits: Path) -> None:
 
 def test_augmentation_by_nothing_changes_nothing(digits: Path) -> None:
     images = to_ink(data(digits).train[0][:20])
-    small = Augmentation(shift=1e-9, rotation=0, scale=0, shear=0)
+    small = STILL.model_copy(update={"shift": 1e-9, "blur": 1e-9, "noise": 1e-9})
     assert augmented(images, STILL, torch.Generator()) is images
     assert torch.allclose(augmented(images, small, torch.Generator().manual_seed(0)), images, atol=1e-4)
 
