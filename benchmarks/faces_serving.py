@@ -27,8 +27,8 @@ from PIL import Image
 from benchmarks.generation import processor
 from benchmarks.serving import ROOT, Server, started
 from components.bundle import Bundle
+from components.datasets.faces.images import SIZE
 from components.files import write_json
-from components.labs.faces.images import SIZE
 from components.labs.faces.runtime import FaceModel
 from components.params import load
 from serving.bundles import open_bundle

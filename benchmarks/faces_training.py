@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.generation import processor
+from components.datasets.faces.images import Split, centre, read_split
 from components.files import write_json
 from components.labs.faces.batches import FaceData
 from components.labs.faces.dbvae import DebiasingVae
-from components.labs.faces.images import Split, centre, read_split
 from components.labs.faces.model import FaceClassifier
 from components.labs.faces.params import Train
 from components.labs.faces.resampling import face_weights

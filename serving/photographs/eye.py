@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from components.datasets.faces.images import centre
 from components.labs.faces import params
 from components.labs.faces.detect import detect
-from components.labs.faces.images import centre
 from components.labs.faces.runtime import FaceModel, sigmoid
 from serving.photographs.schemas import Classification, Detection, Face
 from serving.pictures import FORMATS, Picture, decode, middle_square, open_picture

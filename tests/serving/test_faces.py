@@ -21,8 +21,8 @@ from PIL import Image
 
 from components.bundle import Bundle
 from components.data.archive import read_tar
+from components.datasets.faces.images import centre, read_split
 from components.labs.faces.detect import detect, intersection_over_union
-from components.labs.faces.images import centre, read_split
 from components.labs.faces.params import Detection
 from components.labs.faces.runtime import FaceModel
 from components.labs.faces.scenes import compose

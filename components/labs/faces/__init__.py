@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.datasets.faces import params as data_params
 from components.labs import Lab
 from components.labs.faces import params
 from components.labs.faces.audit import params as audit_params
@@ -21,6 +22,7 @@ class FacesLab(Lab):
     name = "faces"
     audited = True
     datasets = ("fairface", "caltech101", "lfw")
+    shared = ("datasets/faces",)
     gated = (
         "recall",
         "false_positive_rate",
@@ -37,19 +39,19 @@ class FacesLab(Lab):
         "quantisation_cost",
     )
     Train = params.Train
-    Prepare = params.Prepare
+    Prepare = data_params.Prepare
     Export = params.Export
     Evaluate = params.Evaluate
     Serve = params.Serve
     Audit = audit_params.Audit
 
-    def prepare(self, raw: Path, out: Path, params: params.Prepare) -> dict[str, Any]:
-        from components.labs.faces.data import prepare
+    def prepare(self, raw: Path, out: Path, params: data_params.Prepare) -> dict[str, Any]:
+        from components.datasets.faces.data import prepare
 
         return prepare(raw, out, params)
 
     def facts(self, raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
-        from components.labs.faces.data import facts
+        from components.datasets.faces.data import facts
 
         return facts(raw, prepared)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from components.labs.faces.images import SIZE
+from components.datasets.faces.images import SIZE
 from components.labs.faces.params import Train
 
 GREY = (0.299, 0.587, 0.114)

@@ -12,9 +12,9 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from components.datasets.faces.images import Split, read_split
 from components.errors import UserError
 from components.labs.faces.dbvae import DebiasingVae
-from components.labs.faces.images import Split, read_split
 from components.labs.faces.model import Batch
 from components.labs.faces.params import Train
 from components.labs.faces.resampling import face_weights

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from components.bundle import Evaluation
+from components.datasets.faces.images import Split, centre, read_split
 from components.labs.faces import params
 from components.labs.faces.detect import detect
-from components.labs.faces.images import Split, centre, read_split
 from components.labs.faces.measures import rate_above, recall_at, roc_auc, threshold_at
 from components.labs.faces.runtime import FaceModel
 from components.labs.faces.scenes import average_precision, compose, matched

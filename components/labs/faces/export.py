@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from components.bundle import BundleSpec
+from components.datasets.faces.images import SIZE, centre, read_split
 from components.errors import UserError
 from components.files import write_json
 from components.labs.faces import params
 from components.labs.faces.dbvae import DebiasingVae
 from components.labs.faces.graphs import crop_graph, quantised
-from components.labs.faces.images import SIZE, centre, read_split
 from components.labs.faces.model import Encoder, FaceClassifier, folded
 from components.labs.faces.pictures import write_pictures
 from components.labs.faces.runtime import dense_graph

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from components.datasets.faces.images import Split, centre
 from components.labs.faces.dbvae import DebiasingVae
-from components.labs.faces.images import Split, centre
 from components.labs.faces.resampling import Combination, encoder_means, sampling_probabilities
 
 STEPS = 9

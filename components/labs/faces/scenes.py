@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from components.datasets.faces.images import SIZE, Split
 from components.labs.faces.detect import Found, intersection_over_union
-from components.labs.faces.images import SIZE, Split
 
 TILES = (6, 8)
 """Rows and columns of negatives in a collage: 480 x 640 pixels where images have 80."""

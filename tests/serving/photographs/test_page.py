@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
-from components.labs.faces.images import read_split
+from components.datasets.faces.images import read_split
 from components.labs.faces.scenes import compose
 from tests.serving.browsing import Visitor, needs_browser, visitors
 from tests.serving.conftest import FACES_WEAKNESS

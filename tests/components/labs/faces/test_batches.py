@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.datasets.faces.images import centre, read_split
 from components.errors import UserError
 from components.labs.faces.batches import FaceData, flipped, kept_faces
-from components.labs.faces.images import centre, read_split
 from components.labs.faces.params import Train
 
 

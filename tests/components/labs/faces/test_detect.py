@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from components.bundle import Bundle
+from components.datasets.faces.images import read_split
 from components.labs.faces.detect import (
     Found,
     crops,
@@ -16,7 +17,6 @@ from components.labs.faces.detect import (
     pyramid,
     suppressed,
 )
-from components.labs.faces.images import read_split
 from components.labs.faces.params import Detection
 from components.labs.faces.runtime import FaceModel
 from components.labs.faces.scenes import Scene, average_precision, compose

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from components.bundle import Bundle, Evaluation
+from components.datasets.faces.images import centre, read_split
 from components.labs.faces import measures
 from components.labs.faces.evaluate import cells, evaluate
-from components.labs.faces.images import centre, read_split
 from components.labs.faces.params import Evaluate
 from components.labs.faces.runtime import FaceModel
 from tests.face_data import section

@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from components.bundle import Bundle
+from components.datasets.faces.images import centre, read_split
 from components.errors import UserError
 from components.files import read_json
 from components.labs.faces.dbvae import DebiasingVae
 from components.labs.faces.export import export, scaled
-from components.labs.faces.images import centre, read_split
 from components.labs.faces.measures import roc_auc
 from components.labs.faces.model import FaceClassifier
 from components.labs.faces.params import Export, Train

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from components.datasets.faces.images import read_split
 from components.labs.faces.augment import plain
 from components.labs.faces.batches import FaceData
 from components.labs.faces.dbvae import DebiasingVae
-from components.labs.faces.images import read_split
 from components.labs.faces.measures import roc_auc
 from components.labs.faces.model import Encoder, FaceClassifier, folded
 from components.labs.faces.params import Train

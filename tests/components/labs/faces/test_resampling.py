@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.datasets.faces.images import read_split
 from components.labs.faces import resampling
 from components.labs.faces.dbvae import DebiasingVae
-from components.labs.faces.images import read_split
 from components.labs.faces.resampling import Combination, Histograms, face_weights, sampling_probabilities
 
 

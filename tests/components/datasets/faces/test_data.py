@@ -19,11 +19,11 @@ from PIL import Image, ImageEnhance
 
 from components.data.archive import read_tar, write_tar
 from components.data.validate import EXPECTATIONS, read_suite, run_suite, validate_tables
+from components.datasets.faces.data import PEOPLE, SPLITS, facts, prepare, squares
+from components.datasets.faces.images import read_split
+from components.datasets.faces.near import NEAR, clusters, near_pairs, picture_hash
+from components.datasets.faces.params import Prepare
 from components.errors import UserError
-from components.labs.faces.data import PEOPLE, SPLITS, facts, prepare, squares
-from components.labs.faces.images import read_split
-from components.labs.faces.near import NEAR, clusters, near_pairs, picture_hash
-from components.labs.faces.params import Prepare
 
 DATA = Path(__file__).resolve().parents[4] / "data"
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from components.datasets.faces.images import SplitName
+from components.datasets.faces.near import clusters, near_pairs, picture_hash
+from components.datasets.faces.params import Prepare
+from components.datasets.faces.raw import Picture, read_pictures
 from components.errors import UserError
 from components.files import write_json, write_text
-from components.labs.faces.images import SplitName
-from components.labs.faces.near import clusters, near_pairs, picture_hash
-from components.labs.faces.params import Prepare
-from components.labs.faces.raw import Picture, read_pictures
 
 if TYPE_CHECKING:
     import pandas as pd
