@@ -21,13 +21,15 @@ SMOKE = {
     "music": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2},
     "scratch": {"hidden_sizes": [32], "max_epochs": 2},
     "digits": {"channels": [8, 16], "dense_size": 32, "max_epochs": 2},
+    "transfer": {"width": 0.0625, "labelled": 1, "pretraining_epochs": 1, "frozen_epochs": 1, "max_epochs": 3},
     "prepare": {
         "faces": {"limit": 300, "crops": 3},
         "music": {"limit": 60},
         "scratch": {"limit": 1000},
         "digits": {"limit": 1000},
+        "transfer": {"limit": 600},
     },
-    "export": {"faces": {"calibration": 64, "pictures": 4}},
+    "export": {"faces": {"calibration": 64, "pictures": 4}, "transfer": {"calibration": 32}},
     "evaluate": {"faces": {"scenes": 4}, "music": {"samples": 8}},
     "audit": {"faces": {"draws": 200, "simulation": {"audits": 50}}},
 }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from components.bundle import Bundle, BundleSpec, Evaluation, Judged
     from components.promotion import AuditFindings
 
-LABS = ("music", "faces", "scratch", "digits")
+LABS = ("music", "faces", "scratch", "digits", "transfer")
 
 
 class NoParams(BaseModel):
