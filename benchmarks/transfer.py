@@ -10,6 +10,7 @@ fine-tuning has the one of params.yaml. Both keep the epoch that was best on val
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import statistics
 import tempfile
@@ -64,14 +65,14 @@ def pretrained(prepared: Path, params: Train, out: Path) -> Path:
     return out / STATE
 
 
-def trained(params: LabParams, prepared: Path, build: Path, **changes: Any) -> dict[str, float]:
-    """Accuracy on validation and test pictures, and seconds, of one training with changed parameters."""
+def trained(params: LabParams, prepared: Path, work: Path, **changes: Any) -> dict[str, float]:
+    """Accuracy on validation and test pictures of one training with changed parameters; a killed one goes on."""
     chosen = params.model_copy(update={"train": Train.model_validate(params.train.model_dump() | changes)})
     with tempfile.TemporaryDirectory() as out:
-        started = time.monotonic()
-        best = train(find("transfer"), chosen, prepared, Path(out, "train"), build / "checkpoints")
-        seconds = time.monotonic() - started
-        model = TransferModel(chosen.train, categories(prepared), build)
+        # A folder for each: the step keeps the checkpoints of its last few runs only.
+        kept = work / "checkpoints" / hashlib.sha256(chosen.train.model_dump_json().encode()).hexdigest()[:16]
+        best = train(find("transfer"), chosen, prepared, Path(out, "train"), kept)
+        model = TransferModel(chosen.train, categories(prepared), work)
         model.load_state_dict(torch.load(Path(out, "train", "model.ckpt"), weights_only=True)["state_dict"])
     test = photographs(prepared, "audit")
     with torch.inference_mode():
@@ -81,7 +82,6 @@ def trained(params: LabParams, prepared: Path, build: Path, **changes: Any) -> d
         "validation": best["val_accuracy"],
         "validation_loss": best["val_loss"],
         "test": float((answers == test.labels).mean()),
-        "seconds": seconds,
     }
 
 
