@@ -44,18 +44,20 @@ def write_prepared(folder: Path) -> Path:
     total = sum(COUNTS.values())
     faces = list(islice(read_tar(tars[0]), total))
     photographs = list(islice(read_tar(tars[1]), 0, EVERY * total, EVERY))
-    hard = {row["file"] for row in _rows(RAW / "caltech101" / "caltech101_nonfaces.csv") if row["hard_negative"] == "1"}
-    labels = {row["file"]: row for row in _rows(RAW / "fairface" / "fairface_labels.csv")}
+    hard = {
+        row["file"] for row in table_rows(RAW / "caltech101" / "caltech101_nonfaces.csv") if row["hard_negative"] == "1"
+    }
+    labels = {row["file"]: row for row in table_rows(RAW / "fairface" / "fairface_labels.csv")}
     first = 0
     for split, count in COUNTS.items():
         images, rows = [], []
         for name, content in faces[first : first + count]:
-            images.append(_reduced(content))
+            images.append(reduced(content))
             known = labels[name]
             rows.append((name, name, name, 1, 0, known["race"], known["gender"], known["age"]))
         for index in range(first, first + count):
             name, content = photographs[index % len(photographs)]
-            images.append(_reduced(content))
+            images.append(reduced(content))
             rows.append((f"{name}#{index}", name, name, 0, int(name in hard), "", "", ""))
         write_split(folder, split, np.stack(images), rows)
         first += count
@@ -70,7 +72,7 @@ def write_split(folder: Path, split: str, images: np.ndarray, rows: list[tuple[A
         writer.writerows(rows)
 
 
-def _reduced(content: bytes) -> np.ndarray:
+def reduced(content: bytes) -> np.ndarray:
     """The middle square, SIDE pixels wide."""
     with Image.open(io.BytesIO(content)) as image:
         image.draft("RGB", (SIDE, SIDE))
@@ -80,6 +82,6 @@ def _reduced(content: bytes) -> np.ndarray:
     return np.asarray(picture.resize((SIDE, SIDE), box=(left, top, left + side, top + side)))
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def table_rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))

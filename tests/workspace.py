@@ -23,15 +23,17 @@ SMOKE = {
     "digits": {"channels": [8, 16], "dense_size": 32, "max_epochs": 2},
     "images": {"widths": [16, 8], "discriminator_widths": [16, 8], "max_epochs": 2},
     "portraits": {"widths": [16, 8, 8], "discriminator_widths": [16, 8, 8], "max_epochs": 2},
+    "transfer": {"width": 0.0625, "labelled": 1, "pretraining_epochs": 1, "frozen_epochs": 1, "max_epochs": 3},
     "prepare": {
         "faces": {"limit": 300, "crops": 3},
         "music": {"limit": 60},
         "scratch": {"limit": 1000},
         "digits": {"limit": 1000},
+        "transfer": {"limit": 600},
         "images": {"limit": 1000},
         "portraits": {"limit": 300},
     },
-    "export": {"faces": {"calibration": 64, "pictures": 4}},
+    "export": {"faces": {"calibration": 64, "pictures": 4}, "transfer": {"calibration": 32}},
     "evaluate": {
         "faces": {"scenes": 4},
         "music": {"samples": 8},

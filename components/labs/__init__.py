@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from components.bundle import Bundle, BundleSpec, Evaluation, Judged
     from components.promotion import AuditFindings
 
-LABS = ("music", "faces", "scratch", "digits", "images", "portraits")
+LABS = ("music", "faces", "scratch", "digits", "transfer", "images", "portraits")
 
 
 class NoParams(BaseModel):

@@ -76,10 +76,25 @@ def to_ink(images: Tensor) -> Tensor:
 
 
 def augmented(images: Tensor, params: Augmentation, generator: torch.Generator) -> Tensor:
-    """Each of images (B, 1, 28, 28) turned, scaled, sheared and moved by draws of its own, linearly interpolated."""
-    if not any((params.shift, params.rotation, params.scale, params.shear)):
-        return images
-    draws = torch.rand(5, len(images), generator=generator) * 2 - 1
+    """Each of images (B, 1, 28, 28) moved, blurred and made noisy by draws of its own, in the order of a camera.
+
+    Half of the pictures get no blur and half no noise, so that digits as they were drawn stay the commonest.
+    """
+    # A row for each: another strength of one changes none of the others' draws.
+    draws = torch.rand(7, len(images), generator=generator) * 2 - 1
+    if any((params.shift, params.rotation, params.scale, params.shear)):
+        images = _moved(images, draws[:5], params)
+    if params.blur:
+        images = _blurred(images, draws[5].clamp(min=0) * params.blur)
+    if params.noise:
+        levels = draws[6].clamp(min=0) * params.noise
+        noise = torch.randn(images.shape, generator=generator)
+        images = torch.addcmul(images, noise, levels.view(-1, 1, 1, 1)).clamp_(0, 1)
+    return images
+
+
+def _moved(images: Tensor, draws: Tensor, params: Augmentation) -> Tensor:
+    """Turned, scaled, sheared and moved, in one linear interpolation. draws: (5, B), -1 to 1."""
     angle, scale, shear = draws[0] * math.radians(params.rotation), 1 + draws[1] * params.scale, draws[2] * params.shear
     # affine_grid counts from -1 to 1 over the picture, so a shift of one pixel is 2 / 28.
     move_x, move_y = draws[3:] * (params.shift * 2 / images.shape[-1])
@@ -88,6 +103,18 @@ def augmented(images: Tensor, params: Augmentation, generator: torch.Generator) 
     down = torch.stack([sin, shear * sin + cos, move_y], dim=1)
     grid = functional.affine_grid(torch.stack([across, down], dim=1), list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, align_corners=False)
+
+
+def _blurred(images: Tensor, deviations: Tensor) -> Tensor:
+    """Each under a Gaussian of its own standard deviation (B,), in pixels; around a picture is paper."""
+    size = images.shape[-1]
+    distances = torch.arange(1 - size, size)
+    weights = torch.exp(-(distances**2) / (2 * deviations.clamp(min=0.01)[:, None] ** 2))
+    weights /= weights.sum(dim=1, keepdim=True)
+    # A blur of rows and of columns is one matrix on each side of the picture: row i holds the weights around pixel i.
+    matrices = weights.unfold(1, size, 1).flip(1)
+    blurred: Tensor = matrices @ images[:, 0] @ matrices
+    return blurred.unsqueeze(1)
 
 
 def _tensors(prepared: Path, split: str) -> tuple[Tensor, Tensor]:

@@ -14,12 +14,14 @@ class Prepare(Section):
 
 
 class Augmentation(Section):
-    """How a training picture is moved: each number is the most, drawn evenly on both sides of none."""
+    """How a training picture is changed: each number is the most, drawn evenly for each picture."""
 
     shift: float = Field(ge=0, le=10, description="pixels along each axis")
     rotation: float = Field(ge=0, le=45, description="degrees")
     scale: float = Field(ge=0, lt=1, description="share by which it grows or shrinks")
     shear: float = Field(ge=0, le=1, description="pixels sideways for each pixel down")
+    blur: float = Field(ge=0, le=5, description="standard deviation, pixels; half of the pictures get none")
+    noise: float = Field(ge=0, le=1, description="standard deviation, 1 is full ink; half of the pictures get none")
 
 
 class Batches(Section):

@@ -81,7 +81,16 @@ class DigitsModel(pl.LightningModule):
             {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": params.weight_decay},
             {"params": [weight for weight in weights if weight.ndim == 1]},  # norms and biases
         ]
-        optimizer = torch.optim.SGD(groups, lr=params.learning_rate, momentum=params.momentum, nesterov=True)
+        optimizer = torch.optim.SGD(
+            groups, lr=params.learning_rate, momentum=params.momentum, nesterov=True, fused=True
+        )
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps, params.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Lightning refuses to clip for a fused optimizer, which is only unsound with scaled fp16 gradients."""
+        if gradient_clip_val:
+            nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from components.datasets.digits.batches import DigitsData, Epoch, augmented, to_ink
-from components.datasets.digits.evaluation.corruptions import shifted
+from components.datasets.digits.evaluation.corruptions import blurred, shifted
 from components.datasets.digits.params import Augmentation, Batches
 from tests.digits_data import prepared
 
-STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0)
-MOVED = Augmentation(shift=2, rotation=10, scale=0.1, shear=0.1)
+STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0, blur=0, noise=0)
+MOVED = Augmentation(shift=2, rotation=10, scale=0.1, shear=0.1, blur=1.5, noise=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_augmentation_moves_no_farther_than_it_may(digits: Path) -> None:
     """A point of ink in the middle, shifted only: its centre of mass tells how far."""
     point = torch.zeros(500, 1, 28, 28)
     point[:, :, 12:16, 12:16] = 1
-    moved = augmented(point, Augmentation(shift=3, rotation=0, scale=0, shear=0), torch.Generator().manual_seed(0))
+    moved = augmented(point, STILL.model_copy(update={"shift": 3.0}), torch.Generator().manual_seed(0))
     places = torch.arange(28.0) - 13.5
     across = (moved.sum(dim=(1, 2)) @ places) / moved.sum(dim=(1, 2, 3))
     assert 2.5 < float(across.abs().max()) <= 3.001
@@ -73,9 +73,44 @@ def test_augmentation_moves_no_farther_than_it_may(digits: Path) -> None:
 
 def test_augmentation_by_nothing_changes_nothing(digits: Path) -> None:
     images = to_ink(data(digits).train[0][:20])
-    small = Augmentation(shift=1e-9, rotation=0, scale=0, shear=0)
+    small = STILL.model_copy(update={"shift": 1e-9, "blur": 1e-9, "noise": 1e-9})
     assert augmented(images, STILL, torch.Generator()) is images
     assert torch.allclose(augmented(images, small, torch.Generator().manual_seed(0)), images, atol=1e-4)
+
+
+def draws(pictures: int, seed: int) -> torch.Tensor:
+    """What `augmented` draws first: a row for each kind, -1 to 1; the last two are blur and noise."""
+    return torch.rand(7, pictures, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_half_are_blurred_each_by_a_gaussian_of_its_own_as_evaluation_blurs(digits: Path) -> None:
+    images = data(digits).train[0][:40]
+    seen = augmented(to_ink(images), STILL.model_copy(update={"blur": 1.5}), torch.Generator().manual_seed(3))
+    levels = draws(40, 3)[5] * 1.5
+    assert 10 < int((levels > 0).sum()) < 30
+    for picture, before, level in zip(seen[:, 0], images, levels.tolist(), strict=True):
+        expected = blurred(before.numpy()[None], level)[0] if level > 0 else before.numpy()
+        assert abs(picture.numpy() * 255 - expected).max() <= 0.5001
+
+
+def test_half_get_noise_each_at_a_level_of_its_own_and_none_beyond_ink_and_paper() -> None:
+    grey = torch.full((200, 1, 28, 28), 0.5)
+    seen = augmented(grey, STILL.model_copy(update={"noise": 0.1}), torch.Generator().manual_seed(3))
+    levels = draws(200, 3)[6].clamp(min=0) * 0.1
+    assert torch.allclose(seen.std(dim=(1, 2, 3)), levels, atol=0.01)
+    assert torch.equal(seen[levels == 0], grey[levels == 0])
+    strong = augmented(grey, STILL.model_copy(update={"noise": 1.0}), torch.Generator().manual_seed(3))
+    assert 0 <= float(strong.min()) < float(strong.max()) <= 1
+
+
+def test_blur_and_noise_change_nothing_of_how_the_others_are_moved(digits: Path) -> None:
+    images = to_ink(data(digits).train[0][:40])
+    moved = MOVED.model_copy(update={"blur": 0.0, "noise": 0.0})
+    both, alone = (augmented(images, each, torch.Generator().manual_seed(5)) for each in (MOVED, moved))
+    untouched = (draws(40, 5)[5:] <= 0).all(dim=0)
+    assert untouched.any()
+    assert torch.allclose(both[untouched], alone[untouched], atol=1e-6)
+    assert not torch.allclose(both[~untouched], alone[~untouched], atol=1e-2)
 
 
 def test_a_whole_shift_moves_bytes(digits: Path) -> None:

@@ -1,0 +1,65 @@
+"""A few categories of real photographs and a few real faces, as the step prepare leaves them."""
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.data.archive import read_tar
+from components.labs import find
+from components.params import LabParams, load
+from components.settings import project_root
+from tests.face_data import RAW, reduced, table_rows, write_split
+
+CATEGORIES, EACH, FACES = 4, 16, 80
+PARTS = {"train": slice(0, 8), "validation": slice(8, 12), "audit": slice(12, 16)}
+SMALL = {
+    "width": 0.125,
+    "input_size": 64,
+    "labelled": 6,
+    "pretraining_epochs": 0,
+    "frozen_epochs": 1,
+    "max_epochs": 3,
+    "patience": 3,
+    "batch_size": 8,
+    "precision": "32-true",
+}
+
+
+def params(**changed: Any) -> LabParams:
+    every = load("transfer", project_root() / "params.yaml")
+    small = type(every.train).model_validate(every.train.model_dump() | SMALL | changed)
+    return every.model_copy(
+        update={"train": small, "export": every.export.model_copy(update={"calibration": 8})},
+    )
+
+
+def write_prepared(folder: Path) -> Path:
+    tars = RAW / "fairface" / "fairface_train_10k.tar", RAW / "caltech101" / "caltech101_nonfaces.tar"
+    if not all(tar.exists() for tar in tars):
+        pytest.skip("no faces and photographs: `make data` fetches them")
+    labels = {row["file"]: row for row in table_rows(RAW / "fairface" / "fairface_labels.csv")}
+    faces = list(islice(read_tar(tars[0]), FACES))
+    photographs: dict[str, list[tuple[str, bytes]]] = {}
+    for name, content in read_tar(tars[1]):
+        some = photographs.setdefault(name.split("/")[1], [])
+        if len(some) < EACH:
+            some.append((name, content))
+        if len(photographs) > CATEGORIES:
+            break
+    for part, (split, places) in enumerate(PARTS.items()):
+        images, rows = [], []
+        for name, content in faces[part::3]:
+            images.append(reduced(content))
+            rows.append((name, name, name, 1, 0, labels[name]["race"], labels[name]["gender"], labels[name]["age"]))
+        for category in list(photographs)[:CATEGORIES]:
+            for name, content in photographs[category][places]:
+                images.append(reduced(content))
+                rows.append((name, name, name, 0, 0, "", "", ""))
+        write_split(folder, split, np.stack(images), rows)
+    return folder
+
+
+LAB = find("transfer")
