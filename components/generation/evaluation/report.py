@@ -28,6 +28,8 @@ COLUMNS = {
 }
 """Measured of made pictures and of both yardsticks alike."""
 
+BOUNDS = {"elbo": "evidence lower bound", "importance_bound": "importance-weighted bound"}
+
 CAPTIONS = {
     "samples.png": "Samples, not chosen",
     "progress.png": "The same latents after some of the epochs: samples above, the way between two below",
@@ -62,8 +64,9 @@ def write_report(out: Path, findings: Findings) -> None:
         "graph that will be served": escape(findings.served),
     }
     bounds = {
-        "evidence lower bound": f"{findings.metrics['elbo']:.2f} nats a held-out picture",
-        "importance-weighted bound": f"{findings.metrics['importance_bound']:.2f} nats a held-out picture",
+        title: f"{findings.metrics[name]:.2f} nats a held-out picture"
+        for name, title in BOUNDS.items()
+        if name in findings.metrics
     }
     head = "".join(f"<th>{escape(title)}</th>" for title in ("pictures", *COLUMNS.values()))
     measured = "".join(
@@ -76,7 +79,7 @@ def write_report(out: Path, findings: Findings) -> None:
         f"<table><tr>{head}</tr>{measured}</table>",
         "<p class=\"note\">Distances are of the features of this repository's own classifier, not of Inception's: they "
         "compare with no published figure, and only with figures of the same classifier.</p>",
-        "<h2>Likelihood</h2>" + _table(bounds) if "elbo" in findings.metrics else "",
+        "<h2>Likelihood</h2>" + _table(bounds) if bounds else "",
         "<h2>Weaknesses</h2><ul>" + "".join(f"<li>{escape(each)}</li>" for each in findings.weaknesses) + "</ul>",
         *(_figure(out / name, caption) for name, caption in CAPTIONS.items() if (out / name).exists()),
     ]
