@@ -31,6 +31,10 @@ class Server:
     def log(self) -> str:
         return self._log.read_text()
 
+    def wait_for_log(self, words: str) -> None:
+        """A request is written down after its answer has gone."""
+        self.wait_for(lambda: words in self.log())
+
     def metric(self, name: str) -> float:
         """The value of a metric without labels, or with these written out."""
         for line in self.client.get("/metrics").text.splitlines():

@@ -165,13 +165,14 @@ def test_nothing_a_client_sends_is_in_the_log(server: Server) -> None:
         server.client.get(f"/{secret}"),
         server.client.get("/info", headers={"x-request-id": f"{secret} is not an id"}),
     ):
-        assert answer.headers["x-request-id"] in server.log()
+        server.wait_for_log(answer.headers["x-request-id"])
     assert secret not in server.log()
 
 
 def test_a_client_may_bring_its_own_request_id(server: Server) -> None:
     answer = server.client.get("/info", headers={"x-request-id": "order-66"})
     assert answer.headers["x-request-id"] == "order-66"
+    server.wait_for_log("order-66")
     logged = [json.loads(line) for line in server.log().splitlines() if "order-66" in line]
     assert [(line["route"], line["status"]) for line in logged] == [("/info", 200)]
 

@@ -8,12 +8,12 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from components.params import load
 from serving.drawings.openapi import document
-from tests.serving.pictures_to_send import register
+from tests.serving.described import register_pictures, schema_of
 from tests.serving.servers import PROJECT, Server
 
-register()
+register_pictures()
 description = document(load("digits", PROJECT / "params.yaml").serve, "test")
-schema = schemathesis.openapi.from_dict(description)
+schema = schema_of(description)
 
 
 @schema.parametrize()

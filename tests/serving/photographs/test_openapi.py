@@ -10,12 +10,12 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from components.params import load
 from serving.photographs.openapi import document
 from serving.pictures import FORMATS
-from tests.serving.pictures_to_send import picture, register
+from tests.serving.described import picture, register_pictures, schema_of
 from tests.serving.servers import PROJECT, Server
 
-register()
+register_pictures()
 description = document(load("faces", PROJECT / "params.yaml").serve, "test")
-schema = schemathesis.openapi.from_dict(description)
+schema = schema_of(description)
 
 
 @schema.parametrize()

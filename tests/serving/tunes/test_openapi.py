@@ -12,10 +12,11 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from components.params import load
 from serving.tunes.openapi import document
 from serving.tunes.schemas import requests
+from tests.serving.described import schema_of
 from tests.serving.servers import PROJECT, Server
 
 description = document(requests(load("music", PROJECT / "params.yaml").serve), "test")
-schema = schemathesis.openapi.from_dict(description)
+schema = schema_of(description)
 
 
 @schema.parametrize()
