@@ -60,6 +60,8 @@ class Wiring:
         bundle = self._at("export", export).output
         evaluate = tasks.evaluate(**ours, evaluate=sections["evaluate"], prepared=prepared, bundle=bundle)
         judged = evaluated = self._at("evaluate", evaluate).outputs["evaluated"]
+        if self.lab.instruments:  # it measures with other labs' champions, which no input names
+            evaluate.set_caching_options(False)
         if self.lab.audited:
             inputs = {"prepared": prepared, "bundle": bundle, "evaluated": evaluated}
             audit = tasks.audit(**ours, audit=sections["audit"], **inputs)

@@ -94,6 +94,13 @@ def test_what_depends_on_the_champion_is_never_taken_from_the_cache(tmp_path: Pa
     assert tasks(spec)["data"]["inputs"]["parameters"].keys() == {"lab", "data_folder", "data_version"}
 
 
+def test_what_is_measured_with_another_labs_champion_is_never_taken_from_the_cache(tmp_path: Path) -> None:
+    spec, _ = compiled(tmp_path, "images", False, "pipelines.image=registry.example/labs@sha256:" + "0" * 64)
+    assert find("images").instruments
+    assert not tasks(spec)["evaluate"]["cachingOptions"].get("enableCache")
+    assert tasks(spec)["export"]["cachingOptions"]["enableCache"]
+
+
 def test_outputs_of_an_image_that_may_change_are_never_taken_from_the_cache(tmp_path: Path) -> None:
     spec, _ = compiled(tmp_path, "music", False, "pipelines.image=registry.example/labs:latest")
     assert [name for name, task in tasks(spec).items() if task["cachingOptions"]] == []
