@@ -15,10 +15,11 @@ from components.bundle import Bundle
 from components.generation.runtime import Generator
 from components.params import load
 from serving.gallery.openapi import document
+from tests.serving.described import schema_of
 from tests.serving.servers import PROJECT, Server
 
 description = document(load("images", PROJECT / "params.yaml").serve, "test")
-schema = schemathesis.openapi.from_dict(description)
+schema = schema_of(description)
 
 
 def picture(server: Server, path: str) -> np.ndarray:
