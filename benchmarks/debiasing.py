@@ -34,10 +34,9 @@ from components.labs.faces.evaluate import cells as cells_of
 from components.labs.faces.measures import rate_above, roc_auc, threshold_at
 from components.labs.faces.params import Train
 from components.params import LabParams, Section, load
+from components.provenance import code_hash
 
 ROOT = Path(__file__).resolve().parent.parent
-MAKING = ("model", "dbvae", "resampling", "batches", "augment", "images", "measures")
-"""Modules of the face lab that decide a cell's result."""
 FILES = ("train.csv", "train_images.npy", "validation.csv", "validation_images.npy", "audit.csv", "audit_images.npy")
 BY_LABEL = "by label"
 """The arm of `EvenGroups`."""
@@ -259,10 +258,9 @@ def _favoured(model: Any, prepared: Path) -> dict[str, Any]:
     }
 
 
-def inputs_of(params: Train, prepared_hash: str, rates: tuple[float, ...]) -> str:
+def inputs_of(params: Train, version: str, rates: tuple[float, ...]) -> str:
     """Names what a cell's result depends on."""
-    parts = [params.model_dump_json(), prepared_hash, json.dumps(rates)]
-    parts += [sha256_file(ROOT / "components" / "labs" / "faces" / f"{module}.py") for module in MAKING]
+    parts = [params.model_dump_json(), version, json.dumps(rates), code_hash(LAB.name)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
