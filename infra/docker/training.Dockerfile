@@ -29,6 +29,8 @@ LABEL org.opencontainers.image.title="labs-training" org.opencontainers.image.re
 WORKDIR /app
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
+# DVC writes to /var and asks for its user's name, which a uid of the cluster's choice has not, unless it is told.
+ENV DVC_SITE_CACHE_DIR=/tmp/dvc LOGNAME=labs
 ENV PATH=/opt/venv/bin:${PATH} PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     HOME=/tmp DVC_NO_ANALYTICS=1 MLFLOW_DISABLE_TELEMETRY=true GIT_COMMIT=${GIT_COMMIT}
 USER 10001:10001
