@@ -27,12 +27,15 @@ from tests.digits_data import prepared
 MODELS = ("vae", "gan")
 SMALL = {"latent_dim": 8, "widths": (16, 8), "discriminator_widths": (16, 8), "batch_size": 32, "averaged_steps": 20}
 QUICK = {"samples": 300, "manifold_samples": 200, "likelihood_pictures": 20, "importance_samples": 20, "shown": 4}
-EPOCHS = {"vae": 10, "gan": 8}
+OWN = {
+    "vae": {"max_epochs": 16, "learning_rate": 0.005, "betas": (0.9, 0.999)},
+    "gan": {"max_epochs": 8},
+}
 
 
 def params(model: str, **changed: Any) -> LabParams:
     every = load("images", project_root() / "params.yaml")
-    small = {"model": model, **SMALL, "max_epochs": EPOCHS[model], "patience": 99, **changed}
+    small = {"model": model, **SMALL, **OWN[model], "patience": 99, **changed}
     return every.model_copy(
         update={
             "train": every.train.model_copy(update=small),
@@ -51,15 +54,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def classifier(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a small classifier of the lab digits."""
     folder, every = tmp_path_factory.mktemp("digits"), load("digits", project_root() / "params.yaml")
-    still = dict.fromkeys(type(every.train.augmentation).model_fields, 0)  # it learns to see in two epochs
-    small: dict[str, Any] = {
-        "channels": (8, 16),
-        "dense_size": 16,
-        "max_epochs": 6,
-        "batch_size": 32,
-        "learning_rate": 0.03,
-    }
-    small["augmentation"] = every.train.augmentation.model_copy(update=still)
+    small = {"channels": (8, 16), "dense_size": 16, "max_epochs": 4, "batch_size": 32}
     chosen = every.model_copy(
         update={
             "train": every.train.model_copy(update=small),
@@ -99,7 +94,7 @@ def test_its_pictures_come_to_look_like_digits(made: tuple[str, Path], digits: P
         yardstick.measured(kind, pictures)["frechet_distance"]
         for kind, pictures in (("learned", images), ("random", noise.permute(0, 2, 3, 1).numpy()))
     )
-    assert learned < 0.9 * random, "after seconds of training"
+    assert learned < 0.7 * random
     assert yardstick.rows["held-out pictures"]["frechet_distance"] < learned
 
 
@@ -137,7 +132,7 @@ def test_what_evaluation_says_of_it(made: tuple[str, Path], digits: Path, classi
     assert written.instruments == report.instruments
     assert set(report.variants) == {"float", "int8"}
     assert report.metrics["held_out_frechet_distance"] < report.metrics["frechet_distance"]
-    assert report.metrics["relative_frechet_distance"] > 0
+    assert report.metrics["relative_frechet_distance"] > report.metrics["held_out_relative_frechet_distance"]
     if name == "vae":
         # 543.4 nats is a coin for each of 784 pixels.
         assert -543.4 < report.metrics["elbo"] <= report.metrics["importance_bound"] < 0

@@ -51,7 +51,9 @@ def test_a_model_of_faces_becomes_a_bundle_that_is_measured_by_the_detector(
     model: str, faces: Path, detector: Bundle, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     torch.manual_seed(1)
-    train = section(Train, "portraits", model=model, latent_dim=6, widths=[8, 8], discriminator_widths=[8, 8])
+    train = section(Train, "portraits", latent_dim=6, widths=[8, 8], discriminator_widths=[8, 8]).model_copy(
+        update={"model": model}
+    )
     lab = find("portraits")
     bundle = _bundle(
         "portraits",
