@@ -89,11 +89,7 @@ def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export) -> B
         batches = np.array_split(_drawn(params.calibration, train.latent_dim), -(-params.calibration // 64))
         # The last convolution makes the pixels: 8 bits would round them twice.
         write_int8(
-            graphs["float"],
-            graphs["int8"],
-            ({"latents": batch} for batch in batches),
-            ["Conv", "Gemm", "MatMul"],
-            ["Conv"],
+            graphs["float"], graphs["int8"], ({"latents": batch} for batch in batches), ["Conv", "MatMul"], ["Conv"]
         )
         report["int8"] = parity(modules["float"], "int8", graphs["int8"], images, train.latent_dim)
     write_json(out / "parity.json", report)
