@@ -264,17 +264,15 @@ def inputs_of(params: Train, version: str, rates: tuple[float, ...]) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _start_worker(threads: int) -> None:
+def _start_worker() -> None:
     import torch
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # with more, sums come in another order, and a cell's result depends on the machine
     logging.basicConfig(level=logging.WARNING)
 
 
 def sweep(plan: Plan, base: LabParams, prepared: Path, out: Path, workers: int, minutes: float) -> int:
     """Runs the cells that have no result yet, for at most so many minutes (0: no limit); returns how many are left."""
-    import torch
-
     divided, version = out / "divided", _version(prepared, plan)
     if not (out / "divided.json").exists() or read_json(out / "divided.json") != version:
         divide(prepared, plan, divided)
@@ -289,9 +287,8 @@ def sweep(plan: Plan, base: LabParams, prepared: Path, out: Path, workers: int, 
     if not todo:
         return 0
     started, done = time.monotonic(), 0
-    threads = max(1, torch.get_num_threads() // workers)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(threads,)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_start_worker) as pool:
         waiting, running = iter(todo), {}
 
         def submit() -> None:
@@ -328,7 +325,7 @@ def main() -> int:
     parser.add_argument("--settings", type=Path, default=Path(__file__).with_suffix(".yaml"))
     parser.add_argument("--prepared", type=Path, default=ROOT / "build" / "faces" / "prepare")
     parser.add_argument("--out", type=Path, help="where the cells' files and the report go; build/debiasing/<plan>")
-    parser.add_argument("--workers", type=int, default=1, help="cells trained at once, each a process")
+    parser.add_argument("--workers", type=int, default=1, help="cells trained at once, each a process of one thread")
     parser.add_argument("--minutes", type=float, default=0, help="start no cell after so long; the next run goes on")
     parser.add_argument("--report", type=Path, help="where the report goes instead")
     options = parser.parse_args()

@@ -22,8 +22,6 @@ EPOCHS = 16
 def fitted(model: FaceClassifier, data: FaceData) -> FaceClassifier:
     """Trained for EPOCHS, without Lightning's Trainer."""
     model.train()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums in another order make another model
     optimizer = torch.optim.AdamW(model.parameters())
     steps = EPOCHS * len(data.epoch(0))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=steps)
@@ -35,7 +33,6 @@ def fitted(model: FaceClassifier, data: FaceData) -> FaceClassifier:
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-    torch.set_num_threads(threads)
     return model.eval()
 
 

@@ -23,7 +23,7 @@ from components.settings import settings
 from components.steps.sharding import share
 from components.steps.train import train
 from tests.digits_data import prepared
-from tests.workspace import ONE_THREAD, overlaid
+from tests.workspace import overlaid
 
 PROJECT = Path(__file__).resolve().parents[3]
 SMALL = {
@@ -73,7 +73,7 @@ def start(project: Path, processes: int, build: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *run, "-m", "components", "train", "digits", "--build", str(build)],
         cwd=project,
-        env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "ignore"},
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "ignore"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

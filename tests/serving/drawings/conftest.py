@@ -49,8 +49,6 @@ def digits_bundle(prepared_digits: Path, tmp_path_factory: pytest.TempPathFactor
     from components.labs.digits.model import network
 
     params = load("digits", PROJECT / "params.yaml")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     small = params.train.model_copy(update={"model": "fully_connected", "hidden_sizes": (64,), "dropout": 0.0})
     model = network(small)
@@ -64,7 +62,6 @@ def digits_bundle(prepared_digits: Path, tmp_path_factory: pytest.TempPathFactor
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    torch.set_num_threads(threads)
     folder = tmp_path_factory.mktemp("bundle") / "digits"
     folder.mkdir()
     spec = export(model.eval(), prepared_digits, folder, params.export.model_copy(update={"variants": ("float",)}))

@@ -37,6 +37,8 @@ def draw(page: Page, points: list[tuple[float, float]]) -> None:
 
 
 def shares(page: Page) -> list[float]:
+    """Of the whole drawing: what is shown while it is still read is of a part."""
+    expect(page.locator("#bars")).not_to_have_attribute("aria-busy", "true")
     found: list[float] = page.locator("#bars progress").evaluate_all("bars => bars.map(bar => bar.value)")
     return found
 
@@ -46,9 +48,9 @@ def test_a_one_is_drawn_and_the_bars_show_it(visit: Callable[..., Visitor]) -> N
     page = visitor.open()
     assert shares(page) == [0] * 10
     draw(page, ONE)
+    assert shares(page)[1] == max(shares(page)) > 0.3
     expect(page.locator("#digit")).to_have_text("1")
     expect(page.locator("#bars li.best")).to_have_text(re.compile("^1"))
-    assert shares(page)[1] == max(shares(page)) > 0.3
     assert sum(shares(page)) == pytest.approx(1, abs=1e-3)
     ink = page.locator("#seen").evaluate("seen => seen.getContext('2d').getImageData(13, 14, 1, 1).data[0]")
     assert ink > 100, "what the network saw is shown"

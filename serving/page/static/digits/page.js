@@ -51,10 +51,13 @@ function stroke(to) {
 async function readDrawing() {
   if (reading || !changed) return
   reading = true
-  changed = false
-  await read(await new Promise((resolve) => paper.toBlob(resolve)))
+  $('bars').ariaBusy = true
+  while (changed) {
+    changed = false
+    await read(await new Promise((resolve) => paper.toBlob(resolve)))
+  }
   reading = false
-  readDrawing()
+  $('bars').ariaBusy = false
 }
 
 async function read(picture) {
