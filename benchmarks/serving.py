@@ -1,9 +1,10 @@
 """Tunes a second over HTTP, against one tune at a time: `python -m benchmarks.serving --bundle build/music/export`.
 
-Four servers in turn, each pinned to one core with the clients on another, asked for tunes of 500 characters: ours; ours
-with one slot, which makes one request one tune with the same ONNX model; and eager torch, which writes one character
-at a time with an `nn.LSTM`, of the course's own sizes and of the served model's. Clients ask again as soon as they are
-answered. On a busy machine the wall clock says little, so tunes per second of processor time stand beside it.
+Five servers in turn, each pinned to one core with the clients on another, asked for tunes of 500 characters: ours; ours
+with one slot, which has our sampler and no batches; and three that are written as a notebook's loop would be, one
+request, one tune, one character a call: onnxruntime on the same bundle, and eager torch with an `nn.LSTM` of the course's
+own sizes and of the served model's. Clients ask again as soon as they are answered. On a busy machine the wall clock
+says little, so tunes per second of processor time stand beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,13 +42,14 @@ CLIENTS = (1, 8, 32)
 TUNES = {
     "ours": (40, 320, 1600),
     "one_slot": (40, 120, 240),
+    "onnx_loop": (20, 40, 64),
     "eager_torch": (4, 8, 32),
     "eager_torch_same_size": (8, 16, 64),
 }
 """Asked of each server, by number of clients."""
 SECONDS = 120
 """Of one measurement, at most; what was answered by then counts."""
-TARGETS = {"one_slot": 10.0, "eager_torch": 150.0, "eager_torch_same_size": None}
+TARGETS = {"one_slot": None, "onnx_loop": 10.0, "eager_torch": 150.0, "eager_torch_same_size": None}
 """How many times their tunes per second with 32 clients."""
 
 
@@ -179,27 +181,33 @@ def served_graph(bundle: Bundle) -> str | None:
     return graph
 
 
-def serve_eagerly(bundle: Bundle, size: str, port: int) -> None:
-    """A server that writes one tune at a time, one character at a time, with torch; the weights are random.
+def onnx_loop(bundle: Bundle) -> Callable[[int], str]:
+    """Writes a tune of so many characters with the graph that reads them: each is drawn from the answer and read next."""
+    model, draw = TuneModel.load(bundle, served_graph(bundle)), np.random.default_rng(0)
 
-    size: "course" for lab 1B's model, "same" for the bundle's hidden size and layers.
-    """
+    def write(count: int) -> str:
+        state, last = model.start("")
+        ids = []
+        for _ in range(count):
+            state, log_probs = model.read(np.array([[last]]), state)
+            chances = np.exp(log_probs[0, -1].astype(np.float64))
+            last = int(draw.choice(len(chances), p=chances / chances.sum()))
+            ids.append(last)
+        return model.vocabulary.decode(ids)
+
+    return write
+
+
+def torch_loop(bundle: Bundle, hidden: int, layers: int) -> Callable[[int], str]:
+    """The same with eager torch; the weights are random."""
     import torch
-    import uvicorn
-    from starlette.applications import Starlette
-    from starlette.concurrency import run_in_threadpool
-    from starlette.requests import Request as HttpRequest
-    from starlette.responses import JSONResponse
-    from starlette.routing import Route
     from torch import nn
 
     torch.set_num_threads(1)
-    spec, characters = bundle.spec, bundle.spec["vocabulary"]
+    characters = bundle.spec["vocabulary"]
     embedding = nn.Embedding(len(characters), 256)
-    hidden, layers = (1024, 1) if size == "course" else (spec["hidden_size"], spec["layers"])
     lstm = nn.LSTM(256, hidden, layers, batch_first=True)
     decoder = nn.Linear(hidden, len(characters))
-    one_at_a_time = asyncio.Lock()
 
     def write(count: int) -> str:
         ids, state, text = torch.zeros(1, 1, dtype=torch.long), None, []
@@ -209,6 +217,27 @@ def serve_eagerly(bundle: Bundle, size: str, port: int) -> None:
                 ids = torch.multinomial(torch.softmax(decoder(out[:, -1]), dim=-1), 1)
                 text.append(characters[int(ids)])
         return "".join(text)
+
+    return write
+
+
+LOOPS: dict[str, Callable[[Bundle], Callable[[int], str]]] = {
+    "onnx_loop": onnx_loop,
+    "eager_torch": lambda bundle: torch_loop(bundle, 1024, 1),
+    "eager_torch_same_size": lambda bundle: torch_loop(bundle, bundle.spec["hidden_size"], bundle.spec["layers"]),
+}
+
+
+def serve_loop(write: Callable[[int], str], port: int) -> None:
+    """A server that answers each request with a tune of its own, one after the other."""
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request as HttpRequest
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    one_at_a_time = asyncio.Lock()
 
     async def answer(request: HttpRequest) -> JSONResponse:
         wish = await request.json()
@@ -227,8 +256,8 @@ def servers(bundle: Path, scratch: Path) -> dict[str, tuple[str, ...]]:
         path = scratch / f"{name}.yaml"
         path.write_text(yaml.safe_dump(params))
         commands[name] = ("serving.music", "--bundle", str(bundle), "--allow-unpromoted", "--params", str(path))
-    for name, size in (("eager_torch", "course"), ("eager_torch_same_size", "same")):
-        commands[name] = ("benchmarks.serving", "--bundle", str(bundle), "--serve-eagerly", size)
+    for name in LOOPS:
+        commands[name] = ("benchmarks.serving", "--bundle", str(bundle), "--serve-loop", name)
     return commands
 
 
@@ -236,12 +265,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bundle", type=Path, default=ROOT / "build" / "music" / "export")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "serving.json")
-    parser.add_argument("--serve-eagerly", choices=("course", "same"), help=argparse.SUPPRESS)
+    parser.add_argument("--serve-loop", choices=LOOPS, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     bundle = Bundle.open(options.bundle)
-    if options.serve_eagerly:
-        serve_eagerly(bundle, options.serve_eagerly, options.port)
+    if options.serve_loop:
+        serve_loop(LOOPS[options.serve_loop](bundle), options.port)
         return
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
