@@ -2,9 +2,9 @@
 
 Five servers in turn, each pinned to one core with the clients on another, asked for tunes of 500 characters: ours; ours
 with one slot, which has our sampler and no batches; and three that are written as a notebook's loop would be, one
-request, one tune, one character a call: onnxruntime on the same bundle, and eager torch with an `nn.LSTM` of the course's
-own sizes and of the served model's. Clients ask again as soon as they are answered. On a busy machine the wall clock
-says little, so tunes per second of processor time stand beside it.
+request, one tune, one character a call: onnxruntime on the same bundle, and eager torch with an `nn.LSTM` of the
+course's own sizes and of the served model's. Clients ask again as soon as they are answered. On a busy machine the wall
+clock says little, so tunes per second of processor time stand beside it.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def served_graph(bundle: Bundle) -> str | None:
 
 
 def onnx_loop(bundle: Bundle) -> Callable[[int], str]:
-    """Writes a tune of so many characters with the graph that reads them: each is drawn from the answer and read next."""
+    """Writes a tune of so many characters with the graph that reads: each is drawn from its answer and read next."""
     model, draw = TuneModel.load(bundle, served_graph(bundle)), np.random.default_rng(0)
 
     def write(count: int) -> str:

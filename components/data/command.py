@@ -30,6 +30,9 @@ def run(
     except subprocess.TimeoutExpired:
         raise UnavailableError(f"{name} took longer than {timeout:.0f} s") from None
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        said = done.stderr.decode(errors="replace").splitlines()
+        # DVC's last word is where to ask for help.
+        lines = [line for line in said if line.strip() and not line.startswith("Having any troubles?")]
+        lines = lines or [f"exit code {done.returncode}"]
         raise UnavailableError(f"{name}: {' '.join(' '.join(lines[-2:]).split())}")
     return done.stdout

@@ -44,8 +44,8 @@ def running_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             with engine(tmp_path_factory.mktemp("engine")):
                 yield
                 images = docker("images", "--quiet", "--filter", "label=labs.version=test").split()
-                docker("rmi", "--force", *set(images), check=False)
-                docker("image", "prune", "--force", "--filter", "label=labs.stage=build", check=False)
+                docker("rmi", "--force", *set(images), check=False, seconds=900)
+                docker("image", "prune", "--force", "--filter", "label=labs.stage=build", check=False, seconds=900)
         except NoEngineError as error:
             pytest.skip(f"NO CONTAINER ENGINE, no image was tested: {error}")
 
@@ -311,6 +311,7 @@ def test_the_pipeline_of_a_lab_runs_task_by_task_in_containers(training_image: s
     """By Kubeflow's own runner, without a network, as nobody in particular; what it leaves says who made it."""
     workspace = Workspace(tmp_path / "work")
     workspace.set_params(SMOKE)
+    (workspace.folder / ".dvc" / "cache").mkdir()  # closed to others than its owner, who is not the tasks' user else
     subprocess.run(["chown", "-R", "12345", str(workspace.folder)], check=True, timeout=60)
     words = ("run", "scratch", "--engine", "docker", "-S", f"pipelines.image={training_image}")
     done = subprocess.run(

@@ -66,6 +66,7 @@ def test_a_version_that_nobody_has_is_one_line(remote: Path, tmp_path: Path) -> 
     with pytest.raises(UserError, match=r"dvc pull data\.dvc failed") as refused:
         bring_version(tmp_path / "task", "data", "0" * 32 + ".dir")
     assert "\n" not in str(refused.value)
+    assert "ERROR" in str(refused.value), "what is wrong is said, and not DVC's last line, where to ask for help"
 
 
 def test_without_a_remote_the_declared_sources_must_be_that_version(
