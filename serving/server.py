@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import socket
 import sys
@@ -24,6 +25,8 @@ from serving.house import House
 
 if TYPE_CHECKING:
     import bentoml
+
+log = logging.getLogger(__name__)
 
 GC_THRESHOLDS = (50_000, 50, 50)
 """A request makes few cycles: looking for them rarely takes the collector's pauses out of the slowest answers."""
@@ -69,6 +72,7 @@ def run(service: bentoml.Service[Any], app: Starlette, lab: str, make: Furnish, 
         except UserError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from None
+        log.info("listening", extra={"fields": {"port": listener.getsockname()[1]}})
         config = uvicorn.Config(
             lean(service),
             log_config=None,

@@ -24,7 +24,9 @@ FLAGS = [
     "--autoplay-policy=no-user-gesture-required",
 ]
 
-expect.set_options(timeout=30_000)  # a busy machine is no fault of the page
+PATIENCE_MS = 120_000
+"""A busy machine is no fault of the page."""
+expect.set_options(timeout=PATIENCE_MS)
 needs_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}: run `make system`")
 
 
@@ -45,13 +47,19 @@ class Visitor:
         return self.page
 
 
+def resize(page: Page, width: int) -> None:
+    """Makes the window so wide, and waits until the page knows."""
+    page.set_viewport_size({"width": width, "height": 740})
+    page.wait_for_function("width => innerWidth === width", arg=width)
+
+
 VisitorT = TypeVar("VisitorT", bound=Visitor)
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE_MS)
         yield browser
         browser.close()
 
@@ -63,6 +71,7 @@ def visitors(browser: Browser, server: Server, kind: type[VisitorT]) -> Iterator
 
     def visit(**options: Any) -> VisitorT:
         context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **options})
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         return kind(context, server.address)
 

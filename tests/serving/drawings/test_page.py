@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from components.datasets.digits.data import Split
-from tests.serving.browsing import Visitor, needs_browser, visitors
+from tests.serving.browsing import Visitor, needs_browser, resize, visitors
 from tests.serving.drawings.test_api import on_paper
 from tests.serving.hostile import saved
 from tests.serving.servers import Server
@@ -24,11 +24,17 @@ def visit(browser: Browser, digits_server: Server) -> Iterator[Callable[..., Vis
         yield visit
 
 
-def draw(page: Page, points: list[tuple[float, float]]) -> None:
-    """With the mouse; points are shares of the paper's sides."""
+def on_screen(page: Page, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Shares of the paper's sides as places in the window, once the warnings above have moved the paper down."""
+    expect(page.get_by_role("region", name="Warnings")).to_be_visible()
     box = page.locator("#paper").bounding_box()
     assert box is not None
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    return [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+
+
+def draw(page: Page, points: list[tuple[float, float]]) -> None:
+    """With the mouse."""
+    places = on_screen(page, points)
     page.mouse.move(*places[0])
     page.mouse.down()
     for place in places[1:]:
@@ -48,10 +54,11 @@ def test_a_one_is_drawn_and_the_bars_show_it(visit: Callable[..., Visitor]) -> N
     page = visitor.open()
     assert shares(page) == [0] * 10
     draw(page, ONE)
-    assert shares(page)[1] == max(shares(page)) > 0.3
+    read = shares(page)
+    assert read[1] == max(read) > 0.3
     expect(page.locator("#digit")).to_have_text("1")
     expect(page.locator("#bars li.best")).to_have_text(re.compile("^1"))
-    assert sum(shares(page)) == pytest.approx(1, abs=1e-3)
+    assert sum(read) == pytest.approx(1, abs=1e-3)
     ink = page.locator("#seen").evaluate("seen => seen.getContext('2d').getImageData(13, 14, 1, 1).data[0]")
     assert ink > 100, "what the network saw is shown"
     page.get_by_role("button", name="Start again").click()
@@ -65,10 +72,8 @@ def test_a_one_is_drawn_and_the_bars_show_it(visit: Callable[..., Visitor]) -> N
 def test_a_finger_draws_too(visit: Callable[..., Visitor]) -> None:
     visitor = visit(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True)
     page = visitor.open()
-    box = page.locator("#paper").bounding_box()
-    assert box is not None
     finger = page.context.new_cdp_session(page)
-    points = [{"x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]} for x, y in ONE]
+    points = [{"x": x, "y": y} for x, y in on_screen(page, ONE)]
     finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": points[:1]})
     for point in points[1:]:
         finger.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
@@ -76,7 +81,7 @@ def test_a_finger_draws_too(visit: Callable[..., Visitor]) -> None:
     expect(page.locator("#digit")).to_have_text("1")
     assert page.evaluate("scrollY") == 0, "a finger on the paper does not scroll"
     for width in (360, 320, 768):
-        page.set_viewport_size({"width": width, "height": 740})
+        resize(page, width)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert visitor.complaints == []
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from components.datasets.faces.images import read_split
 from components.labs.faces.scenes import compose
-from tests.serving.browsing import Visitor, needs_browser, visitors
+from tests.serving.browsing import Visitor, needs_browser, resize, visitors
 from tests.serving.conftest import FACES_WEAKNESS
 from tests.serving.hostile import THE_SAME, jpeg
 from tests.serving.servers import Server
@@ -162,7 +162,7 @@ def test_nothing_runs_off_a_narrow_screen(visit: Callable[..., Visitor], scene: 
     choose(page, jpeg(scene))
     expect(page.locator("#found")).to_have_text(re.compile("face"))
     for width in (360, 320, 768):
-        page.set_viewport_size({"width": width, "height": 740})
+        resize(page, width)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert visitor.complaints == []
 
