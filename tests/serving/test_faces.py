@@ -216,7 +216,7 @@ def peak_bytes(server: Server) -> int:
 def test_bodies_that_wait_together_are_bounded(promoted_faces: Path, face: Image.Image, tmp_path: Path) -> None:
     with serving("faces", promoted_faces, tmp_path, body_bytes=900_000, held_bytes=1_000_000) as server:
         padded = jpeg(face) + bytes(300_000)
-        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as slow:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=600) as slow:
             slow.sendall(b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 850000\r\n\r\n" + bytes(800_000))
             server.wait_for(lambda: post(server, "/classify", padded).status_code == 429)
             assert int(post(server, "/classify", padded).headers["retry-after"]) >= 1

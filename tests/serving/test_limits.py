@@ -178,7 +178,7 @@ def test_a_client_may_bring_its_own_request_id(server: Server) -> None:
 
 
 def test_more_than_there_is_room_for_is_told_to_come_back(endless_bundle: Path, tmp_path: Path) -> None:
-    limits = {"active_tunes": 1, "waiting_tunes": 1, "max_length": LONG, "request_seconds": 600.0}
+    limits = {"active_tunes": 1, "waiting_tunes": 1, "max_length": LONG}
     with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         listeners = [open_stream(server) for _ in range(2)]
         server.wait_for(lambda: server.metric("music_places_taken") == 2)
@@ -217,7 +217,7 @@ def open_stream(server: Server) -> socket.socket:
 
 @contextmanager
 def connection(server: Server) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=600) as client:
         yield client
 
 

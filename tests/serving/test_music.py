@@ -120,7 +120,7 @@ def test_a_stream_is_the_tune_character_by_character_and_ends_with_its_verdict(s
 
 
 def test_a_client_that_leaves_frees_its_place(endless_bundle: Path, tmp_path: Path) -> None:
-    limits = {"active_tunes": 1, "waiting_tunes": 0, "max_length": 10_000_000, "request_seconds": 600.0}
+    limits = {"active_tunes": 1, "waiting_tunes": 0, "max_length": 10_000_000}
     with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         with server.client.stream("POST", "/stream", json={"max_length": 10_000_000}) as answer:
             pieces = answer.iter_raw()  # held: a generator that nobody holds closes its connection
@@ -181,6 +181,7 @@ def test_info_tells_bundle_provenance_providers_and_limits(server: Server) -> No
 def test_probes_and_metrics_answer(server: Server) -> None:
     assert server.client.get("/livez").status_code == 200
     assert server.client.get("/readyz").status_code == 200
+    server.wait_for(lambda: server.metric("music_places_taken") == 0)
     before = server.metric('music_samples_total{valid="true"}')
     made = make(server, seed=1, count=2)["tunes"]
     assert server.metric('music_samples_total{valid="true"}') == before + len(made)
@@ -194,22 +195,35 @@ def test_the_serving_process_holds_no_torch(server: Server) -> None:
     assert "torch" not in maps
 
 
-def test_sigterm_lets_what_runs_finish_and_takes_nothing_new(endless_bundle: Path, tmp_path: Path) -> None:
-    limits = {"max_length": 10_000_000, "request_seconds": 600.0, "drain_seconds": 600.0}
+def test_sigterm_lets_what_runs_finish(endless_bundle: Path, tmp_path: Path) -> None:
+    limits = {"max_length": 10_000_000, "drain_seconds": 600.0}
     with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
-        with server.client.stream("POST", "/stream", json={"max_length": 100_000}) as answer:
+        with server.client.stream("POST", "/stream", json={"max_length": 50_000}) as answer:
             chunks = answer.iter_raw()
             received = next(chunks)
             server.process.send_signal(signal.SIGTERM)
-            server.wait_for(lambda: httpx.get(f"{server.address}/readyz").status_code == 503)
-            for path in ("/generate", "/stream"):
-                refused = httpx.post(f"{server.address}{path}", json={})
-                assert refused.status_code == 503
-                assert int(refused.headers["retry-after"]) >= 1
-            assert httpx.get(f"{server.address}/livez").status_code == 200
             received += b"".join(chunks)
         assert b"event: done" in received, "the running stream is not cut off"
-        assert server.process.wait(30) == 0
+        assert server.process.wait(300) == 0
+
+
+def test_after_sigterm_nothing_new_is_taken_and_what_runs_goes_on(endless_bundle: Path, tmp_path: Path) -> None:
+    limits = {"max_length": 10_000_000, "drain_seconds": 600.0}
+    with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
+        with server.client.stream("POST", "/stream", json={"max_length": 10_000_000}) as answer:
+            chunks = answer.iter_raw()
+            next(chunks)
+            server.process.send_signal(signal.SIGTERM)
+            server.wait_for(lambda: server.client.get("/readyz").status_code == 503)
+            for path in ("/generate", "/stream"):
+                refused = server.client.post(path, json={})
+                assert refused.status_code == 503
+                assert int(refused.headers["retry-after"]) >= 1
+            assert server.client.get("/livez").status_code == 200
+            before = server.metric("music_characters_sampled")
+            server.wait_for(lambda: server.metric("music_characters_sampled") > before)
+            assert b"event: text" in next(chunks)
+        assert server.process.wait(300) == 0, "it ends when nobody listens any more"
 
 
 def test_an_unpromoted_bundle_is_served_only_on_request_and_says_so(music_bundle: Path, tmp_path: Path) -> None:

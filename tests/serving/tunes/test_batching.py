@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -38,10 +39,11 @@ PLANS = [
 
 
 class Watched:
-    """A model that counts the tunes in each of its blocks."""
+    """A model that counts the tunes in each of its blocks. blocks: how many it may make; for ever by default."""
 
-    def __init__(self, model: TuneModel) -> None:
+    def __init__(self, model: TuneModel, blocks: int = 10**9) -> None:
         self._model = model
+        self.turns = threading.Semaphore(blocks)
         self.batches: list[int] = []
         self.reads: list[int] = []
 
@@ -49,6 +51,7 @@ class Watched:
         return getattr(self._model, name)
 
     def sample(self, state: State, last: np.ndarray, *settings: np.ndarray) -> tuple[np.ndarray, State]:
+        assert self.turns.acquire(timeout=600)
         self.batches.append(len(last))
         return self._model.sample(state, last, *settings)
 
@@ -78,7 +81,7 @@ async def whole(batcher: Batcher, plan: Plan, streamed: bool = False) -> str:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(asyncio.wait_for(work, 120))
+    return asyncio.run(asyncio.wait_for(work, 600))
 
 
 def test_a_tune_is_the_one_that_the_bundle_writes_offline(model: TuneModel) -> None:
@@ -130,23 +133,33 @@ def test_forced_lines_are_in_the_tune_and_the_model_writes_the_others(model: Tun
 
 
 def test_pieces_add_up_to_the_tune_and_come_one_by_one(model: TuneModel) -> None:
-    async def serve() -> tuple[list[str], str]:
-        async with batching(model) as batcher:
+    async def serve() -> tuple[list[str], int, str]:
+        watched = Watched(model, blocks=0)
+        pieces = []
+        async with batching(watched) as batcher:
+            watched.turns.release()
             with batcher.make(PLANS[3], streamed=True) as tune:
-                pieces = [piece async for piece in tune.pieces()]
-            return pieces, await whole(batcher, PLANS[3])
+                async for piece in tune.pieces():
+                    pieces.append(piece)
+                    watched.turns.release()  # no block before the last one's text was there
+            blocks = len(watched.batches)
+            watched.turns.release(10_000)
+            return pieces, blocks, await whole(batcher, PLANS[3])
 
-    pieces, text = run(serve())
+    pieces, blocks, text = run(serve())
     assert "".join(pieces).strip() == text
-    assert len(pieces) > 1
+    assert 1 < len(pieces) in (blocks - 1, blocks), "the last may be empty"
 
 
 def test_tunes_are_stepped_together_and_never_more_than_there_are_slots(model: TuneModel) -> None:
-    watched = Watched(model)
+    watched = Watched(model, blocks=0)
 
     async def serve() -> None:
         async with batching(watched, active=3, waiting=9) as batcher:
-            await asyncio.gather(*(whole(batcher, PLANS[0]) for _ in range(9)))
+            tunes = asyncio.gather(*(whole(batcher, PLANS[0]) for _ in range(9)))
+            await asyncio.sleep(0)  # all are asked for before the first can be finished
+            watched.turns.release(10_000)
+            await tunes
 
     run(serve())
     assert max(watched.batches) == 3
