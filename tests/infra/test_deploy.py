@@ -41,7 +41,7 @@ def running(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluste
 
 
 def roll(digest: str) -> None:
-    deploy.deploy(deploy.client(None), "labs", "music", digest, 60)
+    deploy.deploy(deploy.client(None), "labs", "music", digest, 600)
 
 
 def served(here: Cluster) -> str:
@@ -52,7 +52,7 @@ def command(capsys: pytest.CaptureFixture[str], lab: str, **options: Any) -> tup
     """The command's exit code and what it says on standard error."""
     try:
         deploy.main(
-            lab, **{"digest": None, "back": False, "namespace": "labs", "context": None, "seconds": 60, **options}
+            lab, **{"digest": None, "back": False, "namespace": "labs", "context": None, "seconds": 600, **options}
         )
     except typer.Exit as end:
         return end.exit_code, capsys.readouterr().err
@@ -75,7 +75,7 @@ def test_the_champion_is_rolled_out_and_one_command_goes_back(
 
     words = [sys.executable, "-m", "infra.deploy", "music", "--back"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=1200)
     assert done.returncode == 0, done.stderr
     assert f"music serves {first} (before: {second})" in done.stderr
     assert served(running) == first

@@ -46,7 +46,7 @@ def test_the_rendered_manifests_are_what_kustomize_makes(overlay: str) -> None:
     if kubectl is None:
         pytest.skip("NO KUBECTL: whether infra/k8s/rendered is up to date was not tested")
     folder = K8S / "overlays" / overlay
-    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     made = [one for one in yaml.safe_load_all(done.stdout) if one]
     command = f"kubectl kustomize infra/k8s/overlays/{overlay} > infra/k8s/rendered/{overlay}.yaml"
@@ -286,7 +286,7 @@ def _secrets(value: Any) -> Iterator[str]:
 
 
 def _tracked(path: Path) -> bool:
-    done = subprocess.run(["git", "check-ignore", "-q", str(path)], cwd=PROJECT, check=False, timeout=60)
+    done = subprocess.run(["git", "check-ignore", "-q", str(path)], cwd=PROJECT, check=False, timeout=600)
     return done.returncode != 0
 
 

@@ -42,7 +42,8 @@ class Kubernetes:
         told = {variable["name"]: variable["value"] for variable in trainer["env"] if "value" in variable}
         pod = subprocess.Popen(
             trainer["command"],
-            env={**os.environ, **told, "PET_NPROC_PER_NODE": "1", **self.environment},
+            # One machine with one process, which finds its own port: the usual one may be another test's.
+            env={**os.environ, **told, "PET_NPROC_PER_NODE": "1", "PET_STANDALONE": "1", **self.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

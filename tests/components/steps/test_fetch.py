@@ -182,7 +182,7 @@ def test_two_fetches_take_turns(root: Path, mirror: Path) -> None:
         second.start()
         second.join(timeout=0.3)
         assert not (root / "data/music").exists()
-    second.join(timeout=30)
+    second.join(timeout=600)
 
     assert reports[0].profile == "course"
 

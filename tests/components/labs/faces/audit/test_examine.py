@@ -189,6 +189,6 @@ def test_the_whole_of_it_takes_seconds_at_the_real_size_and_draws() -> None:
     means = Latents(
         np.random.default_rng(0).normal(size=(8500, 100)), np.random.default_rng(1).normal(size=(5000, 100))
     )
-    started = time.perf_counter()
+    started = time.process_time()  # not the clock: others may be at work, too
     examine(Evidence(of.validation, of.audit, 0.0, of.detected, means), real)
-    assert time.perf_counter() - started < 60
+    assert time.process_time() - started < 60
