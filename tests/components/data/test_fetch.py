@@ -32,6 +32,14 @@ PROJECT = Path(__file__).resolve().parents[3]
 CONTENT = bytes(range(256)) * 2000  # 512 kB: more than one chunk
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own servers may be slow, and one may have the port of another that was not there."""
+    for name in ("CONNECT_SECONDS", "READ_SECONDS"):
+        monkeypatch.setattr(download, name, 600.0)
+    download._probe.cache_clear()
+
+
 @pytest.fixture
 def web() -> Iterator[Web]:
     with serving.serve() as web:
@@ -141,7 +149,6 @@ def test_each_place_says_why_it_could_not_help(tmp_path: Path, web: Web, nowhere
 
 
 def test_an_unreachable_server_is_asked_once_however_many_files_it_has(tmp_path: Path, nowhere: str) -> None:
-    download._probe.cache_clear()
     for name in "abc":
         with pytest.raises(UnavailableError, match="connection refused"):
             bring(file(at(f"{nowhere}/{name}")), tmp_path, mirror=None)
@@ -260,7 +267,8 @@ def test_a_killed_fetch_leaves_no_data_and_the_next_one_continues(tmp_path: Path
     web.pages["/a"] = serving.stuck_after(CONTENT[:300_000], released)
     program = (
         "import sys; from pathlib import Path; from components.data.fetch import bring;"
-        "from components.data.sources import SourceFile;"
+        "from components.data.sources import SourceFile; from components.data import download;"
+        "download.CONNECT_SECONDS = download.READ_SECONDS = 600;"
         "bring(SourceFile.model_validate_json(sys.argv[1]), Path(sys.argv[2]), None)"
     )
     source = file(at(f"{web.address}/a"))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from components.data import pin
+from components.data import download, pin
 from components.data.fetch import WORKSHOP
 from components.data.sources import SourceFile
 from components.errors import UserError
@@ -46,6 +46,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     put(folder / "music/music.txt", TUNES)
     monkeypatch.setenv("DATA_MIRROR", str(folder))
     settings.cache_clear()
+    download._probe.cache_clear()  # what was said of a port is not said of its next owner
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}/a"
