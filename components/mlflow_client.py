@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 SERVERS = ("postgresql", "mysql", "mssql")
 """Databases with a server that MLflow can write to without one of its own."""
-TIMEOUT = 5
+TIMEOUT = 30
 RETRIES = 2
 """Seconds and repetitions of a request to the server; MLflow's own are 120 and 7."""
 

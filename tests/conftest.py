@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from components.labs.faces.model import FaceClassifier
     from components.labs.faces.params import Train
 
-hypothesis.settings.register_profile("here", deadline=None)  # machines are busy: slow is not wrong
+hypothesis.settings.register_profile(
+    "here", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)  # machines are busy: slow is not wrong
 hypothesis.settings.load_profile("here")
 
 PROJECT = Path(__file__).resolve().parent.parent

@@ -44,6 +44,7 @@ def client(running: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.chdir(tmp_path)
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "600")  # its one worker shares a busy machine with us
     settings.cache_clear()
     yield running
     settings.cache_clear()
