@@ -85,7 +85,7 @@ def test_twenty_kills_at_random_moments_end_with_the_weights_of_an_uninterrupted
         assert curves[0] == curves[1]
 
     moments = random.Random(1)  # noqa: S311
-    killed, longest = 0, duration / 6
+    killed, longest = 0, duration / 8
     while killed < KILLS:
         process = start("killed")
         process.join(timeout=moments.uniform(0, longest))
