@@ -35,7 +35,7 @@ class Image:
     arguments: dict[str, str] = field(default_factory=dict)
 
 
-APIS = ("music", "faces", "digits")
+APIS = ("music", "faces", "digits", "images")
 IMAGES = {
     "training": Image("training", ("train", "remote", "cluster")),
     "tracking": Image("tracking", ("tracking",)),
