@@ -49,14 +49,14 @@ def photographs(prepared: Path, split: SplitName, each: int = 0, seed: int = 0) 
 
 
 def faces(prepared: Path) -> Labelled:
-    """What is pretrained on: training faces by perceived gender and age; all pictures by category where none is known.
+    """What is pretrained on: training faces by perceived gender, age and race; all pictures by category where no
+    gender is known.
 
     The labels only give the filters something to tell apart; whoever fine-tunes throws away what answers them.
     """
     found = read_split(prepared, "train", in_memory=True)
-    groups = np.array(
-        [f"{gender} {age}" if gender else "" for gender, age in zip(found.gender, found.age, strict=True)]
-    )
+    known = zip(found.gender, found.age, found.race, strict=True)
+    groups = np.array([" ".join(each) if each[0] else "" for each in known])
     if not groups.astype(bool).any():
         groups = _categories(found)
     rows = np.flatnonzero(groups != "")

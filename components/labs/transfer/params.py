@@ -29,6 +29,7 @@ class Train(Section):
     warmup: float = Field(gt=0, lt=1, description="share of each part's steps in which the rate rises")
     weight_decay: float = Field(ge=0, description="of filters and matrices")
     dropout: float = Field(ge=0, lt=1, description="share of what describes a picture that is dropped")
+    label_smoothing: float = Field(ge=0, lt=1, description="share of a category's label that is spread over all")
     gradient_clip: float = Field(gt=0, description="largest norm of the gradient")
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         description="auto: bf16 where the hardware multiplies it fast, else 32-bit floats"
