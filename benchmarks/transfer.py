@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "transfer", help="what the steps wrote")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "transfer.json")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rates", type=float, nargs="+", default=[1e-3, 2e-3, 4e-3], help="tried from scratch")
+    parser.add_argument("--rates", type=float, nargs="+", default=[2.5e-4, 5e-4, 1e-3, 2e-3], help="tried from scratch")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
