@@ -94,7 +94,7 @@ def test_its_pictures_come_to_look_like_digits(made: tuple[str, Path], digits: P
         yardstick.measured(kind, pictures)["frechet_distance"]
         for kind, pictures in (("learned", images), ("random", noise.permute(0, 2, 3, 1).numpy()))
     )
-    assert learned < 0.9 * random
+    assert learned < 0.7 * random
     assert yardstick.rows["held-out pictures"]["frechet_distance"] < learned
 
 

@@ -120,5 +120,5 @@ def test_int8_costs_next_to_nothing_on_a_trained_model(music_bundle: Path, prepa
     bundle = Bundle.open(music_bundle)
     texts = read_texts(prepared_music, "validation")[:20]
     bits = {name: bits_per_char(bits_of(TuneModel.load(bundle, name), texts, batch=20)) for name in ("int8", "float")}
-    assert abs(bits["int8"] - bits["float"]) < 0.05, "0.003 to 0.01, by how the processor rounds in training"
+    assert abs(bits["int8"] - bits["float"]) < 0.02, "0.003 to 0.01, by how the processor rounds in training"
     assert bits["int8"] != bits["float"]
