@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +41,9 @@ class Epoch:
     def __len__(self) -> int:
         whole, left = divmod(len(self.labels), self.params.batch_size)
         return whole + (left > 1)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Batch:
         if not 0 <= index < len(self):

@@ -4,7 +4,7 @@ resampled, on the model at its start."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,9 @@ class Batches(Dataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Batch:
         if index >= len(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,9 @@ class Epoch(Dataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.order) // self.batch
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Batch:
         if not 0 <= index < len(self):

@@ -29,7 +29,7 @@ def placements(positives: Floats, negatives: Floats) -> Floats:
     return np.asarray(below / (2 * len(ordered)), float)
 
 
-def roc_auc(positives: Floats, negatives: Floats, clusters: NDArray[np.str_], confidence: float) -> Bounds:
+def roc_auc(positives: Floats, negatives: Floats, clusters: NDArray[np.generic], confidence: float) -> Bounds:
     """Chance that a positive outscores a negative, scalars as 0-d arrays, with an interval that respects clusters.
 
     clusters: of each negative, its photograph. The variance is Obuchowski's (1997, "Nonparametric analysis of clustered
