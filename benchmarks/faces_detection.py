@@ -22,6 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 import onnxruntime
+from cv2.data import haarcascades
 
 from benchmarks.generation import processor
 from components.bundle import Bundle
@@ -49,7 +50,7 @@ log = logging.getLogger(__name__)
 
 def cascades() -> dict[str, Path]:
     """The two best known of those that come inside OpenCV's package, of Haar features."""
-    folder = Path(cv2.data.haarcascades)
+    folder = Path(haarcascades)
     return {name: folder / f"haarcascade_frontalface_{name}.xml" for name in ("default", "alt2")}
 
 

@@ -61,12 +61,12 @@ class CourseDecoder(nn.Sequential):
 
 def course_losses(encoder: nn.Module, decoder: nn.Module | None, pictures: Tensor, labels: Tensor) -> Tensor:
     """As published; the faults that change what is learned change nothing of the time."""
-    outputs = encoder(pictures)
+    outputs: Tensor = encoder(pictures)
     loss = functional.binary_cross_entropy_with_logits(outputs[:, 0], labels, reduction="none")
     if decoder is None:
         return loss.mean()
     means, spread = outputs[:, 1 : 1 + LATENT], outputs[:, 1 + LATENT :]
-    decoded = decoder(means + torch.exp(spread) * torch.randn_like(means))
+    decoded: Tensor = decoder(means + torch.exp(spread) * torch.randn_like(means))
     divergence = 0.5 * (spread.exp() + means**2 - 1 - spread).sum(dim=1)
     reconstruction = (pictures - decoded).abs().mean(dim=(1, 2, 3))
     return (loss * labels + 5e-4 * divergence + reconstruction).mean()

@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +83,9 @@ def measure(bundle: Bundle, rounds: int) -> dict[str, Any]:
     rates: dict[str, list[float]] = {"notebook": [], "one": [], "thirty_two": []}
     for turn in range(-1, rounds):
         done = {
-            "notebook": rate(lambda: write_as_the_notebook(notebook, 200)),
-            "one": rate(lambda turn=turn: write_tunes(model, 8, 1, 1000 * turn + 1000)),
-            "thirty_two": rate(lambda turn=turn: write_tunes(model, 96, 32, 1000 * turn + 1000)),
+            "notebook": rate(partial(write_as_the_notebook, notebook, 200)),
+            "one": rate(partial(write_tunes, model, 8, 1, 1000 * turn + 1000)),
+            "thirty_two": rate(partial(write_tunes, model, 96, 32, 1000 * turn + 1000)),
         }
         if turn >= 0:  # the turn before warms up
             for name, value in done.items():

@@ -166,7 +166,8 @@ def started(core: int, *arguments: str) -> Iterator[tuple[Server, float]]:
 
 def long_seeds(bundle: Bundle, wanted: int) -> list[int]:
     """Seeds whose tunes have not ended after CHARACTERS: about one in twenty-five of a trained model's."""
-    model, found, first = TuneModel.load(bundle, served_graph(bundle)), [], 0
+    model, first = TuneModel.load(bundle, served_graph(bundle)), 0
+    found: list[int] = []
     while len(found) < wanted:
         seeds = range(first, first + 128)
         texts = generate(model, [Request(seed=seed, max_length=CHARACTERS) for seed in seeds], batch=64)
@@ -250,7 +251,7 @@ def serve_loop(write: Callable[[int], str], port: int) -> None:
 def servers(bundle: Path, scratch: Path) -> dict[str, tuple[str, ...]]:
     """The command of each server."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    commands = {}
+    commands: dict[str, tuple[str, ...]] = {}
     for name, active in (("ours", params["serve"]["music"]["active_tunes"]), ("one_slot", 1)):
         params["serve"]["music"] |= {"active_tunes": active, "waiting_tunes": 128, "request_seconds": 600.0}
         path = scratch / f"{name}.yaml"

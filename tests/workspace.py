@@ -10,13 +10,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
 PROJECT = Path(__file__).resolve().parent.parent
 
-SMOKE = {
+SMOKE: dict[str, dict[str, Any]] = {
     "faces": {"widths": [8, 16, 24], "hidden_size": 32, "latent_dim": 8, "max_epochs": 2},
     "music": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2},
     "scratch": {"hidden_sizes": [32], "max_epochs": 2},
@@ -67,7 +69,7 @@ class Workspace:
             if (PROJECT / name).exists():
                 shutil.copytree(PROJECT / name, folder / name, copy_function=_link)
 
-    def set_params(self, values: dict[str, object]) -> None:
+    def set_params(self, values: Mapping[str, object]) -> None:
         """Lays nested values over params.yaml, keeping its comments."""
         overlaid(self.folder / "params.yaml", values, self.folder / "params.yaml")
 
@@ -88,7 +90,7 @@ def _link(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def overlaid(path: Path, values: dict[str, object], out: Path) -> None:
+def overlaid(path: Path, values: Mapping[str, object], out: Path) -> None:
     """Writes a params.yaml with nested values laid over it."""
     yaml = YAML()
     params = yaml.load(path)
@@ -118,7 +120,7 @@ def _run(
     return done
 
 
-def _overlay(target: dict[str, object], values: dict[str, object]) -> None:
+def _overlay(target: dict[str, object], values: Mapping[str, object]) -> None:
     for key, value in values.items():
         if isinstance(value, dict):
             _overlay(target[key], value)  # type: ignore[arg-type]

@@ -19,6 +19,7 @@ from onnx import TensorProto, helper
 
 from components.bundle import Bundle, BundleError, BundleSpec, write_bundle
 from components.errors import UserError
+from components.files import sha256_file
 from components.settings import Settings
 from tests.components import bundles
 
@@ -259,7 +260,7 @@ def _forge(folder: Path, content: bytes) -> None:
 
     (folder / "step.onnx").write_bytes(content)
     manifest = json.loads((folder / "bundle.json").read_text())
-    manifest["graphs"]["step"]["sha256"] = bundle.sha256_file(folder / "step.onnx")
+    manifest["graphs"]["step"]["sha256"] = sha256_file(folder / "step.onnx")
     manifest["digest"] = bundle._digest(manifest)
     manifest["checksum"] = bundle._hash({key: value for key, value in manifest.items() if key != "checksum"})
     (folder / "bundle.json").write_text(json.dumps(manifest))

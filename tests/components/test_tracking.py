@@ -47,6 +47,7 @@ def test_a_step_is_recorded_with_parameters_metrics_data_and_provenance(workplac
     assert found.data.metrics["tunes"] == 806
     assert "system/system_memory_usage_megabytes" in found.data.metrics
     assert found.data.tags["code_hash"] == PROVENANCE.code_hash
+    assert found.inputs
     (dataset,) = found.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("course", PROVENANCE.data_version)
     assert [file.path for file in connect().list_artifacts(found.info.run_id)] == ["report.json"]
@@ -233,6 +234,7 @@ def test_an_upload_cut_anywhere_is_finished_by_the_next_without_doubles(
     found = run_of("prepare")
     assert found.info.status == "FINISHED"
     assert len(connect().get_metric_history(found.info.run_id, "loss")) == 1
+    assert found.inputs
     assert len(found.inputs.dataset_inputs) == 1
     assert [path.name for path in JOURNALS.iterdir()] == [".lock"]
 

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -128,7 +128,9 @@ def test_a_reader_may_fetch_a_model_and_change_nothing(
 
     _promote(promoted_bundle)
     version = MlflowClient().get_model_version_by_alias("music", "champion")
-    experiment = MlflowClient().get_run(version.run_id).info.experiment_id
+    run = version.run_id
+    assert run
+    experiment = MlflowClient().get_run(run).info.experiment_id
     users = get_app_client("basic-auth", client.tracking)
     users.create_user("reader", password := secrets.token_hex(16))
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "reader")
@@ -145,10 +147,11 @@ def test_a_reader_may_fetch_a_model_and_change_nothing(
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
     monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")  # as there: not from the store
     assert Bundle.open(fetch_digest("music", digest, Path("reader"))).digest == digest
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: MlflowClient().delete_registered_model_alias("music", "champion"),
-        lambda: MlflowClient().log_metric(version.run_id, "bits_per_char", 0.0),
-    ):
+        lambda: MlflowClient().log_metric(run, "bits_per_char", 0.0),
+    )
+    for change in changes:
         with pytest.raises(MlflowException, match=r"403|[Pp]ermission"):
             change()
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 STEPS = ("prepare", "validate", "train", "export", "evaluate", "gate", "promote")
 
 
-def runs(workspace: Workspace) -> dict[str, tuple[str, str]]:
+def runs(workspace: Workspace) -> dict[str, tuple[str, str | None]]:
     """Name -> (status, name of the parent) of the runs in MLflow; of equal names, of the last."""
     query = """SELECT runs.name, runs.status, parents.name FROM runs
         LEFT JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'mlflow.parentRunId'

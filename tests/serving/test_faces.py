@@ -135,7 +135,7 @@ def test_boxes_of_a_large_photograph_are_in_its_own_pixels(
 
 
 def close(found: dict[str, Any], expected: dict[str, Any]) -> bool:
-    return found["is_face"] == expected["is_face"] and abs(found["probability"] - expected["probability"]) < 0.2
+    return bool(found["is_face"] == expected["is_face"] and abs(found["probability"] - expected["probability"]) < 0.2)
 
 
 @pytest.mark.parametrize("name", [*THE_SAME, *GREY])

@@ -178,7 +178,7 @@ def test_a_client_may_bring_its_own_request_id(server: Server) -> None:
 
 
 def test_more_than_there_is_room_for_is_told_to_come_back(endless_bundle: Path, tmp_path: Path) -> None:
-    limits = {"active_tunes": 1, "waiting_tunes": 1, "max_length": LONG}
+    limits: dict[str, Any] = {"active_tunes": 1, "waiting_tunes": 1, "max_length": LONG}
     with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         listeners = [open_stream(server) for _ in range(2)]
         server.wait_for(lambda: server.metric("music_places_taken") == 2)
@@ -195,7 +195,7 @@ def test_more_than_there_is_room_for_is_told_to_come_back(endless_bundle: Path, 
 
 
 def test_what_takes_too_long_is_given_up(endless_bundle: Path, tmp_path: Path) -> None:
-    limits = {"max_length": LONG, "request_seconds": 0.5, "audio_seconds": 0.0001}
+    limits: dict[str, Any] = {"max_length": LONG, "request_seconds": 0.5, "audio_seconds": 0.0001}
     with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         for path, wish in (("/generate", {"max_length": LONG}), ("/tunes/wav", {"abc": EXAMPLE_TUNE})):
             answer = server.client.post(path, json=wish)

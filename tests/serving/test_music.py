@@ -120,7 +120,7 @@ def test_a_stream_is_the_tune_character_by_character_and_ends_with_its_verdict(s
 
 
 def test_a_client_that_leaves_frees_its_place(endless_bundle: Path, tmp_path: Path) -> None:
-    limits = {"active_tunes": 1, "waiting_tunes": 0, "max_length": 10_000_000}
+    limits: dict[str, Any] = {"active_tunes": 1, "waiting_tunes": 0, "max_length": 10_000_000}
     with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         with server.client.stream("POST", "/stream", json={"max_length": 10_000_000}) as answer:
             pieces = answer.iter_raw()  # held: a generator that nobody holds closes its connection
@@ -132,7 +132,7 @@ def test_a_client_that_leaves_frees_its_place(endless_bundle: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_tune_can_be_heard_without_abc_tools(server: Server, method: str) -> None:
-    wish = {"params": {"abc": EXAMPLE_TUNE}} if method == "GET" else {"json": {"abc": EXAMPLE_TUNE}}
+    wish: dict[str, Any] = {"params": {"abc": EXAMPLE_TUNE}} if method == "GET" else {"json": {"abc": EXAMPLE_TUNE}}
     midi = server.client.request(method, "/tunes/midi", **wish)
     assert midi.headers["content-type"] == "audio/midi"
     assert MidiFile(file=io.BytesIO(midi.content)).length > 5
@@ -196,7 +196,7 @@ def test_the_serving_process_holds_no_torch(server: Server) -> None:
 
 
 def test_sigterm_lets_what_runs_finish(endless_bundle: Path, tmp_path: Path) -> None:
-    limits = {"max_length": 10_000_000, "drain_seconds": 600.0}
+    limits: dict[str, Any] = {"max_length": 10_000_000, "drain_seconds": 600.0}
     with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         with server.client.stream("POST", "/stream", json={"max_length": 50_000}) as answer:
             chunks = answer.iter_raw()
@@ -208,7 +208,7 @@ def test_sigterm_lets_what_runs_finish(endless_bundle: Path, tmp_path: Path) -> 
 
 
 def test_after_sigterm_nothing_new_is_taken_and_what_runs_goes_on(endless_bundle: Path, tmp_path: Path) -> None:
-    limits = {"max_length": 10_000_000, "drain_seconds": 600.0}
+    limits: dict[str, Any] = {"max_length": 10_000_000, "drain_seconds": 600.0}
     with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
         with server.client.stream("POST", "/stream", json={"max_length": 10_000_000}) as answer:
             chunks = answer.iter_raw()

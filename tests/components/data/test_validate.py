@@ -150,7 +150,7 @@ def test_a_count_of_faults_that_is_off_names_the_faulty_rows(tables: dict[str, p
     frame = tables["raw"].copy()
     frame.loc[0, "headerless"] = 1
     (failure,) = validate("raw", frame, tmp_path)
-    assert [re.search(r"line (\d+)", row)[1] for row in failure.rows] == ["1", "246", "7189"]
+    assert [re.findall(r"line (\d+)", row)[0] for row in failure.rows] == ["1", "246", "7189"]
     assert "found 3" in str(failure)
 
 

@@ -25,7 +25,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.web.requests.append((self.path, self.headers.get("Range")))
-        self.web.pages.get(self.path, lambda handler: handler.answer(404, b"nothing here"))(self)
+        behave = self.web.pages.get(self.path)
+        if behave is None:
+            self.answer(404, b"nothing here")
+        else:
+            behave(self)
 
     def answer(self, status: int, body: bytes, length: int | None = None, **headers: str) -> None:
         self.send_response(status)
@@ -43,10 +47,12 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serve() -> Iterator[Web]:
-    handler = type("OwnHandler", (Handler,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    class OwnHandler(Handler):
+        pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), OwnHandler)
     web = Web(f"http://127.0.0.1:{server.server_port}")
-    handler.web = web
+    OwnHandler.web = web
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

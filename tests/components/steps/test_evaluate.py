@@ -12,6 +12,7 @@ import pytest
 
 from components.bundle import Bundle, BundleError, Evaluation, EvaluationReport
 from components.errors import UserError
+from components.journal import Run
 from components.labs import find
 from components.params import Bound, Data, Gate, LabParams
 from components.steps import Step
@@ -122,7 +123,8 @@ def test_it_is_measured_with_the_bundle_made_beside_it_and_told_what_to_run_wher
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    this: Any = Step(find("images"), PARAMS, Path("build/images"), Path("build/images/evaluate"), run=None)
+    run = Run(tmp_path / "run", "images evaluate")
+    this = Step(find("images"), PARAMS, Path("build/images"), Path("build/images/evaluate"), run)
     with pytest.raises(UserError, match=r"build/digits/export is missing .*: run `make repro LAB=digits` first"):
         this.instruments()
     made = bundles.write(Path("build/digits/export")).folder

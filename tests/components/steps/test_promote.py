@@ -303,6 +303,7 @@ def test_rolling_back_moves_the_alias_to_an_earlier_version_and_only_to_a_whole_
     with pytest.raises(UserError, match="no version 7"):
         roll_back(LAB, "7")
     version = connect().get_model_version("music", "2")
+    assert version.source
     (Path(version.source) / "step.onnx").write_bytes(b"damaged")
     with pytest.raises(BundleError, match=r"step\.onnx"):
         roll_back(LAB, "2")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -18,7 +20,7 @@ schema = schema_of(description)
 
 @schema.parametrize()
 @settings(max_examples=12, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
-def test_answers_are_as_described_and_never_a_5xx(case: schemathesis.Case, digits_server: Server) -> None:
+def test_answers_are_as_described_and_never_a_5xx(case: schemathesis.Case[Any], digits_server: Server) -> None:
     # What is a picture no schema can say: such requests may be refused.
     case.call_and_validate(base_url=digits_server.address, excluded_checks=[positive_data_acceptance], timeout=600)
 

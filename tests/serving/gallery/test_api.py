@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,5 +77,5 @@ def test_every_answer_says_which_model_gave_it(images_server: Server, images_bun
 
 @schema.parametrize()
 @settings(max_examples=12, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
-def test_answers_are_as_described_and_never_a_5xx(case: schemathesis.Case, images_server: Server) -> None:
+def test_answers_are_as_described_and_never_a_5xx(case: schemathesis.Case[Any], images_server: Server) -> None:
     case.call_and_validate(base_url=images_server.address, timeout=600)

@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import wave
+from fractions import Fraction
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_repeats_and_endings_are_played_out(body: str, order: str) -> None:
 
 def test_tied_notes_sound_once() -> None:
     notes = melody(f"{HEAD}K:C\nC4-C4-|C2 D2|").notes
-    assert [(note.pitch, note.length * 8) for note in notes] == [(60, 10), (62, 2)]
+    assert [(note.pitch, note.length) for note in notes] == [(60, Fraction(10, 8)), (62, Fraction(2, 8))]
 
 
 def test_a_note_tied_to_another_pitch_still_sounds() -> None:
@@ -202,7 +203,7 @@ def _agree(tune: str, folder: Path) -> bool:
     spec = find_spec("symusic")
     assert spec and spec.origin
     (folder / "tune.abc").write_text(f"{tune}\n")
-    command = [Path(spec.origin).with_name("bin") / "abc2midi", "tune.abc", "-o", "tune.mid"]
+    command: list[str | Path] = [Path(spec.origin).with_name("bin") / "abc2midi", "tune.abc", "-o", "tune.mid"]
     subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True, timeout=10)
     theirs = _timeline(MidiFile(folder / "tune.mid"))
     ours = _timeline(MidiFile(file=io.BytesIO(audio.to_midi(tune))))

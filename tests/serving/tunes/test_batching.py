@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from components.bundle import Bundle
 from components.labs.music.runtime import Request, State, TuneModel, generate
-from serving.tunes.batching import Batcher, BrokenError, DrainingError, FullError, Plan, Tune
+from serving.limits import BrokenError, DrainingError, FullError
+from serving.tunes.batching import Batcher, Plan, Tune
 
 T = TypeVar("T")
 PLANS = [
@@ -232,13 +233,12 @@ def test_when_the_model_fails_everybody_hears_of_it(model: TuneModel) -> None:
             raise RuntimeError("out of memory")
 
     async def serve() -> list[BaseException | str]:
-        batcher = Batcher(Failing(model), active=1, waiting=2, read_chars=64)
-        batcher.start()
-        heard = await asyncio.gather(*(whole(batcher, plan) for plan in PLANS[:3]), return_exceptions=True)
-        late = await asyncio.gather(whole(batcher, PLANS[0]), return_exceptions=True)
-        with pytest.raises(BrokenError), batcher.hold(1):
-            pass
-        return [*heard, *late]
+        async with batching(Failing(model), active=1, waiting=2) as batcher:
+            heard = await asyncio.gather(*(whole(batcher, plan) for plan in PLANS[:3]), return_exceptions=True)
+            late = await asyncio.gather(whole(batcher, PLANS[0]), return_exceptions=True)
+            with pytest.raises(BrokenError), batcher.hold(1):
+                pass
+            return [*heard, *late]
 
     assert [type(error) for error in run(serve())] == [BrokenError] * 4
 

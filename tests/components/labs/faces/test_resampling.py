@@ -22,7 +22,7 @@ def by_the_book(latents: np.ndarray, bins: int, smoothing: float, combination: C
         weight = 1 / density[np.digitize(values, edges) - 1]
         weight /= weight.sum()
         weights = np.maximum(weights, weight) if combination == "max" else weights * weight
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 @pytest.mark.parametrize("combination", ["max", "product"])

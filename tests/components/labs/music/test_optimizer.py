@@ -1,6 +1,7 @@
 """Muon: what its steps are, and that a group without it is AdamW's."""
 
 import copy
+from collections.abc import Callable
 
 import torch
 from hypothesis import given, settings
@@ -31,10 +32,11 @@ def weights() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_a_group_without_muon_takes_the_step_of_adamw() -> None:
     steps = []
-    for optimizer in (
+    optimizers: tuple[Callable[[torch.Tensor], torch.optim.Optimizer], ...] = (
         lambda bias: MuonAdamW([{"params": [bias]}], dtype=torch.float32, lr=0.1, betas=(0.9, 0.99)),
         lambda bias: torch.optim.AdamW([bias], lr=0.1, betas=(0.9, 0.99)),
-    ):
+    )
+    for optimizer in optimizers:
         _, bias = weights()
         optimizer(bias).step()
         steps.append(bias.detach())

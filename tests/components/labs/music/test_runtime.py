@@ -81,7 +81,7 @@ def reference(log_probs: np.ndarray, temperature: float, top_k: int, top_p: floa
     share_before = np.cumsum(shares[order]) - shares[order]
     kept = order[share_before < top_p * shares[order].sum()] if top_p < 1 else order
     limited = np.where(np.isin(np.arange(len(shares)), kept), shares, 0)
-    return np.cumsum(limited) / limited.sum()
+    return np.asarray(np.cumsum(limited) / limited.sum())
 
 
 @SAME_FIXTURES
@@ -97,8 +97,8 @@ def test_the_graph_samples_as_a_plain_reference_does(
     for each in (model, float_model):
         uniforms = np.random.default_rng(seed).random((2, 12), dtype=np.float32)
         last = each.vocabulary.encode("A|")
-        settings_ = np.float32([temperature] * 2), np.array([top_k, 83]), np.float32([top_p, 1])
-        ids, after = each.sample(each.initial_state(2), last, uniforms, *settings_)
+        temperatures, tops = np.full(2, temperature, np.float32), np.array([top_p, 1], np.float32)
+        ids, after = each.sample(each.initial_state(2), last, uniforms, temperatures, np.array([top_k, 83]), tops)
 
         state, log_probs = each.read(np.column_stack([last, ids[:, :-1]]), each.initial_state(2))
         np.testing.assert_allclose(state.cell, after.cell, atol=1e-5)
@@ -127,7 +127,9 @@ def test_the_largest_uniform_chooses_a_character_that_is_possible(model: TuneMod
     almost_one = np.full((1, 1), np.nextafter(np.float32(1), np.float32(0)))
     for top_k in (1, 3, 83):
         state, last = model.initial_state(1), model.vocabulary.encode(TUNE_START)
-        ids, _ = model.sample(state, last, almost_one, np.float32([0.1]), np.array([top_k]), np.float32([1]))
+        ids, _ = model.sample(
+            state, last, almost_one, np.array([0.1], np.float32), np.array([top_k]), np.ones(1, np.float32)
+        )
         _, log_probs = model.read(last[None], state)
         assert log_probs[0, 0, ids[0, 0]] >= np.sort(log_probs[0, 0])[-top_k]
 

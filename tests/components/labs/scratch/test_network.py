@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from components.labs.scratch import network as source
 from components.labs.scratch.network import ACTIVATIONS, GradientDescent, Network, cross_entropy
 
 TOLERANCE = 1e-6
-TORCHS = {"relu": functional.relu, "sigmoid": torch.sigmoid}
+TORCHS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {"relu": functional.relu, "sigmoid": torch.sigmoid}
 
 shapes = st.lists(st.integers(1, 12), min_size=2, max_size=6)
 activations = st.sampled_from(sorted(ACTIVATIONS))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.labs.faces.audit.chance import resampled_hits
-from components.labs.faces.audit.intervals import difference, gap, paired_difference, wilson
+from components.labs.faces.audit.intervals import Bounds, difference, gap, paired_difference, wilson
 from components.statistics import wilson_interval
 
 Z = 1.959964
@@ -107,23 +109,28 @@ def test_a_bootstrap_of_the_gap_would_miss_that_equal_groups_are_equal() -> None
     assert np.mean(gap(samples, 200, 0.95).low <= 0) > 0.95
 
 
+def gap_of(groups: list[tuple[int, int]]) -> Bounds:
+    """groups: (successes, trials) of each."""
+    successes, trials = np.array(groups, int).reshape(-1, 2).T
+    return gap(successes, trials, 0.95)
+
+
 @settings(deadline=None)
 @given(groups=st.lists(COUNTS, min_size=2, max_size=8), order=st.randoms(use_true_random=False))
 def test_the_gap_does_not_depend_on_the_groups_order_nor_on_empty_groups(
-    groups: list[tuple[int, int]], order: object
+    groups: list[tuple[int, int]], order: Random
 ) -> None:
-    first = gap(*np.array(groups).T, 0.95)
-    order.shuffle(groups)  # type: ignore[attr-defined]
-    again = gap(*np.array(groups).T, 0.95)
+    first = gap_of(groups)
+    order.shuffle(groups)
+    again = gap_of(groups)
     assert [float(end) for end in again] == pytest.approx([float(end) for end in first])
-    with_empty = gap(*np.array([*groups, (0, 0)]).T, 0.95)
+    with_empty = gap_of([*groups, (0, 0)])
     assert float(with_empty.value) == pytest.approx(float(first.value))
     assert with_empty.low <= first.low
 
 
 @pytest.mark.parametrize("groups", [[], [(5, 5)], [(5, 5), (0, 0)]])
 def test_a_gap_of_fewer_than_two_groups_is_unknown(groups: list[tuple[int, int]]) -> None:
-    successes, trials = np.array(groups, int).reshape(-1, 2).T
-    found = gap(successes, trials, 0.95)
+    found = gap_of(groups)
     assert np.isnan(found.value)
-    assert (found.low, found.high) == (0, 1)
+    assert (float(found.low), float(found.high)) == (0, 1)
