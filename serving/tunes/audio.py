@@ -45,7 +45,7 @@ def duration_seconds(abc: str) -> float:
 
 def to_midi(abc: str) -> bytes:
     """A type 0 MIDI file: title, tempo, metre and notes. Raises UserError if the tune can't be played."""
-    from mido import Message, MetaMessage, MidiFile, MidiTrack, bpm2tempo  # type: ignore[import-untyped]
+    from mido import Message, MetaMessage, MidiFile, MidiTrack, bpm2tempo
 
     tune = _playable(abc)
     title = tune.tune.headers.get("T", "Untitled").encode("latin-1", "replace").decode("latin-1")
