@@ -54,8 +54,9 @@ lint: $(ENVIRONMENT) ## ruff and mypy
 	ruff format --check .
 	mypy
 
-bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios
-	@for benchmark in training digits generation serving faces_serving; do python -m benchmarks.$$benchmark; done
+bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios (hours)
+	@for benchmark in training digits generation serving transfer distributed faces_training faces_serving faces_detection debiasing; \
+	  do python -m benchmarks.$$benchmark; done
 
 system: ## system packages that only tests need (Debian, as root)
 	@command -v apt-get >/dev/null || { echo "no apt-get here: install Chromium by hand"; exit 0; }

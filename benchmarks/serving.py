@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import httpx
 import numpy as np
 import psutil
 import yaml
@@ -152,9 +153,10 @@ def started(core: int, *arguments: str) -> Iterator[tuple[Server, float]]:
     try:
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except ConnectionRefusedError:
+                # The plain loops have no such page, so anything but "not yet" is ready.
+                if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=60).status_code != 503:
+                    break
+            except httpx.TransportError:
                 assert process.poll() is None, f"{arguments} ended with {process.returncode}"
                 time.sleep(0.01)
         yield Server(process, port), time.perf_counter() - begun
@@ -275,6 +277,7 @@ def main() -> None:
         return
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
+    load_before = os.getloadavg()[0]
     seeds = long_seeds(bundle, 64)
     result: dict[str, Any] = {"characters_per_tune": CHARACTERS}
     with tempfile.TemporaryDirectory() as scratch:
@@ -304,7 +307,7 @@ def main() -> None:
     result["machine"] = {
         "processor": processor(),
         "cores": len(cores),
-        "load_before": os.getloadavg()[2],
+        "load_before": load_before,
         "peak_client_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     write_json(options.out, result)

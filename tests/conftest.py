@@ -82,7 +82,9 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
     from components.provenance import Provenance
 
     params = load("music", PROJECT / "params.yaml")
-    small = params.train.model_copy(update={"hidden_size": 128, "layers": 1, "embedding_size": 32})
+    # Its own sizes throughout, so that other defaults do not make it another model.
+    sizes = {"hidden_size": 128, "layers": 1, "embedding_size": 32, "attention_heads": 4, "attention_window": 256}
+    small = params.train.model_copy(update=sizes)
     torch.manual_seed(0)
     model = MusicModel.create(prepared_music, small).eval()
     optimizer = torch.optim.Adam(model.parameters())
