@@ -215,7 +215,7 @@ def main() -> None:
     parser.add_argument(
         "--keep-recipe",
         action="store_true",
-        help="take the recipe's figures from OUT: no parameter of ours changes them",
+        help="take the recipe's figures from OUT: our parameters change none",
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
