@@ -89,24 +89,31 @@ def augmented(images: Tensor, params: Augmentation, generator: torch.Generator) 
     if any((params.shift, params.rotation, params.scale, params.shear)):
         images = _moved(images, draws[:5], params)
     if params.blur:
-        images = _blurred(images, draws[5].clamp(min=0) * params.blur)
+        some = draws[5] > 0
+        images = images.index_put((some,), _blurred(images[some], draws[5, some] * params.blur))
     if params.noise:
-        levels = draws[6].clamp(min=0) * params.noise
-        noise = torch.randn(images.shape, generator=generator)
-        images = torch.addcmul(images, noise, levels.view(-1, 1, 1, 1)).clamp_(0, 1)
+        some = draws[6] > 0
+        levels = (draws[6, some] * params.noise).view(-1, 1, 1, 1)
+        noise = torch.randn(len(levels), *images.shape[1:], generator=generator)
+        images = images.index_put((some,), torch.addcmul(images[some], noise, levels).clamp_(0, 1))
     return images
 
 
 def _moved(images: Tensor, draws: Tensor, params: Augmentation) -> Tensor:
     """Turned, scaled, sheared and moved, in one linear interpolation. draws: (5, B), -1 to 1."""
     angle, scale, shear = draws[0] * math.radians(params.rotation), 1 + draws[1] * params.scale, draws[2] * params.shear
-    # affine_grid counts from -1 to 1 over the picture, so a shift of one pixel is 2 / 28.
-    move_x, move_y = draws[3:] * (params.shift * 2 / images.shape[-1])
+    size = images.shape[-1]
+    # grid_sample counts from -1 to 1 over the picture, so a shift of one pixel is 2 / 28.
+    move_x, move_y = draws[3:] * (params.shift * 2 / size)
     cos, sin = angle.cos() / scale, angle.sin() / scale
     across = torch.stack([cos, shear * cos - sin, move_x], dim=1)
     down = torch.stack([sin, shear * sin + cos, move_y], dim=1)
-    grid = functional.affine_grid(torch.stack([across, down], dim=1), list(images.shape), align_corners=False)
-    return functional.grid_sample(images, grid, align_corners=False)
+    # functional.affine_grid computes the same in four times the time.
+    centres = (torch.arange(size) * 2 + 1) / size - 1
+    y, x = torch.meshgrid(centres, centres, indexing="ij")
+    places = torch.stack([x, y, torch.ones_like(x)]).view(3, size * size)
+    grid = (torch.stack([across, down], dim=1).view(-1, 3) @ places).view(-1, 2, size, size)
+    return functional.grid_sample(images, grid.permute(0, 2, 3, 1), align_corners=False)
 
 
 def _blurred(images: Tensor, deviations: Tensor) -> Tensor:

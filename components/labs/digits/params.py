@@ -16,9 +16,9 @@ class Train(Batches):
     channels: tuple[int, ...] = Field(
         min_length=1,
         max_length=4,
-        description="convolutional: of each 3 x 3 convolution; 2 x 2 pooling follows each of them",
+        description="convolutional: of each convolution; the first is 7 x 7 with stride 3, the others are 3 x 3",
     )
-    dense_size: int = Field(ge=1, description="convolutional: numbers between the last pooling and the ten digits")
+    dense_size: int = Field(ge=1, description="convolutional: numbers between the last convolution and the ten digits")
     dropout: float = Field(ge=0, lt=1, description="share of the values dropped before the last layer")
     label_smoothing: float = Field(ge=0, lt=1, description="share of a label that is spread over all digits")
     max_epochs: int = Field(ge=1, description="passes over the digits; the learning rate ends at zero with them")

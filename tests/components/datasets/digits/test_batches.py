@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional
 
 from components.datasets.digits.batches import DigitsData, Epoch, augmented, to_ink
 from components.datasets.digits.evaluation.corruptions import blurred, shifted
@@ -81,6 +82,19 @@ def test_augmentation_by_nothing_changes_nothing(digits: Path) -> None:
 def draws(pictures: int, seed: int) -> torch.Tensor:
     """What `augmented` draws first: a row for each kind, -1 to 1; the last two are blur and noise."""
     return torch.rand(7, pictures, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_pictures_are_turned_scaled_sheared_and_moved_as_torch_does_it(digits: Path) -> None:
+    images = to_ink(data(digits).train[0][:40])
+    still = MOVED.model_copy(update={"blur": 0.0, "noise": 0.0})
+    turn, scale, shear, across, down = draws(40, 7)[:5]
+    angle, scale, shear = torch.deg2rad(turn * 10), 1 + scale * 0.1, shear * 0.1
+    cos, sin = angle.cos() / scale, angle.sin() / scale
+    first = torch.stack([cos, shear * cos - sin, across * 2 * 2 / 28], dim=1)
+    second = torch.stack([sin, shear * sin + cos, down * 2 * 2 / 28], dim=1)
+    grid = functional.affine_grid(torch.stack([first, second], dim=1), [40, 1, 28, 28], align_corners=False)
+    expected = functional.grid_sample(images, grid, align_corners=False)
+    assert torch.allclose(augmented(images, still, torch.Generator().manual_seed(7)), expected, atol=1e-4)
 
 
 def test_half_are_blurred_each_by_a_gaussian_of_its_own_as_evaluation_blurs(digits: Path) -> None:

@@ -63,6 +63,17 @@ def test_it_learns_to_read_digits(bundle: tuple[str, Path], digits: Path) -> Non
     assert (model.logits(test.images).argmax(axis=1) == test.labels).mean() > 0.7
 
 
+@pytest.mark.parametrize("channels", [(8,), (8, 8), (8, 8, 8), (8, 8, 8, 8)])
+def test_every_pixel_counts_however_many_convolutions_there_are(channels: tuple[int, ...]) -> None:
+    model = network(params(channels=channels).train).eval()
+    images = torch.rand(200, 1, 28, 28, requires_grad=True)
+    logits = model(images)
+    assert logits.shape == (200, 10)
+    logits[:, 0].sum().backward()
+    assert images.grad is not None
+    assert (images.grad != 0).any(dim=0).all()
+
+
 def test_the_graph_computes_the_network_at_batches_it_has_not_seen(bundle: tuple[str, Path], digits: Path) -> None:
     name, folder = bundle
     module = find("digits").module(digits, params(name).train)
