@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -40,13 +41,19 @@ def output_folder(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text by rename. Raises UserError when the disk is full or the place can't be written."""
+    """Writes UTF-8 text as `write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file by rename. Raises UserError when the disk is full or the place can't be written."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        _remove_leftovers(path)
+        with temporary.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -93,13 +100,18 @@ def _swap(temporary: Path, path: Path) -> None:
 
 def _remove_leftovers(path: Path) -> None:
     """Clears what killed processes left, and puts back an output that a kill caught between the two renames."""
-    for leftover in path.parent.glob(f".{path.name}.*"):
-        if _is_running(int(leftover.name.removeprefix(f".{path.name}.").split(".")[0])):
+    # The process is a number: `.validate.failed.12` is of `validate.failed`, and no business of `validate`.
+    ours = re.compile(rf"\.{re.escape(path.name)}\.(\d{{1,9}})(\.\w+)?(\.old)?")
+    for leftover in path.parent.iterdir():
+        match = ours.fullmatch(leftover.name)
+        if match is None or _is_running(int(match[1])):
             continue
-        if leftover.name.endswith(".old") and not path.exists():
+        if match[3] and not path.exists():
             leftover.rename(path)
-        else:
+        elif leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def _is_running(pid: int) -> bool:

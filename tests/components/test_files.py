@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import UserError
-from components.files import output_folder, read_json, write_json
+from components.files import output_folder, read_json, write_json, write_text
 
 
 def test_an_output_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
@@ -64,6 +64,24 @@ def test_an_output_caught_between_the_two_renames_is_put_back(tmp_path: Path) ->
     with pytest.raises(ValueError, match="broken"), output_folder(out):
         raise ValueError("broken")
     assert [file.name for file in out.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize("other", [".out.failed.{pid}.abc", ".out.failed.{pid}.abc.old", ".out.json.{pid}", ".out.12x"])
+def test_leftovers_of_an_output_whose_name_begins_alike_are_left_alone(tmp_path: Path, other: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    (tmp_path / other.format(pid=gone.pid)).mkdir()
+    with output_folder(tmp_path / "out") as folder:
+        (folder / "whole").write_text("new")
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([other.format(pid=gone.pid), "out"])
+
+
+def test_a_file_that_a_killed_process_was_writing_is_cleared_by_the_next_writer(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    (tmp_path / f".notes.txt.{gone.pid}").write_text("ha")
+    write_text(tmp_path / "notes.txt", "whole")
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_a_full_disk_is_one_clear_line_and_the_old_output_stays(tmp_path: Path) -> None:
