@@ -8,8 +8,13 @@ import shutil
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.errors import UserError
 from components.files import output_folder, read_json, sha256_file, write_json
@@ -27,6 +32,18 @@ log = logging.getLogger(__name__)
 
 KEPT_RUNS = 3
 """Checkpoint folders kept per lab: the last inputs can be gone back to without training again."""
+FINISHED = "finished.json"
+
+
+class Finished(BaseModel):
+    """What a training that came to its end leaves. best: the file of the epoch that `metrics` is of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    best: str
+    epochs: int
+    metrics: dict[str, float]
+    monitor: str
 
 
 def train(
@@ -38,36 +55,68 @@ def train(
     after a kill goes on from the last epoch boundary, and after the end returns at once. On a CPU the resumed run's
     weights equal the uninterrupted one's, because every step's randomness is a function of (seed, step).
     Under torchrun this is what the process of rank zero does; the others `follow`, and find the same `checkpoints`.
-    Returns the best epoch's metrics. Raises UserError on a full disk; the old output then stays.
+    Returns the best epoch's metrics. Raises UserError on a full disk, where the old output then stays, and where
+    another process trains with the same inputs.
     """
-    import torch
+    from components.steps.checkpoints import read_checkpoint, write_checkpoint
 
     with output_folder(out) as temporary:
-        folder = follow(lab, params, prepared, checkpoints, loggers)
-        finished = read_json(folder / "finished.json")
-        state = torch.load(folder / finished["best"], weights_only=True, map_location="cpu")["state_dict"]
-        torch.save({"state_dict": state}, temporary / "model.ckpt")
-        shutil.copyfile(folder / "curve.csv", temporary / "curve.csv")
-        write_json(temporary / "training.json", finished)
+        folder = _folder(lab, params, prepared, checkpoints)
+        with _alone(lab, folder):
+            finished = _finished(folder) or _fit(lab, params, prepared, folder, loggers)
+            best = read_checkpoint(folder / finished.best)
+            if best is None:
+                raise UserError(f"{folder / finished.best} is damaged or gone: remove {folder} and train again")
+            write_checkpoint(temporary / "model.ckpt", {"state_dict": best["state_dict"]})
+            shutil.copyfile(folder / "curve.csv", temporary / "curve.csv")
+            write_json(temporary / "training.json", finished.model_dump())
     _forget_old_runs(checkpoints / lab.name)
-    metrics: dict[str, float] = finished["metrics"]
-    return metrics
+    return finished.metrics
 
 
-def follow(lab: Lab, params: LabParams, prepared: Path, checkpoints: Path, loggers: Sequence[Logger] = ()) -> Path:
-    """Trains up to the end, with the other processes that torchrun started, and returns the checkpoints' folder."""
+def follow(lab: Lab, params: LabParams, prepared: Path, checkpoints: Path) -> None:
+    """Trains up to the end with the process of rank zero, for the other processes that torchrun started."""
+    folder = _folder(lab, params, prepared, checkpoints)
+    if _finished(folder) is None:
+        _fit(lab, params, prepared, folder, ())
+
+
+def _folder(lab: Lab, params: LabParams, prepared: Path, checkpoints: Path) -> Path:
     folder = checkpoints / lab.name / _inputs_hash(lab, params, prepared)
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "finished.json").exists():
-        _fit(lab, params, prepared, folder, loggers)
     return folder
 
 
-def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Sequence[Logger]) -> None:
+@contextmanager
+def _alone(lab: Lab, folder: Path) -> Iterator[None]:
+    """One training of the same inputs at a time: two would write each other's checkpoints. Raises UserError."""
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        raise UserError(
+            f"another process trains {lab.name} with the same inputs, in {folder}: wait for it, or stop it"
+        ) from None
+
+
+def _finished(folder: Path) -> Finished | None:
+    """What a training that came to its end left; None, and a warning, where that is damaged."""
+    path = folder / FINISHED
+    if not path.exists():
+        return None
+    try:
+        return Finished.model_validate(read_json(path))
+    except (UserError, ValidationError):
+        log.warning("%s is damaged and is made again from the checkpoints", path)
+        return None
+
+
+def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Sequence[Logger]) -> Finished:
     import pytorch_lightning as pl
     import torch
     from pytorch_lightning.callbacks import ModelCheckpoint
 
+    from components.steps.checkpoints import Checkpoints, read_checkpoint
     from components.steps.sharding import Shards
     from components.steps.training_callbacks import Curve, EpochLine, Patience, StepSeed
 
@@ -112,6 +161,7 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
             Patience(monitor, patience=wanted.patience, check_on_train_epoch_end=True),
             best,
         ],
+        plugins=[Checkpoints()],
         logger=list(loggers),
         default_root_dir=folder,
         num_sanity_val_steps=0,
@@ -121,24 +171,25 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    last = folder / "last.ckpt"
-    if last.exists() and here.rank == 0:
-        log.info("resuming %s from the last epoch boundary in %s", lab.name, last)
+    # The best epoch's is whole too, optimizer and all: the way back where the last one is damaged.
+    boundaries = (folder / name for name in ("last.ckpt", "best.ckpt"))
+    resumed = next((path for path in boundaries if read_checkpoint(path) is not None), None)
+    if resumed and here.rank == 0:
+        log.info("resuming %s from the last epoch boundary in %s", lab.name, resumed)
     started = time.monotonic()
-    trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
+    finished = Finished(
+        best=Path(best.best_model_path).name,
+        epochs=trainer.current_epoch,
+        metrics=curve.best(monitor),
+        monitor=monitor,
+    )
     if not trainer.is_global_zero:
-        return
+        return finished
     took, device = time.monotonic() - started, trainer.strategy.root_device
     log.info("trained %s in %.0f s on %s, %s", lab.name, took, device, trainer.precision)
-    write_json(
-        folder / "finished.json",
-        {
-            "best": Path(best.best_model_path).name,
-            "epochs": trainer.current_epoch,
-            "metrics": curve.best(monitor),
-            "monitor": monitor,
-        },
-    )
+    write_json(folder / FINISHED, finished.model_dump())
+    return finished
 
 
 def precision(wanted: str) -> Any:
