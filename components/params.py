@@ -120,6 +120,8 @@ def checked(lab_name: str, raw: dict[str, Any], path: Path) -> LabParams:
     lab = find(lab_name)
     _known(raw, (*COMMON, *LABS, *STEP_SECTIONS), path, "")
     for section in STEP_SECTIONS:
+        if not isinstance(raw.get(section) or {}, dict):
+            raise UserError(f"{path}: {section} is {raw[section]!r}: it holds sections of labs")
         _known(raw.get(section) or {}, LABS, path, section)
     types: dict[str, type[BaseModel]] = {
         "prepare": lab.Prepare,

@@ -68,7 +68,7 @@ def recorded(name: str, lab_name: str, params_file: Path, build: Path, live: boo
     """Finds the lab, checks its parameters and records the block as a run with the reports that it writes.
 
     live: upload to MLflow while the step runs, for steps that take minutes.
-    Raises UserError for an unknown lab, a wrong parameter, or an MLflow that can't be reached.
+    Raises UserError for an unknown lab, a step that it has not, a wrong parameter, or an MLflow that can't be reached.
     """
     from components.provenance import provenance
     from components.tracking import tracked
@@ -76,8 +76,10 @@ def recorded(name: str, lab_name: str, params_file: Path, build: Path, live: boo
     lab = find(lab_name)
     params = parameters.load(lab_name, params_file)
     out = build / lab_name / name
-    values = params.model_dump(mode="json", include={name})
-    with tracked(lab_name, name, values.get(name, {}), provenance(lab_name, params), live) as run:
+    values = params.model_dump(mode="json", include={name}).get(name, {})
+    if values is None:
+        raise UserError(f"the lab {lab_name} has no {name}")
+    with tracked(lab_name, name, values, provenance(lab_name, params), live) as run:
         yield Step(lab, params, build / lab_name, out, run)
         for path in sorted(out.rglob("*")):
             if path.is_file() and path.suffix in REPORTS:

@@ -1,11 +1,19 @@
 """The command line helps, and says in one line what was wrong."""
 
+import itertools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from components import params as parameters
+from components.errors import UserError
+from components.journal import journals
+from components.labs import LABS, find
+from components.params import STEP_SECTIONS
+from components.steps import recorded
 
 PROJECT = Path(__file__).resolve().parents[2]
 STEPS = ("fetch", "prepare", "validate", "train", "export", "evaluate", "audit", "gate", "promote")
@@ -91,6 +99,36 @@ def test_a_wrong_parameter_is_named_with_the_nearest_right_one(
 
 def test_a_folder_in_place_of_params_is_one_line(tmp_path: Path) -> None:
     assert "cannot be read: Is a directory" in one_line(components("train", "music", "--params", str(tmp_path)))
+
+
+@pytest.mark.parametrize("value", [None, 3, "text", ["a list"], {"nothing": 1}], ids=str)
+def test_a_section_that_is_none_is_one_line_where_the_lab_needs_it(value: object) -> None:
+    raw = parameters.read(PROJECT / "params.yaml")
+    for lab, section in itertools.product(LABS, ("data", "music", *STEP_SECTIONS)):
+        for changed in ({**raw, section: value}, {**raw, section: {lab: value}}):
+            try:
+                parameters.checked(lab, changed, Path("params.yaml"))
+            except UserError as error:
+                assert "params.yaml" in str(error)
+                assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("lab", LABS)
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_a_lab_has_a_step_or_says_in_one_line_that_it_has_not(workplace: Path, lab: str, step: str) -> None:
+    Path("data.dvc").write_text("outs: [{md5: aaaa.dir, path: data}]\n")
+    if step == "audit" and not find(lab).audited:
+        with pytest.raises(UserError) as refused, recorded(step, lab, PROJECT / "params.yaml", Path("build")):
+            pytest.fail("the step began")
+        assert str(refused.value) == f"the lab {lab} has no audit"
+        assert journals() == []
+    else:
+        with recorded(step, lab, PROJECT / "params.yaml", Path("build")) as this:
+            assert this.lab.name == lab
+
+
+def test_the_audit_of_a_lab_that_has_none_is_one_line() -> None:
+    assert one_line(components("audit", "music")) == "error: the lab music has no audit"
 
 
 @pytest.mark.parametrize("text", ["", "- a list", "a: [", "\x00", "music: 3"])
