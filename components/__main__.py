@@ -11,6 +11,7 @@ from typing import Annotated, get_args
 
 import typer
 
+from components import command_line
 from components import params as parameters
 from components.data.sources import Profile
 from components.errors import UserError
@@ -207,12 +208,7 @@ def _profile(name: str | None) -> Profile | None:
 def main() -> None:
     # Ours at the level asked for; libraries only when something is wrong.
     logging.basicConfig(level="WARNING", format="%(levelname)s %(message)s", stream=sys.stderr)
-    try:
-        log.setLevel(settings().log_level)
-        app()
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
+    command_line.run(app, lambda: log.setLevel(settings().log_level))
 
 
 if __name__ == "__main__":

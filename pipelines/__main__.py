@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from components import command_line
 from components.errors import UserError
 from components.labs import LABS
 from components.settings import settings
@@ -160,12 +161,7 @@ def _connection(host: str | None, namespace: str | None, in_cluster: bool) -> Co
 
 
 def main() -> None:
-    log_as_the_command_line()
-    try:
-        app()
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        sys.exit(error.exit_code)
+    command_line.run(app, log_as_the_command_line)
 
 
 if __name__ == "__main__":

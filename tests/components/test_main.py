@@ -57,10 +57,32 @@ def test_an_unknown_lab_names_the_nearest() -> None:
 
 
 def test_an_unknown_step_names_the_nearest() -> None:
-    done = components("trian", "music")
+    assert one_line(components("trian", "music")) == "error: there is no command 'trian'; did you mean 'train'?"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train music --parms x", "there is no option '--parms'; did you mean '--params'?"),
+        ("train music --zzz", "there is no option '--zzz'; did you mean '--"),
+        ("rollback music abc", "'version': Input should be a valid integer"),
+        ("rollback music 1 2", "got unexpected extra argument(s) (2); `python -m components rollback --help` says"),
+        ("train", "missing argument 'LAB'; `python -m components train --help` says"),
+        ("train music --params", "option '--params' requires an argument"),
+        ("gate music --require-pass=yes", "'--require-pass' does not take a value"),
+        ("xyz", "there is no command 'xyz'; did you mean '"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments: str, message: str) -> None:
+    line = one_line(components(*arguments.split()))
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_without_a_step_there_is_help() -> None:
+    done = components()
     assert done.returncode == 2
-    assert "Did you mean 'train'?" in done.stderr.replace("\n", " ")
-    assert "Traceback" not in done.stderr
+    assert done.stderr == components("--help").stdout
 
 
 @pytest.mark.parametrize(
