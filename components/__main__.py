@@ -11,7 +11,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from components import command_line
+from components import command_line, journal
 from components import params as parameters
 from components.data.sources import Profile
 from components.errors import UserError
@@ -174,11 +174,15 @@ def promote(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> 
 
 
 @app.command()
-def rollback(lab: LabName, version: Annotated[int, typer.Argument(help="A version promoted earlier.")]) -> None:
+def rollback(
+    lab: LabName,
+    version: Annotated[int, typer.Argument(help="A version promoted earlier.")],
+    build: Build = BUILD,
+) -> None:
     """Make an earlier version the champion again. Its bundle is verified first."""
     from components.steps.promote import roll_back
 
-    roll_back(find(lab), str(version))
+    roll_back(find(lab), str(version), build / journal.NAME)
 
 
 @app.command()

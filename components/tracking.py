@@ -45,22 +45,28 @@ BATCH = 500
 
 @contextmanager
 def tracked(
-    lab: str, step: str, params: Mapping[str, Any], provenance: Provenance | None, live: bool = False
+    lab: str,
+    step: str,
+    params: Mapping[str, Any],
+    provenance: Provenance | None,
+    live: bool = False,
+    folder: Path = JOURNALS,
 ) -> Iterator[Run]:
     """Records the block as a run, below the run of this `make repro` where there is one.
 
-    params may be nested. live: upload every few seconds, for steps that take minutes. Raises MlflowError before the
-    block when MLflow can't be reached; a later outage is a warning, and the journal waits for the next command.
+    params may be nested. live: upload every few seconds, for steps that take minutes. folder: of the journals.
+    Raises MlflowError before the block when MLflow can't be reached; a later outage is a warning, and the journal
+    waits for the next command.
     """
     check_reachable()
-    if any(journal.status == "KILLED" for journal in journals()):
-        upload_or_warn()
+    if any(journal.status == "KILLED" for journal in journals(folder)):
+        upload_or_warn(folder=folder)
     tags = {"lab": lab, "step": step} | {name: str(value) for name, value in provenance or ()}
-    run = Run.open(f"{lab} {step}", settings().repro_run, tags)
+    run = Run.open(f"{lab} {step}", settings().repro_run, tags, folder)
     run.log_params(_flat(params))
     if provenance is not None:
         run.log_dataset(provenance.data_profile, provenance.data_version)
-    with _ending(run, upload_or_warn if live else None), _sampled(run, live):
+    with _ending(run, (lambda: upload_or_warn(folder=folder)) if live else None), _sampled(run, live):
         yield run
 
 
@@ -161,27 +167,27 @@ def lightning_logger(run: Run) -> Logger:
     return JournalLogger()
 
 
-def upload_or_warn(then: Callable[[MlflowClient], None] | None = None) -> None:
+def upload_or_warn(then: Callable[[MlflowClient], None] | None = None, folder: Path = JOURNALS) -> None:
     """Uploads every journal, then calls `then`; an MLflow that fails is a warning that names what is not recorded."""
     try:
-        mlflow = upload()
+        mlflow = upload(folder)
         if then is not None:
             with failures_named():
                 then(mlflow)
     except UserError as error:
-        waiting = ", ".join(journal.start["name"] for journal in journals())
+        waiting = ", ".join(journal.start.name for journal in journals(folder))
         log.warning("NOT RECORDED YET: %s (%s); the next command will try again", waiting, error)
 
 
-def upload() -> MlflowClient:
+def upload(folder: Path = JOURNALS) -> MlflowClient:
     """Brings MLflow up to date with every journal; finished ones are then removed. Raises MlflowError.
 
     Killed anywhere, the next upload ends with the same runs: each is found again by its journal's name.
     """
     mlflow = connect()
-    JOURNALS.mkdir(parents=True, exist_ok=True)
-    with FileLock(JOURNALS / ".lock"), failures_named():
-        for journal in journals():
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"), failures_named():
+        for journal in journals(folder):
             _upload(mlflow, journal)
     return mlflow
 
@@ -203,9 +209,7 @@ def _upload(mlflow: MlflowClient, journal: Journal) -> None:
     status = journal.status  # before the events are counted: a run that ends meanwhile is taken up next time
     run_id = _find(mlflow, journal.id) or _create(mlflow, journal)
     progress = journal.folder / "uploaded.json"
-    done = read_json(progress) if progress.exists() else {}
-    first = done["events"] if done.get("run") == run_id else 0
-    _log(mlflow, run_id, journal.events[first:])
+    _log(mlflow, run_id, journal.events[_uploaded(progress, run_id) :])
     write_json(progress, {"run": run_id, "events": len(journal.events)})
     if status != "RUNNING":
         if journal.artifacts.exists():
@@ -214,11 +218,20 @@ def _upload(mlflow: MlflowClient, journal: Journal) -> None:
         shutil.rmtree(journal.folder)
 
 
+def _uploaded(progress: Path, run_id: str) -> int:
+    """How many events the run has. All of them again, where that is not known, makes no doubles."""
+    try:
+        done = read_json(progress)
+        return int(done["events"]) if done["run"] == run_id else 0
+    except (UserError, LookupError, TypeError, ValueError):
+        return 0
+
+
 def _create(mlflow: MlflowClient, journal: Journal) -> str:
     start = journal.start
-    parent = _find(mlflow, start["parent"]) if start["parent"] else None
-    tags = {**start["tags"], "journal": journal.id} | ({"mlflow.parentRunId": parent} if parent else {})
-    run = mlflow.create_run(_experiment(mlflow), start["time"], tags, start["name"])
+    parent = _find(mlflow, start.parent) if start.parent else None
+    tags = {**start.tags, "journal": journal.id} | ({"mlflow.parentRunId": parent} if parent else {})
+    run = mlflow.create_run(_experiment(mlflow), start.time, tags, start.name)
     return str(run.info.run_id)
 
 
@@ -310,7 +323,7 @@ def _sampled(run: Run, live: bool) -> Iterator[None]:
         while not stop.wait(UPLOAD_SECONDS):
             run.log_metrics(_system_metrics())
             try:
-                upload()
+                upload(run.folder.parent)
                 failing = False
             except UserError as error:
                 if not failing:

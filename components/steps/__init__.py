@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components import journal
 from components import params as parameters
 from components.errors import UserError
 from components.labs import Lab, find
@@ -79,7 +80,8 @@ def recorded(name: str, lab_name: str, params_file: Path, build: Path, live: boo
     values = params.model_dump(mode="json", include={name}).get(name, {})
     if values is None:
         raise UserError(f"the lab {lab_name} has no {name}")
-    with tracked(lab_name, name, values, provenance(lab_name, params), live) as run:
+    journals = build / journal.NAME
+    with tracked(lab_name, name, values, provenance(lab_name, params), live, journals) as run:
         yield Step(lab, params, build / lab_name, out, run)
         for path in sorted(out.rglob("*")):
             if path.is_file() and path.suffix in REPORTS:

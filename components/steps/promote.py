@@ -46,7 +46,7 @@ def promote(
     records = _records(lab, candidate, decided, evaluation, decision, audit)
     version = None
     if decided.verdict.allows:
-        with _locked(lab.name):
+        with _locked(lab.name, run.folder.parent):
             version = _make_champion(candidate, decided, records, run)
     else:
         log.warning("NOT PROMOTED %s: %s: %s", lab.name, decided.verdict, "; ".join(decided.reasons))
@@ -56,9 +56,9 @@ def promote(
     return promotion
 
 
-def roll_back(lab: Lab, version: str) -> None:
+def roll_back(lab: Lab, version: str, journals: Path = JOURNALS) -> None:
     """Moves the alias `champion` to a version promoted earlier. Raises UserError when it is none, or is damaged."""
-    with _locked(lab.name):
+    with _locked(lab.name, journals):
         mlflow = connect()
         found = registry.get_version(mlflow, lab.name, version)
         if found is None:
@@ -141,7 +141,7 @@ def _register(mlflow: MlflowClient, candidate: Bundle, decided: Decision, record
         known = mlflow.search_model_versions(f"name = '{lab}' and tags.promotion = '{key}'")
         if known:
             return str(known[0].version)
-        run_id = mlflow_run(upload(), run)
+        run_id = mlflow_run(upload(run.folder.parent), run)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "bundle"
             shutil.copytree(candidate.folder, folder)
@@ -170,8 +170,8 @@ def _move_alias(mlflow: MlflowClient, lab: str, version: str) -> None:
 
 
 @contextmanager
-def _locked(lab: str) -> Iterator[None]:
-    """One promotion of a lab at a time in this folder; the others wait."""
-    JOURNALS.mkdir(parents=True, exist_ok=True)
-    with FileLock(JOURNALS / f".promote-{lab}.lock"):
+def _locked(lab: str, journals: Path) -> Iterator[None]:
+    """One promotion of a lab at a time among those that journal into this folder; the others wait."""
+    journals.mkdir(parents=True, exist_ok=True)
+    with FileLock(journals / f".promote-{lab}.lock"):
         yield

@@ -16,9 +16,14 @@ from components import tracking
 from components.errors import UserError
 from components.journal import JOURNALS, Run, journals
 from components.mlflow_client import MlflowError, connect
-from components.settings import settings
+from components.settings import project_root, settings
+from components.steps import recorded
+from components.steps.promote import roll_back
 from components.tracking import lightning_logger, repro, tracked, upload
 from tests.components.bundles import PROVENANCE
+from tests.small_disk import run_on_small_disk
+
+PROJECT = project_root()
 
 
 def runs(condition: str = "") -> list[MlflowRun]:
@@ -255,3 +260,89 @@ def test_a_folder_that_cannot_be_written_is_one_line(workplace: Path) -> None:
     Path("build").write_text("a file")
     with pytest.raises(UserError, match="cannot write"), tracked("music", "prepare", {}, None):
         pytest.fail("the step began")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"name": "music tr', '{"name": "music train", "time": "noon"}'])
+def test_a_damaged_journal_is_set_aside_with_one_warning_and_the_others_arrive(
+    workplace: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    damaged = Run.open("music train", None, {"step": "train"})
+    damaged.log_metrics({"loss": 1.0})
+    (damaged.folder / "start.json").write_text(text)
+    with tracked("music", "prepare", {}, None):
+        pass
+    upload()
+    assert run_of("prepare").info.status == "FINISHED"
+    assert caplog.text.count("is damaged") == 1
+    assert (damaged.folder / "start.json.damaged").read_text() == text
+    assert (damaged.folder / "events.jsonl").exists()
+
+
+def test_a_line_that_a_full_disk_cut_and_the_next_was_appended_to_is_left_out(workplace: Path) -> None:
+    run = Run.open("music train", None, {"step": "train"})
+    with (run.folder / "events.jsonl").open("a") as file:
+        file.write('{"metrics": {"lo')
+    run.log_metrics({"loss": 2.0}, 1)
+    run.log_metrics({"loss": 1.0}, 2)
+    run.end("FINISHED")
+    upload()
+    assert run_of("train").info.status == "FINISHED"
+    assert run_of("train").data.metrics == {"loss": 1.0}
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]"])
+def test_a_damaged_note_of_what_is_uploaded_makes_no_doubles(workplace: Path, text: str) -> None:
+    run = Run.open("music train", None, {"step": "train"})
+    run.log_metrics({"loss": 2.0}, 1)
+    upload()
+    (run.folder / "uploaded.json").write_text(text)
+    upload()
+    assert len(connect().get_metric_history(run_of("train").info.run_id, "loss")) == 1
+
+
+def test_runs_of_another_build_folder_are_journalled_there(workplace: Path) -> None:
+    Path("data.dvc").write_text("outs: [{md5: aaaa.dir, path: data}]\n")
+    with recorded("train", "music", PROJECT / "params.yaml", Path("elsewhere"), live=True) as this:
+        assert [journal.id for journal in journals(Path("elsewhere/.runs"))] == [this.run.id]
+    assert run_of("train").info.status == "FINISHED"
+    with pytest.raises(UserError, match="no version 7"):
+        roll_back(this.lab, "7", this.run.folder.parent)
+    assert not Path("build").exists()
+
+
+FILLED = """
+import os, sys
+from pathlib import Path
+from components.errors import UserError
+from components.files import output_folder
+from components.tracking import tracked
+
+os.chdir(sys.argv[1])
+with tracked("music", "prepare", {}, None) as run:
+    Path("report.json").write_text("{}")
+    Path("filler").write_bytes(bytes(1 << 18))
+    try:
+        with Path("filler").open("ab", buffering=0) as file:
+            while file.write(bytes(100)):
+                pass
+    except OSError:
+        pass
+    for step in range(1000):
+        run.log_metrics({"loss": 1.0}, step)
+    run.log_artifact(Path("report.json"))
+    try:
+        with output_folder(Path("out")) as folder:
+            (folder / "half").write_bytes(bytes(1 << 18))
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_a_full_disk_costs_a_step_its_record_and_leaves_it_its_own_error(workplace: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = run_on_small_disk(disk, 512, FILLED, str(disk))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("cannot write out: the disk is full")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "NOT RECORDED: music prepare" in done.stderr
