@@ -49,7 +49,9 @@ def check_reachable() -> None:
             _check_server(uri)
         elif not uri.startswith("databricks"):
             raise OSError("not an address that MLflow knows; take sqlite:///mlflow.db or http://host:port")
-    except urllib.error.HTTPError:
+    except urllib.error.HTTPError as error:
+        if error.code >= 500:  # a proxy without its server, or a server without its database
+            raise _unreachable(error) from None
         return  # it answers; whether it lets us in, the first request tells
     except (OSError, ValueError, sqlite3.DatabaseError) as error:
         raise _unreachable(error) from None
@@ -106,6 +108,7 @@ def _check_server(uri: str) -> None:
 
 
 def _unreachable(error: Exception) -> MlflowError:
-    reason = " ".join(str(getattr(error, "reason", error)).split())[:300]
+    words = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
+    reason = " ".join(str(words).split())[:300]
     address = re.sub(r"//[^/@]*@", "//", settings().mlflow_tracking_uri)  # a password is for no log
     return MlflowError(f"MLflow at {address}: {reason}; set MLFLOW_TRACKING_URI or mend it")

@@ -6,6 +6,10 @@ import json
 import logging
 import os
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,7 +19,7 @@ from mlflow.entities import Run as MlflowRun
 from components import tracking
 from components.errors import UserError
 from components.journal import JOURNALS, Run, journals
-from components.mlflow_client import MlflowError, connect
+from components.mlflow_client import MlflowError, check_reachable, connect
 from components.settings import project_root, settings
 from components.steps import recorded
 from components.steps.promote import roll_back
@@ -191,6 +195,52 @@ def test_an_mlflow_that_is_not_there_stops_a_step_before_it_begins(
     assert uri in str(raised.value)
     assert "\n" not in str(raised.value)
     assert journals() == []
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_server_that_answers_with_its_own_failure_is_not_there(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    with served(status) as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        settings.cache_clear()
+        with pytest.raises(MlflowError, match=str(status)) as raised, tracked("music", "train", {}, None):
+            pytest.fail("the step began")
+    assert uri in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("status", [200, 401, 403, 404])
+def test_a_server_that_wants_to_know_who_asks_is_there(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    with served(status) as uri:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        settings.cache_clear()
+        check_reachable()
+
+
+@contextmanager
+def served(status: int) -> Iterator[str]:
+    """The address of a server that answers every request with one status."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_an_outage_in_the_middle_costs_nothing_but_a_warning_and_the_next_command_catches_up(
