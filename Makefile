@@ -44,7 +44,7 @@ stack: $(ENVIRONMENT) ## MLflow on PostgreSQL, and S3, on localhost
 	@python -m infra.stack
 
 test: data ## the whole test suite
-	@python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --cov=components --cov=pipelines --cov=serving --cov-report=term
+	@python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --cov=components --cov=infra --cov=pipelines --cov=serving --cov-report=term
 
 test-containers: data ## build the images and run them (Debian, as root, for the engine)
 	@python -m pytest -m containers tests/infra/test_containers.py

@@ -90,6 +90,7 @@ def settings_file(users: str, folder: Path) -> Path:
 
 
 def main() -> None:
+    # Not in components/settings.py: the image holds MLflow and this file alone, and the names are MLflow's.
     found = problems(os.environ)
     if found:
         sys.exit(f"error: the tracking server does not start: {'; '.join(found)}")
