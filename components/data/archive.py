@@ -1,4 +1,4 @@
-"""The deterministic tar that many small files become, and a reader that trusts no archive."""
+"""The deterministic tar that many small files become, and readers that trust no archive: nothing is unpacked."""
 
 import gzip
 import io
@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from components.errors import UserError
-from components.files import output_folder
 
 MAX_BYTES = 1 << 30
 """Bytes of all members together: ten times the largest declared archive."""
@@ -62,16 +61,18 @@ def read_tar(path: Path, max_bytes: int = MAX_BYTES, max_members: int = MAX_MEMB
         raise UserError(f"{path} is not a whole tar archive: {error}") from None
 
 
-def unpack(path: Path, folder: Path, max_bytes: int = MAX_BYTES, max_members: int = MAX_MEMBERS) -> None:
-    """Unpacks into `folder`, which appears whole or not at all. Raises UserError as `read_tar` does."""
-    with output_folder(folder) as temporary:
-        for name, content in read_tar(path, max_bytes, max_members):
-            target = temporary / name
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
-            except (FileExistsError, NotADirectoryError, IsADirectoryError):
-                raise UserError(f"{path}: member {name!r} is both a file and a folder: refused") from None
+def read_gzip(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
+    """The content of one gzipped file. Raises UserError for a damaged one, and for more than `max_bytes` bytes."""
+    try:
+        with gzip.open(path) as file:
+            content = file.read(max_bytes + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise UserError(f"{path} is not a whole gzip file: fetch it again") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; run the step fetch") from None
+    if len(content) > max_bytes:
+        raise UserError(f"{path} unpacks to more than {max_bytes} bytes: refused")
+    return content
 
 
 class _Bounded:

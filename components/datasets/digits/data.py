@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from components.data.archive import read_gzip
 from components.datasets.digits.params import Prepare
 from components.errors import UserError
 from components.files import write_json
@@ -150,7 +149,7 @@ def _read_mnist(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_idx(path: Path, dimensions: int) -> np.ndarray:
     """A gzipped IDX file of unsigned bytes: 0, 0, 8, dimensions; their sizes as big-endian 32-bit; the bytes."""
-    content = _unzip(path)
+    content = read_gzip(path)
     start = 4 + 4 * dimensions
     shape = tuple(np.frombuffer(content[4:start], ">u4").astype(int)) if len(content) >= start else ()
     if content[:4] != bytes((0, 0, 8, dimensions)) or len(content) - start != np.prod(shape, dtype=int):
@@ -161,7 +160,7 @@ def _read_idx(path: Path, dimensions: int) -> np.ndarray:
 def _read_uci(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """64 pixels of 0 to 16 and the digit a line, enlarged by linear interpolation into MNIST's box."""
     try:
-        table = np.loadtxt(_unzip(path).decode().splitlines(), delimiter=",", ndmin=2)
+        table = np.loadtxt(read_gzip(path).decode().splitlines(), delimiter=",", ndmin=2)
     except ValueError as error:
         raise UserError(f"{path} is not a table of numbers: {error}") from None
     if table.shape[1] != UCI_SIZE**2 + 1 or table.min() < 0 or table[:, :-1].max() > UCI_INK:
@@ -173,15 +172,6 @@ def _read_uci(path: Path) -> tuple[np.ndarray, np.ndarray]:
     edge = (SIZE - UCI_BOX) // 2
     images[:, edge:-edge, edge:-edge] = np.rint(boxes * (255 / UCI_INK))
     return images, table[:, -1].astype(np.uint8)
-
-
-def _unzip(path: Path) -> bytes:
-    try:
-        return gzip.decompress(path.read_bytes())
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise UserError(f"{path} is not a whole gzip file: fetch it again") from None
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; run the step fetch") from None
 
 
 def _load(path: Path) -> np.ndarray:
