@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints, ValidationError
 
 from components.errors import UserError
-from components.files import read_json, sha256_file, write_json
+from components.files import Sha256, read_json, sha256_file, write_json
 from components.processor import sums_bytes_exactly
 from components.provenance import Provenance
 from components.settings import settings
@@ -35,7 +35,6 @@ PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", 
 """onnxruntime's names, the preferred first. What a GPU cannot run it leaves to the CPU."""
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 def _number(value: float) -> float | str:
@@ -148,8 +147,11 @@ class Bundle:
         return self.manifest.spec
 
     @classmethod
-    def open(cls, folder: Path) -> Bundle:
-        """Checks everything in a folder before onnxruntime may see any of it. Raises BundleError."""
+    def open(cls, folder: Path, lab: str | None = None) -> Bundle:
+        """Checks everything in a folder before onnxruntime may see any of it. Raises BundleError.
+
+        lab: whose bundle it must be.
+        """
         folder = Path(folder)
         if not folder.is_dir():
             raise BundleError(f"{folder} is not a folder: a bundle is what `python -m components export <lab>` writes")
@@ -157,6 +159,8 @@ class Bundle:
             if path.is_symlink():
                 raise BundleError(f"{path} is a link: a bundle holds plain files only")
         manifest = _read_manifest(folder / MANIFEST)
+        if lab not in (None, manifest.lab):
+            raise BundleError(f"{folder} is a bundle of the lab {manifest.lab}, not of {lab}")
         listed = {graph.file for graph in manifest.graphs.values()}
         for path in folder.rglob("*"):
             if path.suffix.lower() == ".onnx" and str(path.relative_to(folder)) not in listed:

@@ -11,9 +11,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from pydantic import Field, ValidationError
 
-from components.bundle import Evaluation, EvaluationReport, FileName, Measured, Record, Sha256
+from components.bundle import Evaluation, EvaluationReport, FileName, Measured, Record
 from components.errors import UserError
-from components.files import read_json
+from components.files import Sha256, read_json
 from components.params import Bound, Gate, Waiver
 from components.provenance import Provenance
 

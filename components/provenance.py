@@ -72,9 +72,11 @@ def data_version(pin: Path) -> str:
     try:
         version = yaml.safe_load(pin.read_text(encoding="utf-8"))["outs"][0]["md5"]
     except FileNotFoundError:
-        raise UserError(f"{pin} is missing: the data has no version; `make data` fetches and pins it") from None
+        raise UserError(
+            f"{pin} is missing: the data has no version; git has it, or `python -m components accept-data` makes it"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, IndexError, TypeError):
-        raise UserError(f"{pin} is not a DVC pin with an md5: restore it with git") from None
+        raise UserError(f"{pin} is not a DVC pin with an md5: restore it from git") from None
     return str(version)
 
 

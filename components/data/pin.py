@@ -8,14 +8,13 @@ import json
 import sys
 from pathlib import Path
 
-import yaml
-
 from components.data.command import run
 from components.data.errors import UnavailableError
 from components.data.fetch import WORKSHOP
 from components.data.sources import FOLDERS, declared, select
 from components.errors import UserError
 from components.files import sha256_file
+from components.provenance import data_version
 
 NAMED = 5
 """Files named in an error before it says how many more."""
@@ -23,7 +22,7 @@ NAMED = 5
 
 def check_pin(root: Path, folder: str) -> None:
     """Raises UserError that names the files of root/folder that are changed, missing or extra against folder.dvc."""
-    pinned = _pinned(root, folder)
+    pinned = data_version(root / f"{folder}.dvc")
     found = listing(root / folder)
     if digest(found) == pinned:
         return
@@ -41,7 +40,7 @@ def check_pin(root: Path, folder: str) -> None:
 
 def is_pinned(root: Path, folder: str) -> bool:
     """Whether root/folder holds what its pin says, and nothing else; no when there is no pin."""
-    return (root / f"{folder}.dvc").is_file() and digest(listing(root / folder)) == _pinned(root, folder)
+    return (root / f"{folder}.dvc").is_file() and digest(listing(root / folder)) == data_version(root / f"{folder}.dvc")
 
 
 def accept_data(root: Path, folder: str) -> str:
@@ -52,12 +51,12 @@ def accept_data(root: Path, folder: str) -> str:
     if not listing(root / folder):
         raise UserError(f"{folder}/ holds no file: nothing to pin; run `python -m components fetch` first")
     dvc(root, "add", "--quiet", folder)
-    return _pinned(root, folder)
+    return data_version(root / f"{folder}.dvc")
 
 
 def cache_pinned(root: Path, folder: str) -> None:
     """Puts a folder that matches its pin into DVC's cache, so that `dvc status` has nothing to say about it."""
-    if (root / ".dvc").is_dir() and _cached_listing(root, _pinned(root, folder)) is None:
+    if (root / ".dvc").is_dir() and _cached_listing(root, data_version(root / f"{folder}.dvc")) is None:
         dvc(root, "commit", "--quiet", "--force", f"{folder}.dvc")
 
 
@@ -72,16 +71,6 @@ def digest(files: dict[str, str]) -> str:
     """A folder's hash as DVC writes it: of the JSON list of its files."""
     entries = [{"md5": md5, "relpath": name} for name, md5 in files.items()]
     return hashlib.md5(json.dumps(entries).encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
-def _pinned(root: Path, folder: str) -> str:
-    path = root / f"{folder}.dvc"
-    try:
-        return str(yaml.safe_load(path.read_text(encoding="utf-8"))["outs"][0]["md5"])
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: git has it, or `python -m components accept-data` makes it") from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, IndexError, TypeError):
-        raise UserError(f"{path} is not a DVC file that pins one folder: restore it from git") from None
 
 
 def _cached_listing(root: Path, pinned: str) -> dict[str, str] | None:

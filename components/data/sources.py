@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from components.errors import UserError
+from components.files import Sha256
 
 SOURCES = Path(__file__).with_name("sources.toml")
 
@@ -15,7 +16,6 @@ Profile = Literal["course", "starter"]
 FOLDERS: dict[Profile, str] = {"course": "data", "starter": "data.starter"}
 """Folder, below the project's root, that each profile fills."""
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Declared(BaseModel):

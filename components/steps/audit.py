@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components import registry
-from components.bundle import Bundle, BundleError, EvaluationReport, Judged
+from components.bundle import Bundle, EvaluationReport, Judged
 from components.errors import UserError
 from components.files import output_folder, sha256_file, write_json
 from components.labs import Lab
@@ -48,9 +48,7 @@ def audit(lab: Lab, params: LabParams, prepared: Path, bundle: Path, evaluation:
 
 
 def _judged(lab: Lab, bundle: Path, evaluation: Path) -> Judged:
-    opened = Bundle.open(bundle)
-    if opened.manifest.lab != lab.name:
-        raise BundleError(f"{bundle} is a bundle of the lab {opened.manifest.lab}, not of {lab.name}")
+    opened = Bundle.open(bundle, lab.name)
     report = read_record(evaluation, EvaluationReport)
     if report.model_digest != opened.digest:
         raise UserError(f"{evaluation} speaks of another bundle than {bundle}: run evaluate again")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.bundle import Bundle, BundleError, EvaluationReport
+from components.bundle import Bundle, EvaluationReport
 from components.errors import UserError
 from components.files import output_folder, write_json
 from components.labs import Lab
@@ -30,7 +30,7 @@ def evaluate(
     Raises BundleError for a bundle that must not be used or is another lab's, UserError for a metric that is no number
     and for an instrument that is not there.
     """
-    opened = _open(bundle, lab.name)
+    opened = Bundle.open(bundle, lab.name)
     measured_with = {name: _instrument(lab, name, (instruments or {}).get(name)) for name in lab.instruments}
     with output_folder(out) as temporary:
         evaluation = lab.evaluate(opened, prepared, temporary, params.evaluate, measured_with)
@@ -46,17 +46,10 @@ def evaluate(
     return report
 
 
-def _open(folder: Path, lab: str) -> Bundle:
-    opened = Bundle.open(folder)
-    if opened.manifest.lab != lab:
-        raise BundleError(f"{folder} is a bundle of the lab {opened.manifest.lab}, not of {lab}")
-    return opened
-
-
 def _instrument(lab: Lab, name: str, folder: Path | None) -> Bundle:
     if folder is None or not folder.is_dir():
         raise UserError(
             f"{lab.name} is measured with the bundle of the lab {name}, which is not there"
             f"{f' ({folder})' if folder else ''}: run `make repro LAB={name}` first"
         )
-    return _open(folder, name)
+    return Bundle.open(folder, name)
