@@ -74,6 +74,18 @@ class Yardstick:
             "near_copy_rate": float((self.distances[name] < self.near).mean()),
         }
 
+    def counts(self, images: int) -> dict[str, int]:
+        """What each of COLUMNS is measured over for so many pictures: the smaller of the two sets it compares."""
+        whole = min(images, self.params.samples, len(self.reference))
+        few = min(whole, self.params.manifold_samples)
+        return {
+            "frechet_distance": whole,
+            "relative_frechet_distance": whole,
+            "precision": few,
+            "recall": few,
+            "near_copy_rate": min(images, self.params.manifold_samples, len(self.distances[HELD_OUT])),
+        }
+
     def _features(self, images: np.ndarray) -> np.ndarray:
         return self.features(images[evenly(len(images), self.params.samples)], self.params.batch)
 
@@ -100,7 +112,9 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
     served = choose(variants, cost, params.max_quantisation_cost)
     metrics = {**variants[served], "quantisation_cost": cost}
     metrics |= {f"held_out_{name}": value for name, value in yardstick.rows[HELD_OUT].items()}
-    counts = {name: _count(name, params) for name in metrics}
+    counts = yardstick.counts(params.samples)
+    counts |= {f"held_out_{name}": count for name, count in yardstick.counts(len(real.held_out)).items()}
+    counts["quantisation_cost"] = counts["relative_frechet_distance"]
     if "encoder" in bundle.manifest.graphs:
         seen = real.held_out[evenly(len(real.held_out), params.likelihood_pictures)]
         found = bounds(bundle, seen, params.importance_samples, params.seed)
@@ -181,9 +195,3 @@ def _write_distances(path: Path, distances: Mapping[str, np.ndarray], served: st
     columns = (np.quantile(distances[name], quantiles).round(3) for name in (served, HELD_OUT))
     writer.writerows(zip(quantiles.round(2), *columns, strict=True))
     write_text(path, text.getvalue())
-
-
-def _count(metric: str, params: Evaluate) -> int:
-    """Made pictures that a metric was measured over."""
-    few = metric.removeprefix("held_out_") in ("precision", "recall", "near_copy_rate")
-    return params.manifold_samples if few else params.samples
