@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import logging
 import shutil
 from collections.abc import Mapping
@@ -37,6 +38,10 @@ log = logging.getLogger(__name__)
 
 HELD_OUT, INDEPENDENT = "held-out pictures", "independent pixels"
 """The yardsticks: the best that can be asked for, and what knows only how bright each place is."""
+
+
+SEEDS = 2**32
+"""Seeds of latents go round there: numpy's old generator takes no larger ones."""
 
 
 class Real(NamedTuple):
@@ -165,7 +170,8 @@ def weaknesses(metrics: Mapping[str, float]) -> list[str]:
 def _draw(out: Path, model: Generator, made: np.ndarray, train: np.ndarray, params: Evaluate) -> None:
     shown = params.shown
     _save(out / "samples.png", made[: shown * shown], params)
-    ways = [model.interpolation(params.seed + row, params.seed + row + 1, shown) for row in range(shown // 2)]
+    ends = [(params.seed + row) % SEEDS for row in range(shown // 2 + 1)]
+    ways = [model.interpolation(*pair, shown) for pair in itertools.pairwise(ends)]
     _save(out / "interpolation.png", np.concatenate(ways), params)
     few = made[evenly(len(made), params.manifold_samples)]
     rows, distances = nearest(flat(few), flat(train))

@@ -49,16 +49,11 @@ class Generator:
         return np.concatenate([self.pictures(way[row : row + 1]) for row in range(count)])
 
     def latents(self, seed: int, count: int) -> np.ndarray:
-        """(count, latent_dim) float32 of the standard normal distribution; a larger count begins with the same.
-
-        Seeds go round at 2**32, beyond which numpy's generator takes none.
-        """
+        """(count, latent_dim) float32 of the standard normal distribution; a larger count begins with the same."""
         if count < 1:
             raise UserError(f"{count} pictures cannot be made: ask for at least one")
         # numpy keeps this old generator's numbers the same in every version, the new one's it does not promise.
-        drawn: np.ndarray = (
-            np.random.RandomState(seed % 2**32).standard_normal((count, self.latent_dim)).astype(np.float32)
-        )
+        drawn: np.ndarray = np.random.RandomState(seed).standard_normal((count, self.latent_dim)).astype(np.float32)
         return drawn
 
     def pictures(self, latents: np.ndarray, batch: int = 256) -> np.ndarray:

@@ -35,11 +35,6 @@ def test_more_pictures_begin_with_the_same_ones(generator: Generator) -> None:
     assert not np.array_equal(generator.samples(8, 9), generator.samples(7, 9))
 
 
-def test_the_seed_after_the_largest_is_the_first(generator: Generator) -> None:
-    assert np.array_equal(generator.latents(2**32, 3), generator.latents(0, 3))
-    assert not np.array_equal(generator.latents(2**32 - 1, 3), generator.latents(0, 3))
-
-
 def test_an_interpolation_goes_from_the_one_seeds_picture_to_the_others(generator: Generator) -> None:
     way = generator.interpolation(3, 4, 5)
     assert way.shape == (5, 2, 2, 1)

@@ -26,7 +26,14 @@ from tests.digits_data import prepared
 
 MODELS = ("vae", "gan")
 SMALL = {"latent_dim": 8, "widths": (16, 8), "discriminator_widths": (16, 8), "batch_size": 32, "averaged_steps": 20}
-QUICK = {"samples": 300, "manifold_samples": 200, "likelihood_pictures": 20, "importance_samples": 20, "shown": 4}
+QUICK = {
+    "seed": 2**32 - 1,
+    "samples": 300,
+    "manifold_samples": 200,
+    "likelihood_pictures": 20,
+    "importance_samples": 20,
+    "shown": 4,
+}
 OWN: dict[str, dict[str, Any]] = {
     "vae": {"max_epochs": 16, "learning_rate": 0.005, "betas": (0.9, 0.999)},
     "gan": {"max_epochs": 8},
