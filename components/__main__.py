@@ -153,7 +153,8 @@ def gate(
 
     with recorded("gate", lab, params, build) as this:
         audited = this.output_of("audit") if this.lab.audited else None
-        step(this.lab, this.params, this.output_of("evaluate"), this.out, audited, require_pass=require_pass)
+        decided = {name: build / name / "gate" for name in this.lab.instruments}
+        step(this.lab, this.params, this.output_of("evaluate"), this.out, audited, require_pass, decided)
 
 
 @app.command()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +21,11 @@ COMMON = ("data", "pipelines")
 """Sections of no lab. `pipelines` says how a cluster runs the steps, and is checked by the package of that name."""
 
 Model = TypeVar("Model", bound=BaseModel)
+
+Width = Annotated[int, Field(ge=1, le=4096)]
+"""Numbers, or channels, of a layer."""
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""Share of a running mean that a step keeps."""
 
 
 class Section(BaseModel):

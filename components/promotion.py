@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -150,11 +150,14 @@ def decide(
     gates: Gate,
     today: date,
     requirements: tuple[Requirement, ...] = (),
+    instruments: Mapping[str, Verdict | None] | None = None,
 ) -> Decision:
     """Judges every gated metric: its bound, and its distance to the champion's value where both saw the same
     data and were measured with the same instruments.
 
     requirements: an audit's answers, which count like metrics.
+    instruments: what their own gates said of the models that the candidate was measured with, by lab; None where none
+    did. What was measured with one that did not pass is INSUFFICIENT.
     FAIL when any metric fails, else INSUFFICIENT when any was not measured well enough, else WAIVED when a waiver
     was needed, else PASS. A metric that is not a number fails, and no waiver helps it.
     """
@@ -163,6 +166,7 @@ def decide(
         _judge(name, bound, candidate, comparable, gates.waivers, today) for name, bound in gates.metrics.items()
     ]
     findings += [_audited(requirement, gates.waivers, today) for requirement in requirements]
+    findings += _instruments(candidate, instruments or {})
     findings += _notes(candidate, champion, gates.profile)
     findings.sort(key=lambda finding: WORST_FIRST.index(finding.verdict))
     verdict = findings[0].verdict
@@ -237,6 +241,14 @@ def _misses(name: str, value: float, bound: Bound, champion: Champion | None) ->
             f"{name} {value} is worse than {theirs}, champion version {champion.version}'s, "
             f"by more than max_regression {bound.max_regression}"
         )
+
+
+def _instruments(candidate: EvaluationReport, verdicts: Mapping[str, Verdict | None]) -> Iterator[Finding]:
+    for lab, digest in sorted(candidate.instruments.items()):
+        verdict = verdicts.get(lab)
+        if verdict is None or not verdict.allows:
+            said = "that no gate has judged" if verdict is None else f"of which its own gate says {verdict}"
+            yield Finding(Verdict.INSUFFICIENT, f"measured with a model of {lab} ({digest[:12]}) {said}")
 
 
 def _notes(candidate: EvaluationReport, champion: Champion | None, needed_profile: str | None) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from components.bundle import Bundle
 from components.errors import UserError
 from components.files import output_folder
 from components.mlflow_client import connect, database, failures_named
-from components.promotion import Champion, Decision, read_record
+from components.promotion import Champion, Decision, Verdict, read_record
 from components.settings import settings
 
 if TYPE_CHECKING:
@@ -90,6 +90,18 @@ def fetch_digest(lab: str, digest: str, into: Path) -> Path:
         with output_folder(into) as folder:
             shutil.copytree(source, folder, dirs_exist_ok=True)
     return into
+
+
+def verdict_of(lab: str, digest: str) -> Verdict | None:
+    """What the gate said of the model of `lab` with this digest when it was promoted; None where it never was.
+
+    Raises MlflowError on an outage.
+    """
+    mlflow = connect()
+    with failures_named():
+        found = mlflow.search_model_versions(f"name = '{lab}' and tags.model_digest = '{digest}'")
+    newest = max(found, key=lambda version: int(version.version), default=None)
+    return Verdict(newest.tags["verdict"]) if newest else None
 
 
 def get_version(mlflow: MlflowClient, lab: str, version: str) -> ModelVersion | None:

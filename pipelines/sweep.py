@@ -39,7 +39,15 @@ def grid(choices: Iterable[str], lab: str) -> list[list[str]]:
 
 
 def best_of(trainings: Sequence[Path], out: Path) -> Best:
-    """Copies the output of the best training to `out`: the lowest figure; of equals, the first."""
+    """Copies the output of the best training to `out`: the lowest figure; of equals, the first.
+
+    Raises UserError where they did not all watch the same figure.
+    """
+    monitors = sorted({read_json(folder / "training.json")["monitor"] for folder in trainings})
+    if len(monitors) > 1:
+        raise UserError(
+            f"some of these trainings watched {monitors[0]} and others {', '.join(monitors[1:])}: sweep over each apart"
+        )
     figures = [_figure(folder) for folder in trainings]
     index = figures.index(min(figures))
     shutil.rmtree(out, ignore_errors=True)

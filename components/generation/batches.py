@@ -13,6 +13,8 @@ from components.generation.params import Train
 
 READ_AT_ONCE = 500
 """Pictures of a validation batch: larger ones only take memory."""
+SEEDS = 2**63
+"""Seeds of batches go round there: torch takes none of 2**64 or more."""
 
 
 class Epoch:
@@ -20,7 +22,7 @@ class Epoch:
 
     def __init__(self, images: Tensor, params: Train, epoch: int) -> None:
         self.images, self.params = images, params
-        self.seed = (params.seed * 100_003 + epoch) * 100_003
+        self.seed = (params.seed * 100_003 + epoch) * 100_003 % SEEDS
         self.order = torch.randperm(len(images), generator=torch.Generator().manual_seed(self.seed))
 
     def __len__(self) -> int:

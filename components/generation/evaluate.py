@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import logging
 import shutil
 from collections.abc import Mapping
@@ -37,6 +38,10 @@ log = logging.getLogger(__name__)
 
 HELD_OUT, INDEPENDENT = "held-out pictures", "independent pixels"
 """The yardsticks: the best that can be asked for, and what knows only how bright each place is."""
+
+
+SEEDS = 2**32
+"""Seeds of latents go round there: numpy's old generator takes no larger ones."""
 
 
 class Real(NamedTuple):
@@ -74,6 +79,18 @@ class Yardstick:
             "near_copy_rate": float((self.distances[name] < self.near).mean()),
         }
 
+    def counts(self, images: int) -> dict[str, int]:
+        """What each of COLUMNS is measured over for so many pictures: the smaller of the two sets it compares."""
+        whole = min(images, self.params.samples, len(self.reference))
+        few = min(whole, self.params.manifold_samples)
+        return {
+            "frechet_distance": whole,
+            "relative_frechet_distance": whole,
+            "precision": few,
+            "recall": few,
+            "near_copy_rate": min(images, self.params.manifold_samples, len(self.distances[HELD_OUT])),
+        }
+
     def _features(self, images: np.ndarray) -> np.ndarray:
         return self.features(images[evenly(len(images), self.params.samples)], self.params.batch)
 
@@ -100,7 +117,9 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
     served = choose(variants, cost, params.max_quantisation_cost)
     metrics = {**variants[served], "quantisation_cost": cost}
     metrics |= {f"held_out_{name}": value for name, value in yardstick.rows[HELD_OUT].items()}
-    counts = {name: _count(name, params) for name in metrics}
+    counts = yardstick.counts(params.samples)
+    counts |= {f"held_out_{name}": count for name, count in yardstick.counts(len(real.held_out)).items()}
+    counts["quantisation_cost"] = counts["relative_frechet_distance"]
     if "encoder" in bundle.manifest.graphs:
         seen = real.held_out[evenly(len(real.held_out), params.likelihood_pictures)]
         found = bounds(bundle, seen, params.importance_samples, params.seed)
@@ -151,7 +170,8 @@ def weaknesses(metrics: Mapping[str, float]) -> list[str]:
 def _draw(out: Path, model: Generator, made: np.ndarray, train: np.ndarray, params: Evaluate) -> None:
     shown = params.shown
     _save(out / "samples.png", made[: shown * shown], params)
-    ways = [model.interpolation(params.seed + row, params.seed + row + 1, shown) for row in range(shown // 2)]
+    ends = [(params.seed + row) % SEEDS for row in range(shown // 2 + 1)]
+    ways = [model.interpolation(*pair, shown) for pair in itertools.pairwise(ends)]
     _save(out / "interpolation.png", np.concatenate(ways), params)
     few = made[evenly(len(made), params.manifold_samples)]
     rows, distances = nearest(flat(few), flat(train))
@@ -181,9 +201,3 @@ def _write_distances(path: Path, distances: Mapping[str, np.ndarray], served: st
     columns = (np.quantile(distances[name], quantiles).round(3) for name in (served, HELD_OUT))
     writer.writerows(zip(quantiles.round(2), *columns, strict=True))
     write_text(path, text.getvalue())
-
-
-def _count(metric: str, params: Evaluate) -> int:
-    """Made pictures that a metric was measured over."""
-    few = metric.removeprefix("held_out_") in ("precision", "recall", "near_copy_rate")
-    return params.manifold_samples if few else params.samples

@@ -84,6 +84,7 @@ def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export) -> B
         module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         _write(module, _inputs(name, images, train.latent_dim, 3), graphs[name])
     report = {name: parity(module, name, graphs[name], images, train.latent_dim) for name, module in modules.items()}
+    _check(report, params.parity_tolerance)
     if "int8" in params.variants:
         graphs["int8"] = out / "int8.onnx"
         batches = np.array_split(_drawn(params.calibration, train.latent_dim), -(-params.calibration // 64))
@@ -93,7 +94,6 @@ def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export) -> B
         )
         report["int8"] = parity(modules["float"], "int8", graphs["int8"], images, train.latent_dim)
     write_json(out / "parity.json", report)
-    _check(report, params.parity_tolerance)
     if "float" not in params.variants:
         graphs.pop("float").unlink()
     Image.fromarray(_film(model)).save(out / "progress.png")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.params import Limits, Section
+from components.params import Decay, Limits, Section, Width
 
 
 class Train(Section):
@@ -13,7 +13,7 @@ class Train(Section):
     seed: int = Field(ge=0, lt=2**32, description="weights, order, noise, and the latents whose pictures are followed")
     model: Literal["vae", "gan"] = Field(description="a variational autoencoder, or two networks against each other")
     latent_dim: int = Field(ge=1, le=1024, description="numbers that a picture is made from")
-    widths: tuple[int, ...] = Field(
+    widths: tuple[Width, ...] = Field(
         min_length=1,
         max_length=5,
         description="channels, the coarsest map first; the side doubles with each",
@@ -22,7 +22,7 @@ class Train(Section):
         description="vae: of pictures binarised at random, or of bytes, each a logistic distribution cut into 256 steps"
     )
     kl_warmup: float = Field(ge=0, lt=1, description="vae: share of the steps in which the divergence comes to count")
-    discriminator_widths: tuple[int, ...] = Field(
+    discriminator_widths: tuple[Width, ...] = Field(
         min_length=1, max_length=5, description="gan: channels of the discriminator, the coarsest map first"
     )
     discriminator_rate: float = Field(gt=0, description="gan: highest learning rate of the discriminator")
@@ -37,7 +37,7 @@ class Train(Section):
     max_epochs: int = Field(ge=1, description="passes over the pictures; the learning rate ends at zero with them")
     patience: int = Field(ge=1, description="epochs without a better validation figure before stopping")
     learning_rate: float = Field(gt=0, description="the highest, of Adam")
-    betas: tuple[float, float] = Field(description="how much Adam keeps of its mean gradient, and of its square")
+    betas: tuple[Decay, Decay] = Field(description="how much Adam keeps of its mean gradient, and of its square")
     warmup: float = Field(gt=0, lt=1, description="share of the steps in which the learning rate rises")
     gradient_norm: float = Field(gt=0, description="longer gradients of a network are shortened to this")
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(

@@ -28,10 +28,17 @@ def evaluate(
 
     instruments: folders of the bundles of other labs that this one is measured with.
     Raises BundleError for a bundle that must not be used or is another lab's, UserError for a metric that is no number
-    and for an instrument that is not there.
+    and for an instrument that is not there, or was made from the data of another profile.
     """
     opened = Bundle.open(bundle, lab.name)
     measured_with = {name: _instrument(lab, name, (instruments or {}).get(name)) for name in lab.instruments}
+    for name, instrument in measured_with.items():
+        ours, theirs = (bundle.manifest.provenance.data_profile for bundle in (opened, instrument))
+        if theirs != ours:
+            raise UserError(
+                f"{lab.name} was made from the {ours} data, and the bundle of {name} in {instrument.folder}, which it "
+                f"is measured with, from the {theirs} data: run `make repro LAB={name}` first"
+            )
     with output_folder(out) as temporary:
         evaluation = lab.evaluate(opened, prepared, temporary, params.evaluate, measured_with)
         report = EvaluationReport.of(opened, evaluation, measured_with)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,30 +12,41 @@ from components.errors import BlockedError, UserError
 from components.files import output_folder, sha256_file, write_json, write_text
 from components.labs import Lab
 from components.params import LabParams
-from components.promotion import AuditReport, Champion, Decision, decide, read_record
-from components.registry import champion
+from components.promotion import AuditReport, Champion, Decision, Verdict, decide, read_record
+from components.registry import champion, verdict_of
 
 log = logging.getLogger(__name__)
 
 
 def gate(
-    lab: Lab, params: LabParams, evaluation: Path, out: Path, audit: Path | None = None, require_pass: bool = False
+    lab: Lab,
+    params: LabParams,
+    evaluation: Path,
+    out: Path,
+    audit: Path | None = None,
+    require_pass: bool = False,
+    instruments: Mapping[str, Path] | None = None,
 ) -> Decision:
     """Judges evaluation.json (and audit.json) by `gate.<lab>` and writes `out`: decision.json, decision.md.
 
+    instruments: where the gates of the labs that the candidate is measured with write theirs, where they ran here.
     A blocked candidate is a result: it is logged loudly and returned. Raises BlockedError (exit code 3) instead where
     `require_pass`, after writing; UserError when evaluation and audit speak of different models.
     """
     candidate = read_record(evaluation / "evaluation.json", EvaluationReport)
     against, today = champion(lab.name), datetime.now(UTC).date()
+    verdicts = {
+        name: _verdict(name, digest, (instruments or {}).get(name)) for name, digest in candidate.instruments.items()
+    }
     if lab.audited:
         if audit is None:
             raise UserError(f"{lab.name} is gated by its audit too: run `python -m components audit {lab.name}`")
         report = _audit_of(candidate, audit / "audit.json", against)
-        decision = decide(_with_metrics(candidate, report), against, params.gate, today, report.requirements)
+        measured = _with_metrics(candidate, report)
+        decision = decide(measured, against, params.gate, today, report.requirements, verdicts)
         decision = decision.model_copy(update={"audit": sha256_file(audit / "audit.json")})
     else:
-        decision = decide(candidate, against, params.gate, today)
+        decision = decide(candidate, against, params.gate, today, instruments=verdicts)
     with output_folder(out) as folder:
         write_json(folder / "decision.json", decision.model_dump(mode="json"))
         write_text(folder / "decision.md", _markdown(decision))
@@ -46,6 +58,16 @@ def gate(
     if require_pass:
         raise BlockedError(f"blocked {summary}; see {out / 'decision.md'}")
     return decision
+
+
+def _verdict(lab: str, digest: str, decided: Path | None) -> Verdict | None:
+    """What was decided of that very model: here, or when it was promoted; None where it never was."""
+    path = decided / "decision.json" if decided else None
+    if path is not None and path.exists():
+        decision = read_record(path, Decision)
+        if decision.model_digest == digest:
+            return decision.verdict
+    return verdict_of(lab, digest)
 
 
 def _audit_of(candidate: EvaluationReport, path: Path, champion: Champion | None) -> AuditReport:

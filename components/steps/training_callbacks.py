@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
+from components.errors import UserError
 from components.files import write_text
 
 log = logging.getLogger(__name__)
@@ -73,7 +75,10 @@ class Curve(pl.Callback):
 
 
 class EpochLine(pl.Callback):
-    """One log line an epoch, for terminals and log files alike."""
+    """One log line an epoch, for terminals and log files alike.
+
+    Raises UserError where the figure is no number any more: such weights never become good ones again.
+    """
 
     def __init__(self, monitor: str) -> None:
         self.monitor = monitor
@@ -83,13 +88,11 @@ class EpochLine(pl.Callback):
         self.started = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not trainer.is_global_zero:
-            return
-        log.info(
-            "epoch %d of %s: %s %.4f (%.1f s)",
-            trainer.current_epoch + 1,
-            trainer.max_epochs,
-            self.monitor,
-            float(trainer.callback_metrics[self.monitor]),
-            time.monotonic() - self.started,
-        )
+        epoch, value = trainer.current_epoch + 1, float(trainer.callback_metrics[self.monitor])
+        if trainer.is_global_zero:
+            took = time.monotonic() - self.started
+            log.info("epoch %d of %s: %s %.4f (%.1f s)", epoch, trainer.max_epochs, self.monitor, value, took)
+        if not math.isfinite(value):
+            raise UserError(
+                f"{self.monitor} is {value} after epoch {epoch}: training diverged; lower its learning rate"
+            )

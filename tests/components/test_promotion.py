@@ -194,8 +194,34 @@ def test_a_champion_measured_with_another_model_says_nothing_about_regression() 
     )
     theirs = champion(bits_per_char=1.0, valid_sample_rate=0.9)
     same = theirs.model_copy(update={"instruments": {"digits": "c" * 64}})
-    assert decide(ours, same, GATE, TODAY).verdict is Verdict.FAIL
-    decision = decide(ours, theirs.model_copy(update={"instruments": {"digits": "d" * 64}}), GATE, TODAY)
+    passed = {"digits": Verdict.PASS}
+    assert decide(ours, same, GATE, TODAY, instruments=passed).verdict is Verdict.FAIL
+    other = theirs.model_copy(update={"instruments": {"digits": "d" * 64}})
+    decision = decide(ours, other, GATE, TODAY, instruments=passed)
     assert decision.verdict is Verdict.PASS
     assert "champion version 4 was measured with another model of digits: regression is not judged" in decision.reasons
     assert decision.instruments == ours.instruments
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            Verdict.INSUFFICIENT,
+            "measured with a model of digits (cccccccccccc) of which its own gate says INSUFFICIENT",
+        ),
+        (Verdict.FAIL, "measured with a model of digits (cccccccccccc) of which its own gate says FAIL"),
+        (None, "measured with a model of digits (cccccccccccc) that no gate has judged"),
+        (Verdict.PASS, None),
+        (Verdict.WAIVED, None),
+    ],
+)
+def test_figures_by_a_model_that_did_not_pass_itself_are_insufficient(said: Verdict | None, reason: str | None) -> None:
+    metrics = {"bits_per_char": 1.3, "valid_sample_rate": 0.9}
+    ours = candidate(metrics).model_copy(update={"instruments": {"digits": "c" * 64}})
+    decision = decide(ours, None, GATE, TODAY, instruments={"digits": said})
+    if reason is None:
+        assert decision.verdict is Verdict.PASS
+    else:
+        assert (decision.verdict, decision.reasons[0]) == (Verdict.INSUFFICIENT, reason)
+    assert decide(ours, None, GATE, TODAY).verdict is Verdict.INSUFFICIENT, "what nobody said counts as not passed"

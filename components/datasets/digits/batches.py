@@ -18,6 +18,8 @@ from components.datasets.digits.params import Augmentation, Batches
 
 READ_AT_ONCE = 1000
 """Pictures of a validation batch: larger ones only take memory."""
+SEEDS = 2**63
+"""Seeds of batches go round there: torch takes none of 2**64 or more."""
 
 
 class Batch(NamedTuple):
@@ -35,7 +37,7 @@ class Epoch:
 
     def __init__(self, images: Tensor, labels: Tensor, params: Batches, epoch: int) -> None:
         self.images, self.labels, self.params = images, labels, params
-        self.seed = (params.seed * 100_003 + epoch) * 100_003
+        self.seed = (params.seed * 100_003 + epoch) * 100_003 % SEEDS
         self.order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(self.seed))
 
     def __len__(self) -> int:

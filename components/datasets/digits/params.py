@@ -1,6 +1,6 @@
 """Parameters that every lab on digits has: the types of their sections in params.yaml."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -28,7 +28,7 @@ class Batches(Section):
     """What the batches of both labs need to know; the labs' own Train adds their models."""
 
     seed: int = Field(ge=0, lt=2**32, description="weights, order and augmentation of every epoch")
-    batch_size: int = Field(ge=1, description="pictures a step")
+    batch_size: int = Field(ge=2, description="pictures a step")
     augmentation: Augmentation
 
 
@@ -39,10 +39,16 @@ class Evaluate(Section):
     bins: int = Field(ge=2, le=100, description="of confidence, for calibration")
     mistakes: int = Field(ge=0, le=200, description="worst mistakes shown as pictures")
     seed: int = Field(ge=0, description="of the noise that robustness is measured under")
-    shifts: tuple[int, ...] = Field(min_length=1, description="pixels, along each axis and both ways")
+    shifts: tuple[Annotated[int, Field(ge=0, le=27)], ...] = Field(
+        min_length=1, description="pixels, along each axis and both ways"
+    )
     rotations: tuple[float, ...] = Field(min_length=1, description="degrees, both ways")
-    noises: tuple[float, ...] = Field(min_length=1, description="standard deviation of Gaussian noise; 1 is full ink")
-    blurs: tuple[float, ...] = Field(min_length=1, description="standard deviation of a Gaussian blur, pixels")
+    noises: tuple[Annotated[float, Field(ge=0)], ...] = Field(
+        min_length=1, description="standard deviation of Gaussian noise; 1 is full ink"
+    )
+    blurs: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        min_length=1, description="standard deviation of a Gaussian blur, pixels"
+    )
     max_quantisation_cost: float = Field(
         ge=0, le=1, description="accuracy on validation digits that int8 may lose against float and still be served"
     )

@@ -5,15 +5,15 @@ from typing import Literal
 from pydantic import Field
 
 from components.datasets.digits.params import Batches
-from components.params import Limits
+from components.params import Limits, Width
 
 
 class Train(Batches):
     """The network and its training."""
 
     model: Literal["fully_connected", "convolutional"] = Field(description="which of the two networks it is")
-    hidden_sizes: tuple[int, ...] = Field(description="fully connected: numbers in each layer before the ten digits")
-    channels: tuple[int, ...] = Field(
+    hidden_sizes: tuple[Width, ...] = Field(description="fully connected: numbers in each layer before the ten digits")
+    channels: tuple[Width, ...] = Field(
         min_length=1,
         max_length=4,
         description="convolutional: of each convolution; the first is 7 x 7 with stride 3, the others are 3 x 3",

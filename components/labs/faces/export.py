@@ -88,8 +88,8 @@ def export(model: FaceClassifier, prepared: Path, out: Path, params: params.Expo
         _write(Means(model.encoder, model.params.latent_dim), graphs["encoder"], ("images", "means"), sides=False)
         write_pictures(model, validation, out, params.pictures)
     report = parity(model, graphs, np.ascontiguousarray(centre(validation.images[:: max(1, len(validation) // 256)])))
-    write_json(out / "parity.json", report)
     _check(report, params.parity_tolerance)
+    write_json(out / "parity.json", report)
     return BundleSpec(graphs=graphs, spec=spec)
 
 

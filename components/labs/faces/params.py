@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.params import Limits, Section
+from components.params import Limits, Section, Width
 
 
 class Detection(Section):
@@ -59,7 +59,7 @@ class Train(Section):
 
     seed: int = Field(ge=0, lt=2**32, description="weights, order and augmentation of every epoch")
     model: Literal["standard", "dbvae"] = Field(description="dbvae also learns how faces differ, and debiases")
-    widths: tuple[int, int, int] = Field(description="channels of the maps of a quarter, an eighth, a sixteenth")
+    widths: tuple[Width, Width, Width] = Field(description="channels of the maps of a quarter, an eighth, a sixteenth")
     hidden_size: int = Field(ge=1, le=4096, description="numbers that describe a picture, from which all outputs come")
     latent_dim: int = Field(ge=1, le=1024, description="dbvae: latent features")
     kl_weight: float = Field(ge=0, description="dbvae: weight of the latents' divergence from the prior")

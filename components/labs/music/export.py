@@ -60,8 +60,8 @@ def export(model: MusicModel, prepared: Path, out: Path, params: params.Export) 
         paths = (graphs[f"{variant}_read"], graphs[f"{variant}_sample"])
         sessions = (onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]) for path in paths)
         report[variant] = parity(model, TuneModel(spec, *sessions), ids)
-    write_json(out / "parity.json", report)
     _check(report, params.parity_tolerance)
+    write_json(out / "parity.json", report)
     return BundleSpec(graphs=graphs, spec=spec)
 
 
@@ -170,7 +170,7 @@ def _check(report: dict[Variant, list[dict[str, Any]]], tolerance: float) -> Non
     """Quantised graphs differ by design, and evaluation measures what that costs: only the float ones must agree."""
     for case in report.get("float", []):
         for name in ("log_probs", "state", "sampled", "sampled_state"):
-            if case[name] > tolerance:
+            if not case[name] <= tolerance:  # NaN is not
                 raise UserError(
                     f"the float graph differs from the model by {case[name]:.2g} in {name} "
                     f"(batch {case['batch']}, length {case['length']}; allowed {tolerance:g}): it is not exported"

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.params import Limits, Section
+from components.params import Decay, Limits, Section
 
 
 class Evaluate(Section):
@@ -82,7 +82,7 @@ class Train(Section):
     max_epochs: int = Field(ge=1, description="passes over the tunes; the learning rate ends at zero with them")
     patience: int = Field(ge=1, description="epochs without a better validation figure before stopping")
     learning_rate: float = Field(gt=0, description="the highest, of AdamW: all but the LSTM's matrices")
-    betas: tuple[float, float] = Field(description="how much AdamW keeps of its mean gradient, and of its square")
+    betas: tuple[Decay, Decay] = Field(description="how much AdamW keeps of its mean gradient, and of its square")
     muon_learning_rate: float = Field(gt=0, description="the highest, of Muon: the LSTM's matrices")
     muon_momentum: float = Field(ge=0, lt=1, description="share of the mean gradient that Muon keeps a step")
     warmup: float = Field(gt=0, lt=1, description="share of the steps in which the learning rate rises")

@@ -5,12 +5,13 @@ from typing import Literal
 from pydantic import Field
 
 from components.datasets.digits.params import Batches
+from components.params import Width
 
 
 class Train(Batches):
     """The network and its training."""
 
-    hidden_sizes: tuple[int, ...] = Field(description="numbers in each layer between the picture and the ten digits")
+    hidden_sizes: tuple[Width, ...] = Field(description="numbers in each layer between the picture and the ten digits")
     activation: Literal["relu", "sigmoid"] = Field(description="what follows every layer but the last")
     max_epochs: int = Field(ge=1, description="passes over the digits; the learning rate ends at zero with them")
     patience: int = Field(ge=1, description="epochs without a better validation figure before stopping")

@@ -35,8 +35,10 @@ class TransferLab(Lab):
 
     def facts(self, raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
         from components.datasets.faces.data import facts
+        from components.labs.transfer.data import facts as categories
 
-        return facts(raw, prepared)
+        learned = categories(prepared)
+        return facts(raw, prepared) if learned is None else {**facts(raw, prepared), "categories": learned}
 
     def module(self, prepared: Path, params: params.Train) -> pl.LightningModule:
         from components.labs.transfer.data import categories

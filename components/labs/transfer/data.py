@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from components.datasets.faces.data import SPLITS
 from components.datasets.faces.images import Split, SplitName, read_split
 from components.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CALTECH = "101_ObjectCategories"
 FACE, OTHER = "face", "other"
@@ -25,6 +29,29 @@ class Labelled(NamedTuple):
 def categories(prepared: Path) -> tuple[str, ...]:
     """Names, sorted, of the categories in the training split: those of Caltech's photographs, else face and other."""
     return tuple(sorted(set(_categories(read_split(prepared, "train")).tolist()) - {""}))
+
+
+def facts(prepared: Path) -> pd.DataFrame | None:
+    """A row for each prepared photograph: its category, as it is learned, and whether that is its file's own.
+
+    None where there are no photographs by category.
+    """
+    import pandas as pd
+
+    parts = []
+    for split in SPLITS:
+        part = pd.read_csv(prepared / f"{split}.csv", keep_default_na=False)
+        part.insert(1, "line", np.arange(len(part)) + 2)
+        part["split"] = split
+        parts.append(part[part["photo"].str.startswith(f"{CALTECH}/")])
+    table = pd.concat(parts, ignore_index=True)
+    if table.empty:
+        return None
+    # As _categories reads them.
+    table["category"] = table["photo"].str.split("/").str[1]
+    table["of_another_category"] = (table["category"] != table["file"].str.split("/").str[1]).astype(int)
+    table["photo_in_splits"] = table.groupby("photo")["split"].transform("nunique")
+    return table[["id", "line", "split", "photo", "category", "of_another_category", "photo_in_splits"]]
 
 
 def photographs(prepared: Path, split: SplitName, each: int = 0, seed: int = 0) -> Labelled:

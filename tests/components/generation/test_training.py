@@ -30,6 +30,13 @@ def test_an_epoch_shows_every_picture_once_in_an_order_of_its_seed_and_number() 
     assert not torch.equal(Epoch(images, params(seed=2), 3)[0], first[0])
 
 
+def test_the_largest_seed_that_may_be_set_makes_an_epoch_of_its_own() -> None:
+    images = torch.arange(24, dtype=torch.uint8).view(24, 1, 1, 1)
+    largest, before = (Epoch(images, params(seed=seed, flip=True), 3) for seed in (2**32 - 1, 2**32 - 2))
+    assert not torch.equal(largest[0], before[0])
+    assert Epoch(images, params(seed=1), 2).seed == (100_003 + 2) * 100_003, "small seeds mean what they always did"
+
+
 def test_half_of_the_pictures_are_mirrored_where_that_is_asked_for() -> None:
     picture = torch.tensor([[[1], [2]]], dtype=torch.uint8)
     epoch = Epoch(picture.expand(400, 1, 2, 1), params(flip=True, batch_size=400), 0)

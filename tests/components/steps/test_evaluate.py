@@ -105,6 +105,25 @@ def test_another_labs_bundle_that_it_is_measured_with_is_recorded(tmp_path: Path
     assert written.instruments == report.instruments
 
 
+def test_a_bundle_from_other_data_measures_nothing(tmp_path: Path) -> None:
+    """A classifier of the starter data is a demonstration: real pictures are not measured with it."""
+    bundles.write(tmp_path / "export")
+    starter = bundles.PROVENANCE.model_copy(update={"data_profile": "starter"})
+    bundles.write(tmp_path / "instrument", weight=9.0, provenance=starter)
+    lab = Measured(bits_per_char=1.3)
+    lab.instruments = ("music",)
+    with pytest.raises(UserError, match=r"from the course data, .* from the starter data: run `make repro LAB=music`"):
+        evaluate(
+            lab,
+            PARAMS,
+            tmp_path / "prepare",
+            tmp_path / "export",
+            tmp_path / "evaluate",
+            {"music": tmp_path / "instrument"},
+        )
+    assert lab.calls == 0
+
+
 def test_a_bundle_to_measure_with_that_is_missing_is_one_line_that_says_how_to_make_it(tmp_path: Path) -> None:
     bundles.write(tmp_path / "export")
     lab = Measured(bits_per_char=1.3)

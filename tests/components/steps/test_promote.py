@@ -44,6 +44,28 @@ def run_promote(audit: Path | None = None) -> Promotion:
     return promote(LAB, EXPORT, EVALUATE, GATE, OUT, run=Run.open("music promote", None, {}), audit=audit)
 
 
+def test_a_model_is_trusted_to_measure_where_its_gate_here_or_its_promotion_says_so(workplace: Path) -> None:
+    """Measured with a model that is gated in this folder, as on a laptop, or only in the registry, as on a cluster."""
+    instrument = make_candidate()
+    (workplace / "images").mkdir()
+    report = bundles.evaluate(bundles.write(Path("other"), weight=5.0), Path("images"), bits_per_char=1.3)
+    measured = report.model_copy(update={"instruments": {"music": instrument.digest}})
+    write_json(Path("images/evaluation.json"), measured.model_dump(mode="json"))
+
+    def judged(decided: Path) -> Decision:
+        return gate(LAB, PARAMS, Path("images"), Path("images/gate"), instruments={"music": decided})
+
+    assert judged(Path("nowhere")).verdict is Verdict.INSUFFICIENT
+    assert "that no gate has judged" in Path("images/gate/decision.md").read_text()
+    assert judged(GATE).verdict is Verdict.PASS
+    run_promote()
+    assert judged(Path("nowhere")).verdict is Verdict.PASS, "it was promoted"
+    make_candidate(weight=3.0, bits_per_char=1.5)
+    assert judged(GATE).verdict is Verdict.PASS, "what is decided here is of another model"
+    make_candidate(bits_per_char=1.5)
+    assert judged(GATE).reasons[0].endswith("of which its own gate says FAIL")
+
+
 def champion_now() -> Champion:
     found = champion("music")
     assert found is not None

@@ -55,6 +55,12 @@ def test_an_epoch_depends_on_seed_and_epoch_only(digits: Path) -> None:
     assert not torch.equal(first(1, 2), first(2, 2))
 
 
+def test_the_largest_seed_that_may_be_set_makes_batches_of_its_own(digits: Path) -> None:
+    largest, before = (data(digits, MOVED, seed).epoch(3) for seed in (2**32 - 1, 2**32 - 2))
+    assert not torch.equal(largest[0].images, before[0].images)
+    assert data(digits).epoch(2).seed == (100_003 + 2) * 100_003, "batches of small seeds are as they always were"
+
+
 def test_validation_is_not_augmented(digits: Path) -> None:
     module = data(digits, MOVED)
     seen = torch.cat([batch.images for batch in module.val_dataloader()])

@@ -147,6 +147,18 @@ def test_a_model_that_diverged_is_not_exported(digits: Path, tmp_path: Path) -> 
         )
 
 
+def test_weights_that_are_numbers_and_overflow_are_one_line(digits: Path, tmp_path: Path) -> None:
+    chosen = params("fully_connected").train
+    model = DigitsModel(network(chosen), chosen).eval()
+    with torch.no_grad():
+        for weight in model.network.parameters():
+            weight.fill_(1e30)
+    exported = Export(variants=("float", "int8"), parity_tolerance=1e-4, calibration=10)
+    with pytest.raises(UserError, match=r"differs from the model by (nan|inf) in its logits"):
+        find("digits").export(model, digits, tmp_path, exported)
+    assert not (tmp_path / "parity.json").exists()
+
+
 def test_a_float_graph_that_differs_is_not_exported(digits: Path, tmp_path: Path) -> None:
     chosen = params().train
     with pytest.raises(UserError, match=r"differs from the model .* it is not exported"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -26,7 +26,14 @@ from tests.digits_data import prepared
 
 MODELS = ("vae", "gan")
 SMALL = {"latent_dim": 8, "widths": (16, 8), "discriminator_widths": (16, 8), "batch_size": 32, "averaged_steps": 20}
-QUICK = {"samples": 300, "manifold_samples": 200, "likelihood_pictures": 20, "importance_samples": 20, "shown": 4}
+QUICK = {
+    "seed": 2**32 - 1,
+    "samples": 300,
+    "manifold_samples": 200,
+    "likelihood_pictures": 20,
+    "importance_samples": 20,
+    "shown": 4,
+}
 OWN: dict[str, dict[str, Any]] = {
     "vae": {"max_epochs": 16, "learning_rate": 0.005, "betas": (0.9, 0.999)},
     "gan": {"max_epochs": 8},
@@ -131,6 +138,10 @@ def test_what_evaluation_says_of_it(made: tuple[str, Path], digits: Path, classi
     written = EvaluationReport.model_validate_json((tmp_path / "evaluate" / "evaluation.json").read_text())
     assert written.instruments == report.instruments
     assert set(report.variants) == {"float", "int8"}
+    held_out = len(cast(Any, find("images")).pictures(digits, "test"))
+    assert report.counts.keys() == report.metrics.keys()
+    assert (report.counts["frechet_distance"], report.counts["recall"]) == (300, 200)
+    assert report.counts["held_out_frechet_distance"] == report.counts["held_out_recall"] == held_out < 200
     assert report.metrics["held_out_frechet_distance"] < report.metrics["frechet_distance"]
     assert report.metrics["relative_frechet_distance"] > report.metrics["held_out_relative_frechet_distance"]
     if name == "vae":
@@ -145,6 +156,16 @@ def test_what_evaluation_says_of_it(made: tuple[str, Path], digits: Path, classi
     for picture in shown:
         assert (tmp_path / "evaluate" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "evaluate" / "plots" / "nearest.csv").read_text().startswith("quantile,samples,held_out\n0.0,")
+
+
+def test_figures_count_the_pictures_that_there_were_not_those_asked_for(digits: Path, classifier: Path) -> None:
+    """So that of a slice the gate says that too little was measured, and nothing against the model."""
+    lab, every = cast(Any, find("images")), load("images", project_root() / "params.yaml")
+    real = Real(lab.pictures(digits, "train"), lab.pictures(digits, "test"))
+    counts = Yardstick(real, Features(Bundle.open(classifier)), every.evaluate).counts(every.evaluate.samples)
+    assert counts["frechet_distance"] == counts["precision"] == counts["recall"] == len(real.train)
+    assert counts["near_copy_rate"] == len(real.held_out), "they say what is near"
+    assert all(counts[name] < bound.min_count for name, bound in every.gate.metrics.items())
 
 
 def test_copies_of_training_pictures_are_seen(digits: Path, classifier: Path) -> None:

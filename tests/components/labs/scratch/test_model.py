@@ -12,6 +12,7 @@ import torch
 from components.bundle import Bundle
 from components.datasets.digits.data import read_split
 from components.datasets.digits.runtime import DigitModel
+from components.errors import UserError
 from components.files import read_json
 from components.labs import find
 from components.params import LabParams, load
@@ -63,6 +64,17 @@ def test_a_killed_training_ends_as_if_it_never_had_been(
         torch.load(tmp_path / name / "model.ckpt", weights_only=True)["state_dict"] for name in ("whole", "resumed")
     )
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_training_that_diverges_is_one_line(digits: Path, tmp_path: Path) -> None:
+    diverging = params(learning_rate=1e6)
+    train(find("scratch"), params(max_epochs=1), digits, tmp_path / "out", tmp_path / "kept")
+    before = (tmp_path / "out" / "training.json").read_text()
+    for _ in range(2):  # run again, it does not find an end that it never came to
+        with pytest.raises(UserError, match=r"val_loss is (nan|inf) after epoch 1: training diverged") as raised:
+            train(find("scratch"), diverging, digits, tmp_path / "out", tmp_path / "kept")
+        assert "\n" not in str(raised.value)
+    assert (tmp_path / "out" / "training.json").read_text() == before, "the old output stays"
 
 
 def test_its_bundle_is_the_hand_written_forward(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
