@@ -6,7 +6,9 @@ import json
 import logging
 import os
 import signal
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from mlflow import MlflowClient
@@ -164,6 +166,12 @@ def _wait_for(condition: object) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("it never came")
+
+
+def test_system_metrics_are_taken_while_torch_is_still_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that uploads starts before a lab imports torch, and must outlive that."""
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    assert "system/cpu_utilization_percentage" in tracking._system_metrics()
 
 
 @pytest.mark.parametrize(
