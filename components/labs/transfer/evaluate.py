@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 NAMED = 10
 """Categories that the report names, the worst first."""
+MISTAKES = 40
+"""Photographs that the report shows; not in params.yaml, whose types are code that trains."""
 
 
 def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Evaluation:
@@ -56,7 +58,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     best = sorted(found, key=lambda name: -found[name])
     columns = {"place": range(1, len(best) + 1), "category": best, "accuracy": [found[name] for name in best]}
     write_csv(out / "plots" / "categories.csv", columns)
-    mistakes = measures.worst_mistakes(probabilities, test.labels, params.mistakes)
+    mistakes = measures.worst_mistakes(probabilities, test.labels, MISTAKES)
     pictures = {
         "The mistakes it was surest of": plots.mistakes(
             test.images, mistakes, out / "mistakes.png", models[served].categories

@@ -64,7 +64,6 @@ class Evaluate(Section):
 
     batch: int = Field(ge=1, le=10_000, description="pictures read together; changes no result, only the time")
     bins: int = Field(ge=2, le=100, description="of confidence, for calibration")
-    mistakes: int = Field(ge=0, le=200, description="worst mistakes shown as pictures")
     max_quantisation_cost: float = Field(
         ge=0, le=1, description="accuracy on validation pictures that int8 may lose and still be served"
     )
