@@ -56,8 +56,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     )
     metrics = {**variants[served], "quantisation_cost": cost}
     best = sorted(found, key=lambda name: -found[name])
-    columns = {"place": range(1, len(best) + 1), "category": best, "accuracy": [found[name] for name in best]}
-    write_csv(out / "plots" / "categories.csv", columns)
+    shares = [found[name] for name in best]
+    write_csv(out / "plots/categories.csv", {"place": range(1, len(best) + 1), "category": best, "accuracy": shares})
     mistakes = measures.worst_mistakes(probabilities, test.labels, MISTAKES)
     pictures = {
         "The mistakes it was surest of": plots.mistakes(
