@@ -352,7 +352,9 @@ def _system_metrics() -> dict[str, float]:
         "system/process_memory_megabytes": psutil.Process().memory_info().rss / 1e6,
     }
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    # Another thread may be in the middle of importing it: then it has no such function yet.
+    is_initialized = getattr(getattr(torch, "cuda", None), "is_initialized", None)
+    if torch is not None and is_initialized is not None and is_initialized():
         metrics["system/gpu_0_memory_usage_megabytes"] = torch.cuda.memory_allocated(0) / 1e6
     return metrics
 

@@ -6,11 +6,13 @@ import json
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from mlflow import MlflowClient
@@ -173,6 +175,12 @@ def _wait_for(condition: object) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("it never came")
+
+
+def test_system_metrics_are_taken_while_torch_is_still_being_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that uploads starts before a lab imports torch, and must outlive that."""
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    assert "system/cpu_utilization_percentage" in tracking._system_metrics()
 
 
 @pytest.mark.parametrize(

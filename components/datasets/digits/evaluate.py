@@ -119,11 +119,11 @@ def _write_tables(folder: Path, findings: Findings) -> None:
     reliability = {name: values.tolist() for name, values in findings.reliability._asdict().items()}
     write_csv(folder / "calibration.csv", reliability)
     rows = [
-        (kind, level, accuracy)
+        (kind, level, f"{kind} {level:g}", accuracy)
         for kind, (levels, accuracies) in findings.robustness.items()
         for level, accuracy in zip(levels, accuracies, strict=True)
     ]
-    columns = zip(("corruption", "level", "accuracy"), zip(*rows, strict=True), strict=True)
+    columns = zip(("corruption", "level", "under", "accuracy"), zip(*rows, strict=True), strict=True)
     write_csv(folder / "robustness.csv", {name: list(values) for name, values in columns})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.bundle import Evaluation
-from components.datasets.digits.evaluation import measures
+from components.datasets.digits.evaluation import measures, plots
 from components.datasets.digits.evaluation.plots import write_csv
 from components.datasets.digits.evaluation.report import STYLE
 from components.datasets.digits.runtime import softmax
@@ -26,10 +26,15 @@ if TYPE_CHECKING:
 
 NAMED = 10
 """Categories that the report names, the worst first."""
+MISTAKES = 40
+"""Photographs that the report shows; not in params.yaml, whose types are code that trains."""
 
 
 def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Evaluation:
-    """Measures every variant and chooses the one to serve. Writes report.html and plots/categories.csv into `out`."""
+    """Measures every variant and chooses the one to serve.
+
+    Writes report.html, mistakes.png and plots/categories.csv into `out`.
+    """
     models = {variant: CategoryModel.load(bundle, variant) for variant in bundle.spec["variants"]}
     size = int(bundle.spec["size"])
     test, validation = (
@@ -39,16 +44,29 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     variants = {variant: measured(model, test, validation, params) for variant, model in models.items()}
     cost = quantisation_cost(variants, "accuracy_validation")
     served = choose(variants, cost, params.max_quantisation_cost)
-    right = models[served].logits(test.images, params.batch).argmax(axis=1) == test.labels
+    probabilities = softmax(models[served].logits(test.images, params.batch))
+    right = probabilities.argmax(axis=1) == test.labels
     found = by_category(right, test.labels, models[served].categories)
     worst = sorted(found, key=lambda name: found[name])[:NAMED]
+    never = sum(share == 0 for share in found.values())
+    least = f"it never finds {never}" if never else f"it finds {worst[0]} least often: {found[worst[0]]:.0%} of them"
     weaknesses = (
-        f"Of its {len(found)} categories it finds {worst[0]} least often: {found[worst[0]]:.0%} of them.",
+        f"Of the {len(found)} categories in the test {least}.",
         "It puts every picture into one of its categories, whatever it shows.",
     )
     metrics = {**variants[served], "quantisation_cost": cost}
-    write_csv(out / "plots" / "categories.csv", {"category": list(found), "accuracy": list(found.values())})
-    _write_report(out / "report.html", bundle, variants, right, {name: found[name] for name in worst}, served)
+    best = sorted(found, key=lambda name: -found[name])
+    shares = [found[name] for name in best]
+    write_csv(out / "plots/categories.csv", {"place": range(1, len(best) + 1), "category": best, "accuracy": shares})
+    mistakes = measures.worst_mistakes(probabilities, test.labels, MISTAKES)
+    pictures = {
+        "The mistakes it was surest of": plots.mistakes(
+            test.images, mistakes, out / "mistakes.png", models[served].categories
+        ),
+        "Calibration": plots.calibration(measures.reliability(probabilities, test.labels, params.bins)),
+    }
+    shown = {name: found[name] for name in worst}
+    _write_report(out / "report.html", bundle, variants, right, shown, served, weaknesses, pictures)
     on_validation = ("accuracy_validation", "quantisation_cost")
     return Evaluation(
         metrics=metrics,
@@ -85,6 +103,8 @@ def _write_report(
     right: np.ndarray,
     worst: Mapping[str, float],
     served: str,
+    weaknesses: Sequence[str],
+    pictures: Mapping[str, str],
 ) -> None:
     manifest = bundle.manifest
     low, high = wilson_interval(int(right.sum()), len(right))
@@ -105,5 +125,9 @@ def _write_report(
         f"</p><p>{int(right.sum())} of {len(right)} test photographs right; 95 %: {low:.1%} to {high:.1%}.</p>"
         f"<table><tr>{head}</tr>{rows}</table><h2>Categories found least often</h2><table>"
         + "".join(f"<tr><th>{escape(name)}</th><td>{share:.0%}</td></tr>" for name, share in worst.items())
-        + "</table></body></html>\n",
+        + "</table><h2>Weaknesses</h2><ul>"
+        + "".join(f"<li>{escape(each)}</li>" for each in weaknesses)
+        + "</ul>"
+        + "".join(f"<figure><figcaption>{escape(name)}</figcaption>{svg}</figure>" for name, svg in pictures.items())
+        + "</body></html>\n",
     )

@@ -60,14 +60,19 @@ def robustness(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], un
     return _svg(figure, "robustness")
 
 
-def mistakes(images: np.ndarray, found: Sequence[Mistake], path: Path) -> str:
-    """The pictures of mistakes, with what they are and what was read; also as PNG at `path`. Returns SVG."""
+def mistakes(images: np.ndarray, found: Sequence[Mistake], path: Path, names: Sequence[str] = ()) -> str:
+    """The pictures of mistakes, with what they are and what was read; also as PNG at `path`. Returns SVG.
+
+    images: (N, H, W) ink or (N, H, W, 3) colours, bytes. names: of the labels, where they are no digits.
+    """
     rows = max(1, -(-len(found) // ACROSS))
-    figure = _figure(1.25 * ACROSS, 1.6 * rows)
+    figure = _figure(1.25 * ACROSS, (1.9 if names else 1.6) * rows)
     for place, mistake in enumerate(found, start=1):
         axes = figure.add_subplot(rows, ACROSS, place)
         axes.imshow(images[mistake.row], cmap="gray_r", vmin=0, vmax=255)
-        axes.set_title(f"{mistake.label}, read {mistake.answer}\n{mistake.confidence:.0%} sure", fontsize=8)
+        label, answer = (names[each] if names else str(each) for each in (mistake.label, mistake.answer))
+        between = "\n" if names else " "
+        axes.set_title(f"{label},{between}read {answer}\n{mistake.confidence:.0%} sure", fontsize=6 if names else 8)
         axes.set_axis_off()
     figure.savefig(path, dpi=90, metadata={"Software": None})
     return _svg(figure, "mistakes")

@@ -17,6 +17,7 @@ from components.errors import UserError
 from components.files import sha256_file
 from components.labs.transfer.batches import Epoch, TransferData
 from components.labs.transfer.data import categories, faces, middle, photographs
+from components.labs.transfer.evaluate import MISTAKES
 from components.labs.transfer.model import TransferModel
 from components.labs.transfer.runtime import CategoryModel
 from components.settings import project_root
@@ -152,6 +153,9 @@ def test_it_becomes_a_bundle_that_computes_the_same_and_is_measured(
     assert report.counts["accuracy"] == len(test.labels)
     page = (tmp_path / "evaluate" / "report.html").read_text()
     assert not [address for address in ("src=", "<script", "<link") if address in page]
+    wrong = np.flatnonzero(served.logits(images).argmax(axis=1) != test.labels)
+    assert page.count("% sure") == min(len(wrong), MISTAKES)
+    assert (tmp_path / "evaluate" / "mistakes.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(UserError, match="pictures are read as bytes"):
         served.logits(images[:, :32])
 

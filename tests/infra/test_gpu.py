@@ -1,0 +1,31 @@
+"""The settings for a GPU are ones that the labs take, whether DVC or Kubeflow lays them over params.yaml."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from dvc.utils.hydra import apply_overrides
+
+from components.params import checked, load, overridden, read
+from components.settings import project_root
+
+SETTINGS = sorted((project_root() / "infra" / "gpu").glob("*.txt"))
+
+
+@pytest.mark.parametrize("file", SETTINGS, ids=lambda file: file.stem)
+def test_a_setting_fits_its_lab_and_names_only_what_is_there(file: Path, tmp_path: Path) -> None:
+    lab, options = file.stem, file.read_text().split()  # as the shell splits it
+    assert set(options[::2]) == {"-S"}
+    assignments = options[1::2]
+    params = tmp_path / "params.yaml"
+    shutil.copy(project_root() / "params.yaml", params)
+    by_kubeflow = checked(lab, overridden(read(params), lab, assignments, params), params)
+    apply_overrides(params, list(assignments))  # as `dvc exp run -S` does: it refuses a key that is not there
+    assert load(lab, params) == by_kubeflow
+    assert by_kubeflow.train.widths != load(lab, project_root() / "params.yaml").train.widths
+
+
+def test_there_is_one_for_every_lab_that_makes_pictures() -> None:
+    assert [file.stem for file in SETTINGS] == ["images", "portraits"]
