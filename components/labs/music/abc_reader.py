@@ -32,8 +32,9 @@ _TOKEN = re.compile(
     | (?P<chord>\[|\](?P<chord_length>{_LENGTH}))
     | (?P<broken>>{{1,3}}|<{{1,3}})
     | (?P<tie>-)
-    | (?P<ignored>                      # chord symbols, decorations, grace notes, slurs,
-        "[^"\n]*"|![A-Za-z.()<>+0-9]+!|\{{[][A-Ga-g,'^_=0-9/>< ]*\}}|[().~HLMOPSTuv]
+    | (?P<slur>[()])
+    | (?P<ignored>                      # chord symbols, decorations, grace notes,
+        "[^"\n]*"|![A-Za-z.()<>+0-9]+!|\{{[][A-Ga-g,'^_=0-9/>< ]*\}}|[.~HLMOPSTuv]
         |!(?=\s|\Z))                    # and the "!" that ends this collection's lines
     | (?P<unknown>[^\sA-Ga-gzx|:[\](){{}}"!<>^_=.~-]+|.)""",
     re.VERBOSE,
@@ -100,6 +101,8 @@ class Reader:
     _tuplet_left: int = 0
     _broken: str = ""
     """The sign of a broken rhythm that waits for its second note."""
+    _slurs: int = 0
+    """How many are open."""
     _after_note: bool = False
     """A note came before in this bar, so a tie or a broken rhythm may follow."""
 
@@ -143,6 +146,8 @@ class Reader:
                     self._read_broken(token[0])
                 case "tie":
                     self._read_tie()
+                case "slur":
+                    self._read_slur(token[0])
                 case "field":
                     self.read_field(token[0][1], token[0][3:-1].strip())
                 case "unknown":
@@ -152,6 +157,8 @@ class Reader:
         """The end of the tune."""
         if self._bar_ticks:
             self._fault("no bar line at the end")
+        if self._slurs:
+            self.faults.append("'(' without ')'")
         self._close_bar(edge=True)
 
     def _fault(self, message: str) -> None:
@@ -239,6 +246,13 @@ class Reader:
             self._fault("a tie without a note")
         elif self._chord is None:
             self.notes[-1] = self.notes[-1]._replace(tied=True)
+
+    def _read_slur(self, sign: str) -> None:
+        """Slurs may lie within one another and reach over bar lines (ABC 2.1, 4.11)."""
+        self._slurs += 1 if sign == "(" else -1
+        if self._slurs < 0:
+            self._fault("')' without '('")
+            self._slurs = 0
 
     def _close_bar(self, *, edge: bool, ending: bool = False) -> None:
         """Ends the bar, if one has begun. `edge`: a section ends or begins here."""

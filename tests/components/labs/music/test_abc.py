@@ -229,3 +229,24 @@ def test_the_reader_loads_nothing_slow() -> None:
     script = "import sys, components.labs.music.abc; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not slow & set(loaded)
+
+
+WRITTEN = """X:17
+T:Danny Dubry's
+Z: id:dc-setdance-15
+M:C|
+L:1/8
+K:D Mixolydian
+DEDC DFD2|D2FD CDED|CEDC D2GA|B2G2 G2:|!
+(3Bcd|e2dB cBAG|Add2 edcA|GFGB ABcA|GABd gdBe|!
+[1 e2dB cBAG|Add2 edcA|GABd gdBd|dcBA G2:|!"""
+"""What the model wrote, without the slur that it opened in the first bar."""
+
+
+def test_a_slur_ends_where_another_began() -> None:
+    assert check(WRITTEN) == []
+    assert check(WRITTEN.replace("DEDC DFD2", "(D(ED)C D)FD2")) == []
+    assert check(WRITTEN.replace("DEDC DFD2|D2FD", "(DEDC DFD2|D2FD)")) == []
+    assert check(WRITTEN.replace("DEDC DFD2", "(DEDC DFD2")) == ["'(' without ')'"]
+    assert check(WRITTEN.replace("DEDC DFD2", "DED)C DFD2")) == ["bar 1 (line 7): ')' without '('"]
+    assert check(WRITTEN.replace("T:Danny Dubry's", "T:Danny (Dubry's")) == []
