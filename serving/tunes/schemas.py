@@ -179,4 +179,4 @@ def _bounded(
         fields[name] = (info.annotation, info)
     for name, values in choices.items():
         fields[name] = (Literal[values] | None, copy(model.model_fields[name]))
-    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)  # type: ignore[call-overload,no-any-return]
+    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
