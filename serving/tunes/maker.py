@@ -84,7 +84,7 @@ class TuneMaker:
         )
 
     def _forced(self, wish: StreamRequest, seed: int) -> dict[int, str]:
-        for field in ("title", "start"):
+        for field in ("key", "title", "start"):
             self._known(field, getattr(wish, field) or "")
         if wish.start and begins_with_header(wish.start):
             return {0: wish.start}
