@@ -33,8 +33,9 @@ _TOKEN = re.compile(
     | (?P<broken>>{{1,3}}|<{{1,3}})
     | (?P<tie>-)
     | (?P<slur>[()])
-    | (?P<ignored>                      # chord symbols, decorations, grace notes,
-        "[^"\n]*"|![A-Za-z.()<>+0-9]+!|\{{[][A-Ga-g,'^_=0-9/>< ]*\}}|[.~HLMOPSTuv]
+    | (?P<decoration>[~HLMOPSTuv])
+    | (?P<ignored>                      # chord symbols, decorations in words, grace notes, dots (of a slur, too),
+        "[^"\n]*"|![A-Za-z.()<>+0-9]+!|\{{[][A-Ga-g,'^_=0-9/>< ]*\}}|\.
         |!(?=\s|\Z))                    # and the "!" that ends this collection's lines
     | (?P<unknown>[^\sA-Ga-gzx|:[\](){{}}"!<>^_=.~-]+|.)""",
     re.VERBOSE,
@@ -101,6 +102,10 @@ class Reader:
     _tuplet_left: int = 0
     _broken: str = ""
     """The sign of a broken rhythm that waits for its second note."""
+    _decorated: bool = False
+    """A decoration waits for its note."""
+    _endings: int = 0
+    """The highest number of an ending so far."""
     _slurs: int = 0
     """How many are open."""
     _after_note: bool = False
@@ -136,8 +141,10 @@ class Reader:
                     self._read_note(token)
                 case "bar":
                     self._close_bar(edge=token[0] != "|", ending=token[0][-1].isdigit())
+                    self._count_ending(token[0].lstrip(":|[]"))
                 case "ending":
                     self._close_bar(edge=True, ending=True)
+                    self._count_ending(token[0][1:])
                 case "chord":
                     self._read_chord(token)
                 case "tuplet":
@@ -146,6 +153,8 @@ class Reader:
                     self._read_broken(token[0])
                 case "tie":
                     self._read_tie()
+                case "decoration":
+                    self._decorated = True
                 case "slur":
                     self._read_slur(token[0])
                 case "field":
@@ -165,6 +174,7 @@ class Reader:
         self.faults.append(f"bar {len(self.bars) + 1} (line {self._line}): {message}")
 
     def _read_note(self, token: re.Match[str]) -> None:
+        self._decorated = False
         letter = token["letter"]
         is_rest = letter in "zx"
         if is_rest and (token["accidental"] or token["octave"] or self._chord is not None):
@@ -236,7 +246,7 @@ class Reader:
         self._tuplet_left = int(token["r"] or p)
 
     def _read_broken(self, sign: str) -> None:
-        if not self._after_note or self._broken or self._chord is not None:
+        if not self._after_note or self._broken or self._decorated or self._chord is not None:
             self._fault(f"{sign!r} is not between two notes")
         else:
             self._broken = sign
@@ -254,6 +264,12 @@ class Reader:
             self._fault("')' without '('")
             self._slurs = 0
 
+    def _count_ending(self, numbers: str) -> None:
+        """numbers: of an ending that starts here, such as "1", "1,3" or "2-4"; "" where none does."""
+        if numbers and int(numbers[0]) > self._endings + 1:
+            self._fault(f"ending {numbers[0]} without ending {int(numbers[0]) - 1}")
+        self._endings = max([self._endings, *map(int, re.findall("[0-9]", numbers))])
+
     def _close_bar(self, *, edge: bool, ending: bool = False) -> None:
         """Ends the bar, if one has begun. `edge`: a section ends or begins here."""
         self._close_groups()
@@ -269,7 +285,10 @@ class Reader:
         self._after_note = False
 
     def _close_groups(self) -> None:
-        """No chord, tuplet or broken rhythm reaches over a bar line."""
+        """No decoration, chord, tuplet or broken rhythm reaches over a bar line."""
+        if self._decorated:
+            self._fault("a decoration without a note")
+            self._decorated = False
         if self._chord is not None:
             self._fault("a chord is not closed")
             self._chord = None

@@ -250,3 +250,18 @@ def test_a_slur_ends_where_another_began() -> None:
     assert check(WRITTEN.replace("DEDC DFD2", "(DEDC DFD2")) == ["'(' without ')'"]
     assert check(WRITTEN.replace("DEDC DFD2", "DED)C DFD2")) == ["bar 1 (line 7): ')' without '('"]
     assert check(WRITTEN.replace("T:Danny Dubry's", "T:Danny (Dubry's")) == []
+
+
+@pytest.mark.parametrize(
+    ("bar", "wrong", "fault"),
+    [
+        ("dcBA G2:|", "dcBA G2P:|", "bar 14 (line 9): a decoration without a note"),
+        ("e2dB cBAG", "eS>B cBAG", "bar 7 (line 8): '>' is not between two notes"),
+        ("|e2dB cBAG", "|3e2dB cBAG", "bar 7 (line 8): ending 3 without ending 2"),
+    ],
+)
+def test_what_the_model_wrote_and_the_judge_refused(bar: str, wrong: str, fault: str) -> None:
+    assert any(
+        problem.partition(": ")[2] == fault.partition(": ")[2] for problem in check(WRITTEN.replace(bar, wrong, 1))
+    )
+    assert check(WRITTEN.replace("e2dB cBAG", "e2d~B cTBA(u[GB])")) == []
