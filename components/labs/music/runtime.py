@@ -81,6 +81,11 @@ class State:
         """The chosen rows, in that order; a row may be taken more than once."""
         return State(*(values[index] for values in self._all()))
 
+    def put(self, row: int, state: State) -> None:
+        """Overwrites one row with the only row of another state: the memories are too large to copy all rows."""
+        for values, new in zip(self._all(), state._all(), strict=True):
+            values[row] = new[0]
+
     @staticmethod
     def stack(states: Sequence[State]) -> State:
         return State(*(np.concatenate(values) for values in zip(*(state._all() for state in states), strict=True)))
@@ -322,7 +327,7 @@ class Batch:
         """Puts a row's state after a text that follows the character `last`, rather than after what was sampled."""
         read = np.concatenate([[last], self.model.vocabulary.encode(text)])
         state, _ = self.model.read(read[None, :-1], before)
-        self._state = State.stack([self._state.rows(slice(0, row)), state, self._state.rows(slice(row + 1, None))])
+        self._state.put(row, state)
         self._last[row] = read[-1]
 
     def leave(self, leaving: Iterable[Draft]) -> None:

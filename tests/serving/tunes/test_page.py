@@ -339,7 +339,7 @@ def _verdicts(page: Page, verdicts: list[bool]) -> list[dict[str, Any]]:
     asked: list[dict[str, Any]] = []
 
     def answer(route: Route) -> None:
-        asked.append(route.request.post_data_json)
+        asked.append(json.loads(route.request.post_data or ""))
         abc, valid = _written(asked[-1]["seed"]), verdicts[len(asked) - 1]
         tune = {"abc": abc, "valid": valid, "problems": [] if valid else ["bar 1"], "length": len(abc)}
         _stream(abc, {"tune": tune})(route)
