@@ -150,6 +150,8 @@ class Visit:
     def __init__(self, scope: Scope, send: Send, rules: Rules) -> None:
         self.route = rules.route(scope["path"])
         self.status = 0
+        self._replaced = False
+        """Another answer has been sent in place of the one that comes."""
         self._scope = scope
         self._send = send
         self._rules = rules
@@ -159,13 +161,26 @@ class Visit:
         scope.setdefault("state", {})["request_id"] = self.id
 
     async def send(self, message: Message) -> None:
+        if self._replaced:
+            return
         if message["type"] == "http.response.start":
+            if message["status"] >= 400 and not _is_problem(message):
+                await self._replace(message)
+                return
             self.status = message["status"]
             message = {
                 **message,
                 "headers": [*message["headers"], (b"x-request-id", self.id.encode()), *self._rules.headers],
             }
         await self._send(message)
+
+    async def _replace(self, start: Message) -> None:
+        """Answers as a problem what BentoML's probes and the files of the page refuse in plain text."""
+        of_the_body = (b"content-type", b"content-length")
+        kept = {name.decode(): value.decode() for name, value in start["headers"] if name not in of_the_body}
+        refusal = RefusalError(start["status"], HTTPStatus(start["status"]).phrase.lower(), headers=kept)
+        await refusal.response(self.id)(self._scope, _nothing, self.send)
+        self._replaced = True
 
     async def refuse(self, refusal: RefusalError, receive: Receive) -> None:
         """Sends the refusal, unless an answer is under way: then the connection breaks, which says so."""
@@ -217,6 +232,14 @@ async def _until_left(app: ASGIApp, scope: Scope, body: bytes, receive: Receive,
         if not work.done():
             work.cancel()
             await asyncio.wait((work,))
+
+
+def _is_problem(start: Message) -> bool:
+    return any(name == b"content-type" and value == b"application/problem+json" for name, value in start["headers"])
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -40,10 +40,11 @@ def document(
         [(model, "validation") for model in types], ref_template="#/components/schemas/{model}"
     )
     headers = {**HEADERS, **(headers or {})}
+    ill = {503: PROBLEMS[503]}
     everywhere = {
         "/info": {"get": operation("info", "The model, where it comes from, and the limits", json_of(info.__name__))},
-        "/livez": {"get": operation("livez", "503: restart this process", _text(), plain_problems=(503,))},
-        "/readyz": {"get": operation("readyz", "503: send nothing here now", _text(), plain_problems=(503,))},
+        "/livez": {"get": operation("livez", "503: restart this process", _text(), problems=ill)},
+        "/readyz": {"get": operation("readyz", "503: send nothing here now", _text(), problems=ill)},
         "/metrics": {"get": operation("metrics", "For Prometheus", _text())},
         "/docs.json": {"get": operation("docs", "This document", {"application/json": {"schema": {"type": "object"}}})},
         "/": {"get": operation("page", "The page", {"text/html": {"schema": {"type": "string"}}})},
@@ -72,9 +73,8 @@ def operation(
     body: Json | None = None,
     parameters: list[Json] | None = None,
     problems: Mapping[int, str] | None = None,
-    plain_problems: Iterable[int] = (),
 ) -> Json:
-    """content, body: media types. problems: what each status means; plain_problems: those answered as plain text."""
+    """content, body: media types. problems: what each status means."""
     described: Json = {
         "operationId": name,
         "summary": summary,
@@ -89,8 +89,6 @@ def operation(
             "description": meaning,
             "content": {"application/problem+json": {"schema": reference("Problem")}},
         }
-    for status in plain_problems:
-        described["responses"][str(status)] = {"description": PROBLEMS[status], "content": _text()}
     return described
 
 

@@ -21,7 +21,7 @@ from serving.limits import BrokenError, RefusalError
 from serving.tunes import audio, schemas
 from serving.tunes.house import TuneHouse
 
-PLAYERS: dict[str, tuple[str, Callable[[str], bytes]]] = {
+PLAYERS: dict[str, tuple[str, Callable[..., bytes]]] = {
     "midi": ("audio/midi", audio.to_midi),
     "wav": ("audio/wav", audio.to_wav),
 }
@@ -114,9 +114,11 @@ async def play(request: Request, kind: str) -> Response:
     else:
         wish = _check(house, schemas.AbcRequest, json.dumps(dict(request.query_params)).encode())
     media_type, render = PLAYERS[kind]
+    limits = house.limits
     try:
-        async with asyncio.timeout(house.limits.audio_seconds):
-            return Response(await house.player.run(render, wish.abc), media_type=media_type)
+        async with asyncio.timeout(limits.audio_seconds):
+            sound = await house.player.run(render, wish.abc, max_seconds=limits.max_seconds, max_chord=limits.max_chord)
+            return Response(sound, media_type=media_type)
     except UserError as error:
         raise RefusalError(422, f"abc: {error}", [("abc", str(error))]) from None
 

@@ -17,7 +17,6 @@ from serving.tunes.soundfont import Audio, Instrument, load
 
 PROGRAM = 46  # General MIDI's harp, counted from 0: a clear attack at any speed, and it fades as a plucked string does
 SAMPLE_RATE = 22_050  # Hz; the harp has 1 % of its energy above 2 kHz
-MAX_SECONDS = 300  # the longest tune of the collection lasts 179
 TAIL_SECONDS = 1.0  # after the last note, for it to ring
 TICKS = 480  # MIDI ticks in a quarter note: divisible by 3 and 5 for tuplets
 
@@ -38,16 +37,15 @@ TEMPO_BY_METRE = {"6/8": 165, "9/8": 165, "12/8": 180, "2/4": 125, "3/4": 130}
 USUAL_TEMPO = 170
 
 
-def duration_seconds(abc: str) -> float:
-    """From the first note's start to the last one's end, repeats played. Raises UserError as to_wav."""
-    return _seconds(_playable(abc))
+def to_midi(abc: str, *, max_seconds: float, max_chord: int) -> bytes:
+    """A type 0 MIDI file: title, tempo, metre and notes.
 
-
-def to_midi(abc: str) -> bytes:
-    """A type 0 MIDI file: title, tempo, metre and notes. Raises UserError if the tune can't be played."""
+    Raises UserError if the tune can't be played, sounds longer than `max_seconds`, or has a chord of more notes than
+    `max_chord`.
+    """
     from mido import Message, MetaMessage, MidiFile, MidiTrack, bpm2tempo
 
-    tune = _playable(abc)
+    tune = _playable(abc, max_seconds, max_chord)
     title = tune.tune.headers.get("T", "Untitled").encode("latin-1", "replace").decode("latin-1")
     track = MidiTrack(
         [
@@ -68,9 +66,9 @@ def to_midi(abc: str) -> bytes:
     return buffer.getvalue()
 
 
-def to_wav(abc: str, *, sample_rate: int = SAMPLE_RATE) -> bytes:
-    """16-bit mono WAV of the tune's length plus TAIL_SECONDS. Raises UserError if the tune can't be played."""
-    samples = render(_playable(abc), sample_rate)
+def to_wav(abc: str, *, max_seconds: float, max_chord: int, sample_rate: int = SAMPLE_RATE) -> bytes:
+    """16-bit mono WAV of the tune's length plus TAIL_SECONDS. Raises UserError as to_midi."""
+    samples = render(_playable(abc, max_seconds, max_chord), sample_rate)
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -105,10 +103,12 @@ def tempo(headers: dict[str, str]) -> Fraction:
     return Fraction(TEMPO.get(name, TEMPO_BY_METRE.get(headers.get("M", ""), USUAL_TEMPO)))
 
 
-def _playable(abc: str) -> Melody:
-    tune = melody(abc)
-    if (seconds := _seconds(tune)) > MAX_SECONDS:
-        raise UserError(f"the tune would last {seconds:,.0f} s, at most {MAX_SECONDS} s are played: shorten its notes")
+def _playable(abc: str, max_seconds: float, max_chord: int) -> Melody:
+    tune = melody(abc, max_chord)
+    if (seconds := _seconds(tune)) > max_seconds:
+        raise UserError(
+            f"the tune would last {seconds:,.0f} s, at most {max_seconds:g} s are played: shorten its notes"
+        )
     return tune
 
 

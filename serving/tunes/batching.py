@@ -41,6 +41,8 @@ class Plan:
     """Characters the model may write; forced ones do not count."""
     forced: Mapping[int, str] = field(default_factory=dict)
     """Text the tune must have at the start of these lines (from 0); the model writes the rest."""
+    read_as: Mapping[int, str] = field(default_factory=dict)
+    """What the model reads in place of the forced text of these lines, where it knows another spelling better."""
 
 
 class Outcome(Enum):
@@ -154,16 +156,19 @@ class Tune:
         self._ids.append(chars)
 
     def _force(self) -> npt.NDArray[np.int64]:
-        """The forced text of the line that starts here, and of the lines after it while it fills them."""
-        text = ""
+        """Writes the forced text of the line that starts here, and of the lines after it while it fills them.
+
+        Returns what the model reads of it.
+        """
+        text = read = ""
         while self._line in self.plan.forced and (not text or text.endswith("\n")):
             addition = self.plan.forced[self._line]
+            read += self.plan.read_as.get(self._line, addition)
             self._line += addition.count("\n")
             text += addition
-        ids = self._vocabulary.encode(text)
         if text:
-            self._ids.append(ids)
-        return ids
+            self._ids.append(self._vocabulary.encode(text))
+        return self._vocabulary.encode(read)
 
 
 class Batcher:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from components.labs.music.options import Options
 from components.labs.music.params import Serve
 from components.labs.music.runtime import TuneModel
 from components.params import LabParams
@@ -29,7 +30,8 @@ class TuneHouse(House):
         warm_up(model, limits.active_tunes)
         self.batcher = Batcher(model, limits.active_tunes, limits.waiting_tunes, limits.read_chars)
         self.player = Worker(limits.audio_waiting)
-        self.requests = schemas.requests(limits)
+        options = Options.of_spec(bundle.spec)
+        self.requests = schemas.requests(limits, options)
         info = Info(
             model=Origin.of(served, model.variant),
             spec=bundle.spec,
@@ -41,7 +43,7 @@ class TuneHouse(House):
         document = openapi.document(self.requests, bundle.digest[:12])
         metrics = TuneMetrics(self.batcher)
         super().__init__(limits, self.batcher, metrics, info, document)
-        self.maker = TuneMaker(self.batcher, limits, metrics)
+        self.maker = TuneMaker(self.batcher, options, limits, metrics)
 
 
 def warm_up(model: TuneModel, active: int) -> None:

@@ -7,20 +7,20 @@ from collections.abc import AsyncGenerator
 
 from components.errors import UserError
 from components.labs.music.abc import check
+from components.labs.music.options import MUSIC_LINE, Options
 from components.labs.music.params import Serve
 from components.labs.music.runtime import SEEDS, sample_seed
 from serving.limits import RefusalError
 from serving.tunes.batching import Batcher, Plan
 from serving.tunes.metrics import TuneMetrics
-from serving.tunes.schemas import GenerateRequest, StreamRequest, TuneAnswer, begins_with_header
-
-MUSIC_LINE = 6
-"""Where the music starts, in every tune of the collection: X, T, Z, M, L and K come first, in this order."""
+from serving.tunes.schemas import GenerateRequest, StreamRequest, TuneAnswer
+from serving.tunes.starts import as_collected, begins_with_header
 
 
 class TuneMaker:
-    def __init__(self, batcher: Batcher, limits: Serve, metrics: TuneMetrics) -> None:
+    def __init__(self, batcher: Batcher, options: Options, limits: Serve, metrics: TuneMetrics) -> None:
         self._batcher = batcher
+        self._options = options
         self._limits = limits
         self._metrics = metrics
 
@@ -28,14 +28,18 @@ class TuneMaker:
         return secrets.randbelow(SEEDS) if wish.seed is None else wish.seed
 
     def plan(self, wish: StreamRequest, seed: int) -> Plan:
+        """Raises RefusalError that names the field which the model cannot write, before anything is sampled."""
+        self._refuse_contradiction(wish)
         characters = len(self._batcher.model.vocabulary)
+        whole = wish.start if wish.start and begins_with_header(wish.start) else ""
         return Plan(
             seed=seed,
             temperature=wish.temperature,
             top_k=min(wish.top_k, characters) or characters,
             top_p=wish.top_p,
             max_length=wish.max_length,
-            forced=self._forced(wish),
+            forced=self._forced(wish, seed),
+            read_as={0: self._known("start", as_collected(whole, self._options, seed))} if whole else {},
         )
 
     async def make(self, wish: GenerateRequest, seed: int, index: int) -> TuneAnswer | None:
@@ -79,22 +83,33 @@ class TuneMaker:
             abc=text, length=len(text), valid=not problems, problems=problems, seed=seed, attempts=attempts, **facts
         )
 
-    def _forced(self, wish: StreamRequest) -> dict[int, str]:
-        start = wish.start or ""
-        whole = begins_with_header(start)
-        lines = {
-            "title": (1, f"T:{wish.title}\n" if wish.title else ""),
-            "type": (2, f"Z: id:dc-{wish.type}-" if wish.type else ""),
-            "metre": (3, f"M:{wish.metre}\n" if wish.metre else ""),
-            "key": (5, f"K:{wish.key}\n" if wish.key else ""),
-            "start": (0 if whole else MUSIC_LINE, start),
-        }
-        for field, (_, text) in lines.items():
-            try:
-                self._batcher.model.vocabulary.encode(text)
-            except UserError as error:
-                raise RefusalError(422, f"{field}: {error}", [(field, str(error))]) from None
-        return {line: text for line, text in lines.values() if text}
+    def _forced(self, wish: StreamRequest, seed: int) -> dict[int, str]:
+        for field in ("key", "title", "start"):
+            self._known(field, getattr(wish, field) or "")
+        if wish.start and begins_with_header(wish.start):
+            return {0: wish.start}
+        lines = self._options.forced_lines(
+            seed, key=wish.key or "", metre=wish.metre or "", type=wish.type or "", title=wish.title or ""
+        )
+        return lines | ({MUSIC_LINE: wish.start} if wish.start else {})
+
+    def _known(self, field: str, text: str) -> str:
+        """The text. Raises RefusalError when the model lacks one of its characters."""
+        try:
+            self._batcher.model.vocabulary.encode(text)
+        except UserError as error:
+            raise RefusalError(422, f"{field}: {error}", [(field, str(error))]) from None
+        return text
+
+    def _refuse_contradiction(self, wish: StreamRequest) -> None:
+        if not (wish.metre and wish.type) or wish.type in self._options.types_in(wish.metre):
+            return
+        metres = [metre for metre in self._options.metres if wish.type in self._options.types_in(metre)]
+        reason = (
+            f"the model knows no {wish.type} in {wish.metre}: a {wish.type} is in {' or '.join(metres)}, and in "
+            f"{wish.metre} there is {' or '.join(self._options.types_in(wish.metre))}"
+        )
+        raise RefusalError(422, f"type: {reason}", [("type", reason)])
 
 
 def split_headers(text: str) -> tuple[dict[str, str], str]:

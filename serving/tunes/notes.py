@@ -15,9 +15,6 @@ from components.errors import UserError
 from components.labs.music import abc
 from components.labs.music.abc_reader import TICKS
 
-MAX_TEXT = 20_000  # characters; the longest tune of the collection has 1,900
-MAX_CHORD = 10  # notes: each costs as much as a tune of its own
-
 _SIGN = re.compile(
     r"""(?:"[^"\n]*"|![^!\s|]+!|\[[A-Za-z]:[^]\n]*\])  # may hold what looks like a sign, and is none
     | (?P<sign>::+|:*\|[|\]:]*|\[\|)(?P<number>[1-9][0-9,-]*)?
@@ -66,15 +63,16 @@ class _Section:
             yield from (bar for bar in self.bars if not bar.endings or number in bar.endings)
 
 
-def melody(text: str) -> Melody:
-    """The notes of a tune in ABC. Raises UserError that says what can't be played, and in which bar."""
-    if len(text) > MAX_TEXT:
-        raise UserError(f"the tune has {len(text):,} characters, at most {MAX_TEXT:,} can be played")
+def melody(text: str, max_chord: int) -> Melody:
+    """The notes of a tune in ABC. Raises UserError that says what can't be played, and in which bar.
+
+    max_chord: most notes that may sound at once.
+    """
     tune = abc.parse_tune(text.strip() + "\n|")  # closed, so that a tune cut off at its maximum length plays
     if tune.faults:
         raise UserError(f"this ABC can't be played: {tune.faults[0]}")
     played = abc.parse_tune(unfold(text.strip()))
-    notes = _timed(played)
+    notes = _timed(played, max_chord)
     if not notes:
         raise UserError("this ABC can't be played: it has no notes")
     return Melody(tune, notes, Fraction(sum(note.ticks for note in played.notes), TICKS))
@@ -121,15 +119,15 @@ def _close_bar(sections: list[_Section], sign: str, ending: str | None) -> None:
         last.endings = frozenset(range(numbers[0], numbers[-1] + 1) if "-" in ending else numbers)
 
 
-def _timed(tune: abc.Tune) -> list[Note]:
+def _timed(tune: abc.Tune, max_chord: int) -> list[Note]:
     """In order of start; a note tied to the next of its pitch is one note."""
     bars = set(accumulate((bar.ticks for bar in tune.bars), initial=0))
     notes: list[Note] = []
     held: dict[int, int] = {}  # pitch to the index of its note, tied over from the event before
     time = 0
     for event in tune.notes:
-        if len(event.pitches) > MAX_CHORD:
-            raise UserError(f"this ABC can't be played: a chord of {len(event.pitches)} notes, at most {MAX_CHORD}")
+        if len(event.pitches) > max_chord:
+            raise UserError(f"this ABC can't be played: a chord of {len(event.pitches)} notes, at most {max_chord}")
         start, length = Fraction(time, TICKS), event.duration
         holding = {}
         for pitch in event.pitches:

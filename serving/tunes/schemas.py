@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
-from annotated_types import Le, MaxLen
+from annotated_types import Ge, Le, MaxLen
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
+from components.labs.music.notation import key_signature
+from components.labs.music.options import Options
 from components.labs.music.params import Serve
 from components.labs.music.runtime import SEEDS
 from serving.schemas import Origin
+from serving.tunes.starts import begins_with_header, faults
 
-Key = Annotated[str, Field(pattern=r"^[A-G][#b]? (Major|Minor|Dorian|Mixolydian|Phrygian|Lydian|Locrian)$")]
-Metre = Literal["C", "C|", "2/4", "3/4", "4/4", "6/8", "9/8", "12/8"]
-TuneType = Literal[
-    "reel", "jig", "hornpipe", "polka", "slide", "setdance", "ocarolan", "slipjig", "waltz", "miscellaneous"
-]
+KEY = r"^[A-G][#b]? (Major|Minor|Dorian|Mixolydian|Phrygian|Lydian|Locrian)$"
 
 EXAMPLE_TUNE = """X:1
 T:The Open Window
@@ -42,29 +43,48 @@ class StreamRequest(Request):
     )
     temperature: float = Field(
         1.0,
-        ge=0.1,
-        le=2.0,
         allow_inf_nan=False,
         description="above 1 bolder, below 1 tamer; 0 is refused: top_k=1 always takes the likeliest character",
     )
-    top_k: int = Field(0, ge=0, le=1000, description="choose among this many likeliest characters; 0: among all")
+    top_k: int = Field(0, ge=0, description="choose among this many likeliest characters; 0: among all")
     top_p: float = Field(
         1.0, gt=0.0, le=1.0, allow_inf_nan=False, description="choose among the likeliest holding this share"
     )
-    key: Key | None = Field(None, description="such as D Major or E Dorian", examples=["D Major"])
-    metre: Metre | None = Field(None, examples=["6/8"])
-    type: TuneType | None = Field(None, description="what kind of tune", examples=["jig"])
-    title: str | None = Field(None, min_length=1, max_length=100, pattern=r"^[^\n]*$", examples=["The Open Window"])
+    key: str | None = Field(
+        None,
+        pattern=KEY,
+        description="such as D Major or E Dorian, of up to seven sharps or flats",
+        examples=["D Major"],
+    )
+    metre: str | None = Field(
+        None,
+        description="without a type, one that training tunes have in this metre is drawn; C and 4/4 are one metre",
+        examples=["6/8"],
+    )
+    type: str | None = Field(
+        None,
+        description="what kind of tune; with a metre, one that goes with it (/info, types_by_metre)",
+        examples=["jig"],
+    )
+    title: str | None = Field(None, min_length=1, pattern=r"^[^\n]*[^\s][^\n]*$", examples=["The Open Window"])
     start: str | None = Field(
         None,
         min_length=1,
         description=(
             "ABC to go on from. One that begins with a header (X:1) is the beginning of the whole tune, and then key, "
-            "metre, type and title are its own; any other is the beginning of the music."
+            "metre, type and title are its own; any other is the beginning of the music. The tune begins with it to "
+            "the letter; the model reads its header in the spelling it knows (K:Em as K:E Minor)."
         ),
         examples=["dfaf gfed|"],
     )
     max_length: int = Field(1000, ge=1, description="characters the model may write; a tune cut off here is not valid")
+
+    @field_validator("key")
+    @classmethod
+    def _at_most_seven(cls, key: str | None) -> str | None:
+        if key is not None and key_signature(key) is None:
+            raise PydanticCustomError("key", "there is no {key}: it has more than seven sharps or flats", {"key": key})
+        return key
 
     @field_validator("start")
     @classmethod
@@ -79,6 +99,8 @@ class StreamRequest(Request):
             raise PydanticCustomError(
                 "two_headers", "it has headers of its own: leave out {given}", {"given": given[0]}
             )
+        if begins_with_header(start) and (found := faults(start)):
+            raise PydanticCustomError("header", "no tune that begins with it is valid: {fault}", {"fault": found[0]})
         return start
 
 
@@ -125,30 +147,36 @@ class DoneEvent(BaseModel):
     model: Origin
 
 
-def begins_with_header(start: str) -> bool:
-    """Whether it begins a tune, rather than its music: a note before a repeat sign (`A:|`) is no header."""
-    return start[1:2] == ":" and start[0].isalpha() and start[2:3] not in ("|", ":")
-
-
-def requests(limits: Serve) -> dict[str, type[Request]]:
-    """The requests, by name, with this server's limits in them, so that they are checked and documented alike."""
+def requests(limits: Serve, options: Options) -> dict[str, type[Request]]:
+    """The requests, by name, with this server's limits and the model's options: checked and documented alike."""
+    bounds = {
+        "temperature": (Ge(limits.min_temperature), Le(limits.max_temperature)),
+        "top_k": (Le(limits.max_top_k),),
+        "title": (MaxLen(limits.max_title),),
+        "start": (MaxLen(limits.max_start),),
+        "max_length": (Le(limits.max_length),),
+    }
+    choices = {"metre": options.metres, "type": options.types}
     return {
-        "GenerateRequest": _bounded(
-            GenerateRequest, start=limits.max_start, max_length=limits.max_length, count=limits.max_count
-        ),
-        "StreamRequest": _bounded(StreamRequest, start=limits.max_start, max_length=limits.max_length),
-        "AbcRequest": _bounded(AbcRequest, abc=limits.max_abc),
+        "GenerateRequest": _bounded(GenerateRequest, bounds | {"count": (Le(limits.max_count),)}, choices),
+        "StreamRequest": _bounded(StreamRequest, bounds, choices),
+        "AbcRequest": _bounded(AbcRequest, {"abc": (MaxLen(limits.max_abc),)}),
     }
 
 
-def _bounded(model: type[Request], **most: int) -> type[Request]:
-    """The model with a greatest value or length for some of its fields."""
-    fields = {}
-    for name, limit in most.items():
+def _bounded(
+    model: type[Request],
+    bounds: Mapping[str, tuple[Ge | Le | MaxLen, ...]],
+    choices: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+) -> type[Request]:
+    """The model with bounds for the values or lengths of some of its fields, and with all that others may be."""
+    fields: dict[str, Any] = {}
+    for name, added in bounds.items():
         info = copy(model.model_fields[name])
-        bound = Le(limit) if info.annotation is int else MaxLen(limit)
-        info.metadata = [*info.metadata, bound]
+        info.metadata = [*info.metadata, *added]
         if info.annotation is int:
-            info.default = min(info.default, limit)
+            info.default = min([info.default, *(bound.le for bound in added if isinstance(bound, Le))])
         fields[name] = (info.annotation, info)
-    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)  # type: ignore[call-overload,no-any-return]
+    for name, values in choices.items():
+        fields[name] = (Literal[values] | None, copy(model.model_fields[name]))
+    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)

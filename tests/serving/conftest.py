@@ -25,7 +25,7 @@ from tests.serving.servers import Server, serving
 WEAKNESS = "It knows six tunes."
 FACES_WEAKNESS = "It has seen few faces."
 
-EASY = {"key": "G Major", "metre": "6/8", "type": "reel", "temperature": 0.5}
+EASY = {"key": "G Major", "metre": "6/8", "type": "jig", "temperature": 0.5}
 """What the small model writes well."""
 
 

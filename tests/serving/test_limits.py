@@ -129,7 +129,7 @@ def test_unknown_paths_leave_no_trace_in_the_metrics(server: Server) -> None:
         "/GENERATE",
     ):
         problem(server.client.get(path), 404)
-    server.client.get("/static/no-such-file.js")
+    problem(server.client.get("/static/no-such-file.js"), 404)
     routes = {
         line.split('route="')[1].split('"')[0]
         for line in server.client.get("/metrics").text.splitlines()
@@ -149,7 +149,17 @@ def test_unknown_paths_leave_no_trace_in_the_metrics(server: Server) -> None:
     }
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/generate"), ("DELETE", "/tunes/midi"), ("PUT", "/info")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/generate"),
+        ("DELETE", "/tunes/midi"),
+        ("PUT", "/info"),
+        ("POST", "/livez"),
+        ("POST", "/readyz"),
+        ("POST", "/static/page.js"),
+    ],
+)
 def test_another_method_is_a_405(server: Server, method: str, path: str) -> None:
     answer = server.client.request(method, path)
     problem(answer, 405)

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from mido import MidiFile
 
-from components.bundle import Bundle
+from components.bundle import Bundle, BundleSpec, write_bundle
 from components.labs.music.abc import check
 from components.labs.music.runtime import Request, TuneModel, generate
 from serving.tunes.schemas import EXAMPLE_TUNE
@@ -51,7 +51,7 @@ def test_every_tune_returned_is_valid_and_as_it_was_asked_for(server: Server) ->
             "The Open Window",
             "G Major",
             "6/8",
-            "reel",
+            "jig",
         )
         assert tune["length"] == len(tune["abc"])
 
@@ -100,6 +100,67 @@ def make_raw(server: Server, **wish: Any) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     tune: dict[str, Any] = answer.json()["tunes"][0]
     return tune
+
+
+@pytest.mark.parametrize("key", ["G", "Gmaj", "G Major"])
+def test_a_start_in_any_spelling_is_gone_on_from_and_kept_to_the_letter(server: Server, key: str) -> None:
+    start = f"X: 1\nT: Mine\nR: slip jig\nM: 6/8\nL: 1/8\nK: {key}\n"
+    tune = make_raw(server, start=start, valid_only=True)
+    assert tune["abc"].startswith(start)
+    assert tune["key"] == key
+    spelled = make_raw(server, start=start.replace(f"K: {key}", "K: G Major"), valid_only=True)
+    assert tune["abc"].removeprefix(start) == spelled["abc"].removeprefix(spelled["abc"][: len(start) + 7 - len(key)])
+
+
+def test_a_metre_alone_is_given_a_type_that_goes_with_it(server: Server) -> None:
+    wishes: list[dict[str, Any]] = [{"metre": metre, "seed": seed} for metre in ("6/8", "9/8", "C|") for seed in (1, 2)]
+    made = [make_raw(server, max_length=60, **wish) for wish in wishes]
+    types = server.client.get("/info").json()["spec"]["types_by_metre"]
+    for wish, tune in zip(wishes, made, strict=True):
+        assert tune["type"] in types[wish["metre"]]
+    assert made == [make_raw(server, max_length=60, **wish) for wish in wishes]
+
+
+@pytest.mark.parametrize(
+    ("wish", "field", "words"),
+    [
+        ({"metre": "12/8"}, "metre", "'6/8', '9/8'"),
+        ({"type": "tango"}, "type", "'jig'"),
+        ({"type": "jig", "metre": "4/4"}, "type", "a jig is in 6/8, and in 4/4 there is reel"),
+        ({"key": "A# Major"}, "key", "more than seven sharps or flats"),
+        ({"key": "H Major"}, "key", "pattern"),
+        ({"title": "  "}, "title", "pattern"),
+        ({"title": "a" * 101}, "title", "at most 100"),
+        ({"temperature": 1.5}, "temperature", "less than or equal to 1.2"),
+        ({"top_k": 1001}, "top_k", "less than or equal to 1000"),
+        ({"start": "X:1\nT:Mine\nM:C\nK:D\n"}, "start", "no L: field before K:"),
+        ({"start": "X:1\nT:Mine\nM:C\nL:1/8\nK:H\n"}, "start", "unknown key 'H'"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/generate", "/stream"])
+def test_what_the_model_cannot_write_is_refused_before_anything_is_sampled(
+    server: Server, path: str, wish: dict[str, Any], field: str, words: str
+) -> None:
+    server.wait_for(lambda: server.metric("music_tunes_active") == 0)
+    before = server.metric("music_characters_sampled")
+    answer = server.client.post(path, json=wish)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == field
+    assert words in answer.json()["errors"][0]["reason"]
+    assert server.metric("music_characters_sampled") == before
+
+
+def test_a_bundle_that_does_not_say_what_can_be_asked_of_it_is_refused(music_bundle: Path, tmp_path: Path) -> None:
+    given = Bundle.open(music_bundle)
+    spec = {name: value for name, value in given.spec.items() if name != "types_by_metre"}
+    folder = tmp_path / "old"
+    shutil.copytree(music_bundle, folder)
+    graphs = {name: folder / graph.file for name, graph in given.manifest.graphs.items()}
+    write_bundle(folder, "music", BundleSpec(graphs, spec), given.manifest.provenance)
+    arguments = command("music", folder, 0, "--allow-unpromoted")
+    done = subprocess.run(arguments, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "export the model again" in done.stderr.splitlines()[-1]
 
 
 def test_when_no_sample_is_valid_the_answer_says_what_to_change(server: Server) -> None:

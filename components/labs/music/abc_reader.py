@@ -32,8 +32,10 @@ _TOKEN = re.compile(
     | (?P<chord>\[|\](?P<chord_length>{_LENGTH}))
     | (?P<broken>>{{1,3}}|<{{1,3}})
     | (?P<tie>-)
-    | (?P<ignored>                      # chord symbols, decorations, grace notes, slurs,
-        "[^"\n]*"|![A-Za-z.()<>+0-9]+!|\{{[][A-Ga-g,'^_=0-9/>< ]*\}}|[().~HLMOPSTuv]
+    | (?P<slur>[()])
+    | (?P<decoration>[~HLMOPSTuv])
+    | (?P<ignored>                      # chord symbols, decorations in words, grace notes, dots (of a slur, too),
+        "[^"\n]*"|![A-Za-z.()<>+0-9]+!|\{{[][A-Ga-g,'^_=0-9/>< ]*\}}|\.
         |!(?=\s|\Z))                    # and the "!" that ends this collection's lines
     | (?P<unknown>[^\sA-Ga-gzx|:[\](){{}}"!<>^_=.~-]+|.)""",
     re.VERBOSE,
@@ -100,6 +102,12 @@ class Reader:
     _tuplet_left: int = 0
     _broken: str = ""
     """The sign of a broken rhythm that waits for its second note."""
+    _decorated: bool = False
+    """A decoration waits for its note."""
+    _endings: int = 0
+    """The highest number of an ending so far."""
+    _slurs: int = 0
+    """How many are open."""
     _after_note: bool = False
     """A note came before in this bar, so a tie or a broken rhythm may follow."""
 
@@ -133,8 +141,10 @@ class Reader:
                     self._read_note(token)
                 case "bar":
                     self._close_bar(edge=token[0] != "|", ending=token[0][-1].isdigit())
+                    self._count_ending(token[0].lstrip(":|[]"))
                 case "ending":
                     self._close_bar(edge=True, ending=True)
+                    self._count_ending(token[0][1:])
                 case "chord":
                     self._read_chord(token)
                 case "tuplet":
@@ -143,6 +153,10 @@ class Reader:
                     self._read_broken(token[0])
                 case "tie":
                     self._read_tie()
+                case "decoration":
+                    self._decorated = True
+                case "slur":
+                    self._read_slur(token[0])
                 case "field":
                     self.read_field(token[0][1], token[0][3:-1].strip())
                 case "unknown":
@@ -152,12 +166,15 @@ class Reader:
         """The end of the tune."""
         if self._bar_ticks:
             self._fault("no bar line at the end")
+        if self._slurs:
+            self.faults.append("'(' without ')'")
         self._close_bar(edge=True)
 
     def _fault(self, message: str) -> None:
         self.faults.append(f"bar {len(self.bars) + 1} (line {self._line}): {message}")
 
     def _read_note(self, token: re.Match[str]) -> None:
+        self._decorated = False
         letter = token["letter"]
         is_rest = letter in "zx"
         if is_rest and (token["accidental"] or token["octave"] or self._chord is not None):
@@ -229,7 +246,7 @@ class Reader:
         self._tuplet_left = int(token["r"] or p)
 
     def _read_broken(self, sign: str) -> None:
-        if not self._after_note or self._broken or self._chord is not None:
+        if not self._after_note or self._broken or self._decorated or self._chord is not None:
             self._fault(f"{sign!r} is not between two notes")
         else:
             self._broken = sign
@@ -239,6 +256,19 @@ class Reader:
             self._fault("a tie without a note")
         elif self._chord is None:
             self.notes[-1] = self.notes[-1]._replace(tied=True)
+
+    def _read_slur(self, sign: str) -> None:
+        """Slurs may lie within one another and reach over bar lines (ABC 2.1, 4.11)."""
+        self._slurs += 1 if sign == "(" else -1
+        if self._slurs < 0:
+            self._fault("')' without '('")
+            self._slurs = 0
+
+    def _count_ending(self, numbers: str) -> None:
+        """numbers: of an ending that starts here, such as "1", "1,3" or "2-4"; "" where none does."""
+        if numbers and int(numbers[0]) > self._endings + 1:
+            self._fault(f"ending {numbers[0]} without ending {int(numbers[0]) - 1}")
+        self._endings = max([self._endings, *map(int, re.findall("[0-9]", numbers))])
 
     def _close_bar(self, *, edge: bool, ending: bool = False) -> None:
         """Ends the bar, if one has begun. `edge`: a section ends or begins here."""
@@ -255,7 +285,10 @@ class Reader:
         self._after_note = False
 
     def _close_groups(self) -> None:
-        """No chord, tuplet or broken rhythm reaches over a bar line."""
+        """No decoration, chord, tuplet or broken rhythm reaches over a bar line."""
+        if self._decorated:
+            self._fault("a decoration without a note")
+            self._decorated = False
         if self._chord is not None:
             self._fault("a chord is not closed")
             self._chord = None

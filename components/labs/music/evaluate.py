@@ -16,7 +16,10 @@ from components.labs.music.evaluation.comparison import Comparison, agreement, j
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
 from components.labs.music.evaluation.plots import write_csv
 from components.labs.music.evaluation.report import Findings, write_report
+from components.labs.music.evaluation.success import Success, by_option
+from components.labs.music.evaluation.success import metrics as success_metrics
 from components.labs.music.evaluation.weaknesses import weaknesses
+from components.labs.music.options import Options
 from components.labs.music.runtime import CheckedTune, Request, TuneModel, generate, generate_valid
 from components.variants import choose, quantisation_cost
 
@@ -49,7 +52,13 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     served = choose(variants, cost, params.max_quantisation_cost)
     header, music = split_header(texts["test"], bits[served]["test"])
 
-    raw, checked = _write(TuneModel.load(bundle, served), params)
+    model, options = TuneModel.load(bundle, served), Options.of_spec(bundle.spec)
+    raw, checked = _write(model, params)
+    log.info("asking for each of %d metres and %d types", len(options.types_by_metre), len(options.types))
+    asked = {
+        "anything": Success(len(checked), sum(not tune.problems for tune in checked), sum(t.attempts for t in checked)),
+        **by_option(model, options, params),
+    }
     generated = judged(raw, "raw samples", params.max_length)
     accepted = judged([tune.text for tune in checked if not tune.problems], "checked samples", params.max_length)
     comparison = Comparison(
@@ -63,8 +72,11 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         "bits_per_char_music": bits_per_char(music),
         "quantisation_cost": cost,
         **comparison.metrics(),
-        "checked_rate": len(accepted) / len(checked),
+        "accepted_sample_rate": sum(tune.attempts == 1 and not tune.problems for tune in checked) / len(checked),
+        "checked_rate": asked["anything"].rate,
+        "samples_per_request": asked["anything"].samples_per_request,
         "valid_checked_rate": valid_rate(accepted),
+        **success_metrics({name: each for name, each in asked.items() if name != "anything"}),
     }
     tables = {"bits_by_position": by_position(bits[served]["test"], POSITION_STEP), **comparison.tables()}
     for name, table in tables.items():
@@ -79,8 +91,10 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         comparison=comparison,
         agreement={"written by the model": agreement(generated), "real, held out": agreement(comparison.held_out)},
         accepted=accepted,
+        asked=asked,
+        attempts=params.attempts,
         tables=tables,
-        weaknesses=tuple(weaknesses(metrics, comparison)),
+        weaknesses=tuple(weaknesses(metrics, comparison, asked, params.attempts)),
     )
     write_report(out / "report.html", findings)
     return Evaluation(
@@ -88,6 +102,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         counts={
             "bits_per_char": len(texts["test"]),
             "valid_sample_rate": len(generated),
+            "accepted_sample_rate": len(checked),
             "valid_checked_rate": len(accepted),
         },
         variants=variants,

@@ -18,6 +18,7 @@ from components.labs.music import params
 from components.labs.music.data import read_texts
 from components.labs.music.graphs import reading_graph, sampling_graph
 from components.labs.music.graphs.weights import HIDDEN_SCALE, Variant, Weights
+from components.labs.music.options import Options
 from components.labs.music.runtime import INT8_ZERO, TUNE_END, State, TuneModel, Vocabulary
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def export(model: MusicModel, prepared: Path, out: Path, params: params.Export) 
         "attention_lag": weights.lag,
         "steps_per_call": params.steps_per_call,
         "variants": list(params.variants),
+        "types_by_metre": Options.of_tunes(read_texts(prepared, "train"), params.min_tunes).types_by_metre,
     }
     ids = Vocabulary(vocabulary).encode(_validation_text(prepared))
     model = model.cpu().float().eval()

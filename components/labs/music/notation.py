@@ -17,6 +17,9 @@ MODES = {
 }
 """Sharps that a mode has more than the major key on the same tonic."""
 
+ALSO = {"ionian": "major", "aeolian": "minor"}
+"""Other names of two modes, which the data does not use."""
+
 SHARPS = "FCGDAEB"
 """The order in which a key signature sharpens notes; it flattens them in reverse."""
 
@@ -33,13 +36,23 @@ def key_signature(key: str) -> dict[str, int] | None:
     Spelled as in the data ("D Mixolydian") or short ("Dmix", "Em", "A"); at most seven sharps or flats.
     """
     match = _KEY.fullmatch(key.strip()[:40])
-    mode = _mode(match[3].lower()) if match else None
-    if match is None or mode is None:
+    name = _mode(match[3].lower()) if match else None
+    if match is None or name is None:
         return None
+    mode = MODES[name]
     sharps = SHARPS.index(match[1]) - 1 + 7 * {"": 0, "#": 1, "b": -1}[match[2]] + mode
     if abs(sharps) > 7:
         return None
     return dict.fromkeys(SHARPS[:sharps], 1) if sharps >= 0 else dict.fromkeys(SHARPS[sharps:], -1)
+
+
+def key_name(key: str) -> str | None:
+    """A key as the data spells it: "Em" is "E Minor", "D" is "D Major"; None for a key there is not."""
+    match = _KEY.fullmatch(key.strip()[:40])
+    name = _mode(match[3].lower()) if match else None
+    if match is None or name is None or key_signature(key) is None:
+        return None
+    return f"{match[1]}{match[2]} {ALSO.get(name, name).title()}"
 
 
 def bar_length(metre: str) -> Fraction | None:
@@ -67,7 +80,7 @@ def note_length(text: str) -> tuple[int, int] | None:
     return (numerator, denominator) if numerator and denominator in POWERS else None
 
 
-def _mode(name: str) -> int | None:
-    """Sharps of a mode given in full or by three letters; "m" is minor, "" is major."""
+def _mode(name: str) -> str | None:
+    """One of MODES, given in full or by three letters; "m" is minor, "" is major."""
     name = {"": "major", "m": "minor"}.get(name, name)
-    return next((sharps for mode, sharps in MODES.items() if name in (mode, mode[:3])), None)
+    return next((mode for mode in MODES if name in (mode, mode[:3])), None)

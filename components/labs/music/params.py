@@ -15,6 +15,7 @@ class Evaluate(Section):
     )
     seed: int = Field(ge=0, description="tune i is sampled with seed + i")
     attempts: int = Field(ge=1, le=100, description="samples drawn for a checked tune until one is valid ABC")
+    requests: int = Field(ge=1, le=1000, description="requests for each metre, and for each type of tune")
     temperature: float = Field(
         ge=0.01, le=10, description="1 samples the distribution that bits per character measures"
     )
@@ -42,8 +43,14 @@ class Serve(Limits):
     max_count: int = Field(ge=1, description="tunes one request may ask for")
     max_length: int = Field(ge=1, description="characters a request may ask the model to write")
     max_start: int = Field(ge=0, description="characters of a given start")
+    max_title: int = Field(ge=1, description="characters of a title")
+    min_temperature: float = Field(ge=0.01, le=1, description="lowest temperature a request may ask for")
+    max_temperature: float = Field(ge=1, le=10, description="highest: above it hardly a sample is valid")
+    max_top_k: int = Field(ge=1, description="largest top_k a request may ask for")
     stream_interval_ms: float = Field(ge=0, description="least time between two events of a stream, after the first")
     max_abc: int = Field(ge=1, description="characters of a tune to be played")
+    max_seconds: float = Field(gt=0, description="length of a tune to be played, as it sounds")
+    max_chord: int = Field(ge=1, description="notes of a chord to be played: each costs as much as a tune of its own")
     audio_waiting: int = Field(ge=0, description="tunes that may wait to be played; more are refused with 429")
     audio_seconds: float = Field(gt=0, description="time playing a tune may take, waiting included; then 503")
 
@@ -56,6 +63,9 @@ class Export(Section):
     )
     steps_per_call: int = Field(ge=1, le=64, description="characters per call of the sampler, unless a caller says so")
     parity_tolerance: float = Field(gt=0, description="how far the float graphs may be from the model")
+    min_tunes: int = Field(
+        ge=1, description="training tunes that a type must have in a metre so that it can be asked for"
+    )
 
 
 class Train(Section):

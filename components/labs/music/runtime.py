@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -80,6 +80,11 @@ class State:
     def rows(self, index: np.ndarray | slice | Sequence[int]) -> State:
         """The chosen rows, in that order; a row may be taken more than once."""
         return State(*(values[index] for values in self._all()))
+
+    def put(self, row: int, state: State) -> None:
+        """Overwrites one row with the only row of another state: the memories are too large to copy all rows."""
+        for values, new in zip(self._all(), state._all(), strict=True):
+            values[row] = new[0]
 
     @staticmethod
     def stack(states: Sequence[State]) -> State:
@@ -202,7 +207,9 @@ class Request:
     top_p: float = 1.0
     """Only the likeliest characters that together hold this share are picked from; 1 for no limit."""
     max_length: int = 1000
-    """Characters, the start included."""
+    """Characters, the start and forced ones included."""
+    forced: Mapping[int, str] = field(default_factory=dict)
+    """Text the tune must have at the start of these lines (from 0); the model writes the rest."""
 
     def __post_init__(self) -> None:
         """Raises UserError naming the field that is out of range (NaN is)."""
@@ -230,7 +237,12 @@ class Draft:
         self.written = request.start
         self.ended = False
         """The model wrote the tune's end itself."""
+        self.cut = False
+        """What was written last ends with forced text: the model has run on from elsewhere and must read it."""
         self._random = np.random.Generator(np.random.PCG64(request.seed))
+        self._drawn = self._spare = np.empty(0, np.float32)
+        if request.start.endswith("\n") or not request.start:
+            self.written += self._forced()
 
     @property
     def finished(self) -> bool:
@@ -243,17 +255,36 @@ class Draft:
 
     def uniforms(self, count: int) -> np.ndarray:
         """The tune's next random numbers, one a character: (count,) float32 in [0, 1)."""
-        return self._random.random(count, dtype=np.float32)
+        more = self._random.random(max(0, count - len(self._spare)), dtype=np.float32)
+        self._drawn, self._spare = np.split(np.concatenate([self._spare, more]), [count])
+        return self._drawn
 
     def extend(self, characters: str) -> str:
-        """Takes what was written up to the tune's end and drops the rest; returns what it took."""
-        before = len(self.written)
-        for character in characters:
+        """Takes what was written up to the tune's end, or to where forced text begins, and drops the rest.
+
+        Returns what was added, forced text included. Random numbers of dropped characters are drawn again.
+        """
+        before, self.cut = len(self.written), False
+        for taken, character in enumerate(characters, start=1):
             if self.finished:
                 break
             self.written += character
             self.ended = (TUNE_START + self.written).endswith(TUNE_END)
+            forced = "" if self.ended or character != "\n" else self._forced()
+            if forced:
+                self.written += forced
+                self.cut = True
+                self._spare = np.concatenate([self._drawn[taken:], self._spare])
+                break
         return self.written[before:]
+
+    def _forced(self) -> str:
+        """The forced text of the line that starts here, and of the lines after it while it fills them."""
+        text, line = "", self.written.count("\n")
+        while line in self.request.forced and (not text or text.endswith("\n")):
+            text += self.request.forced[line]
+            line = (self.written + text).count("\n")
+        return text
 
 
 class Batch:
@@ -270,7 +301,7 @@ class Batch:
 
     def join(self, draft: Draft) -> None:
         """Reads the draft's start and adds it as the last row. Raises UserError on a character the model lacks."""
-        state, last = self.model.start(draft.request.start)
+        state, last = self.model.start(draft.written)
         request, characters = draft.request, len(self.model.vocabulary)
         self.drafts.append(draft)
         self._state = State.stack([self._state, state])
@@ -282,11 +313,22 @@ class Batch:
     def step(self, count: int | None = None) -> list[str]:
         """Writes up to `count` characters (by default the bundle's) of every draft; returns each one's new text."""
         uniforms = np.stack([draft.uniforms(count or self.model.steps_per_call) for draft in self.drafts])
-        ids, self._state = self.model.sample(
-            self._state, self._last, uniforms, self._temperature, self._top_k, self._top_p
-        )
-        self._last = ids[:, -1]
-        return [draft.extend(self.model.vocabulary.decode(row)) for draft, row in zip(self.drafts, ids, strict=True)]
+        before, last = self._state, self._last
+        ids, self._state = self.model.sample(before, last, uniforms, self._temperature, self._top_k, self._top_p)
+        self._last = ids[:, -1].copy()
+        texts = []
+        for row, draft in enumerate(self.drafts):
+            texts.append(draft.extend(self.model.vocabulary.decode(ids[row])))
+            if draft.cut:
+                self._read_again(row, before.rows([row]), int(last[row]), texts[-1])
+        return texts
+
+    def _read_again(self, row: int, before: State, last: int, text: str) -> None:
+        """Puts a row's state after a text that follows the character `last`, rather than after what was sampled."""
+        read = np.concatenate([[last], self.model.vocabulary.encode(text)])
+        state, _ = self.model.read(read[None, :-1], before)
+        self._state.put(row, state)
+        self._last[row] = read[-1]
 
     def leave(self, leaving: Iterable[Draft]) -> None:
         """Frees the rows of these drafts; the others keep their order."""

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -86,16 +87,46 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def test_a_tune_is_the_one_that_the_bundle_writes_offline(model: TuneModel) -> None:
+    """Evaluation measures the one sampler, users get the other: free, from a start, and with header lines forced."""
+    music = Plan(
+        seed=7,
+        temperature=0.8,
+        top_k=83,
+        top_p=1.0,
+        max_length=250,
+        forced={2: "Z: id:dc-jig-", 3: "M:6/8\n", 5: "K:G Major\n", 6: "B3 cBc|"},
+    )
+
     async def serve() -> list[str]:
         async with batching(model) as batcher:
-            return await asyncio.gather(*(whole(batcher, plan) for plan in (PLANS[0], PLANS[4])))
+            return await asyncio.gather(*(whole(batcher, plan) for plan in (*PLANS, music)))
 
-    headers = PLANS[4].forced[0]
     requests = [
-        Request(seed=1, max_length=300),
-        Request(seed=5, start=headers, temperature=0.5, max_length=300 + len(headers)),
+        Request(
+            plan.seed,
+            temperature=plan.temperature,
+            top_k=plan.top_k,
+            top_p=plan.top_p,
+            max_length=plan.max_length + sum(map(len, plan.forced.values())),  # the one counts forced characters, too
+            forced=plan.forced,
+        )
+        for plan in (*PLANS, music)
     ]
     assert run(serve()) == [text.strip() for text in generate(model, requests)]
+
+
+def test_a_start_may_be_read_in_another_spelling_than_it_has(model: TuneModel) -> None:
+    plain, other = "X:1\nT:A\nM:C\nL:1/8\nK:A Dorian\n", "X: 1\nT:A\nR:reel\nM:C\nL:1/8\nK:Ador\n"
+    plan = replace(PLANS[0], forced={0: plain})
+
+    async def serve() -> list[str]:
+        async with batching(model, read_chars=7) as batcher:
+            plans = (plan, replace(plan, forced={0: other}, read_as={0: plain}))
+            return await asyncio.gather(*(whole(batcher, each) for each in plans))
+
+    one, two = run(serve())
+    assert one.startswith(plain)
+    assert two == other + one.removeprefix(plain)
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,13 +9,18 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from components.labs.music.data import Block
+from components.labs.music.options import Options
 from components.params import load
 from serving.tunes.openapi import document
 from serving.tunes.schemas import requests
+from tests.music_data import real_tunes
 from tests.serving.described import schema_of
 from tests.serving.servers import PROJECT, Server
 
-description = document(requests(load("music", PROJECT / "params.yaml").serve), "test")
+PARAMS = load("music", PROJECT / "params.yaml")
+OPTIONS = Options.of_tunes((text for text in real_tunes() if Block(text, 1).split == "train"), PARAMS.export.min_tunes)
+description = document(requests(PARAMS.serve, OPTIONS), "test")
 schema = schema_of(description)
 
 

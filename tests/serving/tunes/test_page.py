@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from mido import MidiFile
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from serving.page import ABCJS
 from tests.serving.browsing import Visitor, needs_browser, resize, visitors
@@ -68,6 +68,8 @@ def test_one_press_writes_a_tune_that_can_be_seen_heard_and_kept(visit: Callable
     page.get_by_role("button", name="Write a tune").click()
     abc = visitor.finished()
     lengths, drawings = page.evaluate("[watched.lengths, watched.drawings]")
+    tries = [index for index, length in enumerate(lengths) if not length]
+    lengths = lengths[tries[-1] :]  # a tune that was not valid was thrown away, and the page cleared
     assert lengths[:-1] == sorted(lengths[:-1])  # the last is the tune without the line ends after it
     assert len(set(lengths)) > len(abc) / 30, "it appears bit by bit"
     assert drawings > 1
@@ -120,6 +122,53 @@ def test_a_shared_link_writes_the_same_tune_again(visit: Callable[..., Player]) 
     assert second.finished() == abc
     assert second.page.get_by_label("Key").input_value() == "D Major"
     assert second.page.get_by_label("Temperature").input_value() == "0.7"
+
+
+@needs_browser
+def test_a_tune_that_is_not_valid_is_written_again_until_one_is(visit: Callable[..., Player]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    asked = _verdicts(page, [False, False, True])
+    page.get_by_role("button", name="Write a tune").click()
+    expect(page.locator("#verdict")).to_contain_text("Valid: every bar adds up")
+    expect(page.get_by_role("status")).to_contain_text("2 before it were not, and thrown away")
+    seeds = [request["seed"] for request in asked]
+    assert len(set(seeds)) == 3
+    expect(page.locator("#abc")).to_have_text(_written(seeds[-1]))
+    assert page.url.endswith(f"&seed={seeds[-1]}"), "the link is to the tune that is shown"
+    assert [{**request, "seed": 0} for request in asked] == [{"temperature": 0.8, "seed": 0}] * 3
+
+
+@needs_browser
+def test_a_seed_that_was_asked_for_is_shown_as_it_is(visit: Callable[..., Player]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    asked = _verdicts(page, [False, True])
+    visitor.write(seed=7)
+    expect(page.locator("#verdict")).to_contain_text("Not valid")
+    assert [request["seed"] for request in asked] == [7]
+
+
+@needs_browser
+def test_it_is_not_tried_for_ever(visit: Callable[..., Player]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    asked = _verdicts(page, [False] * 100)
+    page.get_by_role("button", name="Write a tune").click()
+    expect(page.locator("#verdict")).to_contain_text("Not valid")
+    assert len(asked) == page.request.get(f"{visitor.address}/info").json()["limits"]["attempts"]
+
+
+@needs_browser
+def test_kinds_that_do_not_go_with_a_metre_are_not_offered(visit: Callable[..., Player]) -> None:
+    page = visit().open()
+    page.get_by_label("Metre").select_option("6/8")
+    kinds = page.locator("select[name=type] option:enabled")
+    expect(kinds).to_have_text(["any", "jig", "slide", "set dance", "O’Carolan air"])
+    page.get_by_label("Kind").select_option("jig")
+    expect(page.locator("select[name=metre] option:enabled")).to_have_text(["any", "6/8"])
+    page.get_by_label("Metre").select_option("")
+    expect(kinds).to_have_count(10)
 
 
 @needs_browser
@@ -279,6 +328,24 @@ def _header(abc: str, letter: str) -> str:
 
 def _refusal(status: int, headers: dict[str, str], body: str) -> Callable[[Route], None]:
     return lambda route: route.fulfill(status=status, headers=headers, body=body)
+
+
+def _written(seed: int) -> str:
+    return f"X:1\nT:Made\nM:C\nL:1/8\nK:D\nABcd efg{'abcdefg'[seed % 7]}|"
+
+
+def _verdicts(page: Page, verdicts: list[bool]) -> list[dict[str, Any]]:
+    """Answers the page's requests with these verdicts, one after the other; returns the list of what was asked."""
+    asked: list[dict[str, Any]] = []
+
+    def answer(route: Route) -> None:
+        asked.append(json.loads(route.request.post_data or ""))
+        abc, valid = _written(asked[-1]["seed"]), verdicts[len(asked) - 1]
+        tune = {"abc": abc, "valid": valid, "problems": [] if valid else ["bar 1"], "length": len(abc)}
+        _stream(abc, {"tune": tune})(route)
+
+    page.route("**/stream", answer)
+    return asked
 
 
 def _stream(text: str, done: dict[str, Any] | None = None) -> Callable[[Route], None]:

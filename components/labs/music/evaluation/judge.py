@@ -20,7 +20,7 @@ METRE = re.compile(r"C\|?|[1-9][0-9]?/(1|2|4|8|16|32)")
 MODE = r"maj(or)?|min(or)?|m|ion(ian)?|dor(ian)?|phr(ygian)?|lyd(ian)?|mix(olydian)?|aeo(lian)?|loc(rian)?"
 KEY = re.compile(rf"[A-G][#b]?( ?({MODE}))?", re.IGNORECASE)
 LENGTH = r"[0-9]*(/+[0-9]*)?"
-PITCH = r"[.~uv]*(\^{1,2}|_{1,2}|=)?([A-Ga-g][,']*|z)"
+PITCH = r"[.~uvLOPST]*(\^{1,2}|_{1,2}|=)?([A-Ga-g][,']*|z)"
 NOTE = re.compile(rf'("[^"\n]*")*{PITCH}{LENGTH}')
 RHYTHM = re.compile(r"<{1,3}|>{1,3}")
 CHORD = re.compile(rf'("[^"\n]*")*\[({PITCH}{LENGTH})+\]{LENGTH}')
@@ -110,8 +110,10 @@ def _lexical(tokens: list[Any], source: str) -> Iterator[Fault]:
             yield Fault("unreadable", f"a field within a line: {token.src[:12]!r}")
         elif token.src in ("K", "k"):
             yield Fault("unreadable", f"music21 knows {token.src} as an accent, ABC does not")
+    # Titles and chord symbols may hold any sign.
+    music = re.sub(r'^[A-Z]:[^|:].*$|"[^"\n]*"', "", source, flags=re.MULTILINE)
     for left, right in ("()", "{}"):
-        if re.sub(r"\([0-9]", "", given).count(left) != given.count(right):
+        if re.sub(r"\([0-9]", "", music).count(left) != music.count(right):
             yield Fault("unreadable", f"{left} without {right}")
 
 
@@ -171,7 +173,8 @@ def _tonic(tokens: list[Any]) -> int | None:
     key = next((token for token in tokens if isinstance(token, ABCMetadata) and token.isKey()), None)
     if key is None:
         return None
-    return _midi(key.data[:2].strip().replace("b", "-").capitalize() + "4") % 12
+    name = re.match("[A-G][#b]?", key.data[:1].upper() + key.data[1:])  # its mode may follow at once: Em, Ador
+    return _midi(name[0].replace("b", "-") + "4") % 12 if name else None
 
 
 def _bar_faults(tokens: list[Any]) -> Iterator[Fault]:

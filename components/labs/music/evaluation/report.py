@@ -16,7 +16,9 @@ from components.labs.music.evaluation.comparison import Comparison, Copy
 from components.labs.music.evaluation.histograms import HISTOGRAMS, LENGTH_BIN, Tune
 from components.labs.music.evaluation.novelty import body
 from components.labs.music.evaluation.plots import Table
-from components.labs.music.evaluation.weaknesses import FAULTS, rate
+from components.labs.music.evaluation.success import Success
+from components.labs.music.evaluation.weaknesses import FAULTS, in_words, rate
+from components.statistics import wilson_interval
 
 WORST = 3
 """Nearest copies shown."""
@@ -62,14 +64,18 @@ class Findings:
     """By source: how many tunes are (valid to the judge, valid to the sampler's checker)."""
     accepted: Sequence[Tune]
     """Tunes that passed the sampler's check."""
+    asked: Mapping[str, Success]
+    """How requests ended, by what they asked for."""
+    attempts: int
+    """Samples after which a request is given up."""
     tables: Mapping[str, Table]
     """The numbers of each of PICTURES."""
     weaknesses: tuple[str, ...]
 
 
 def write_report(path: Path, findings: Findings) -> None:
-    parts = [_about(findings), _results(findings), _weaknesses(findings), _validity(findings), _copying(findings)]
-    parts += [_likeness(findings), _examples(findings)]
+    parts = [_about(findings), _results(findings), _weaknesses(findings), _validity(findings), _success(findings)]
+    parts += [_copying(findings), _likeness(findings), _examples(findings)]
     write_text(
         path,
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -110,6 +116,12 @@ def _results(findings: Findings) -> str:
             "Valid tunes, as they come",
             rate(comparison.generated),
             f"Judged by an independent parser. Real held-out tunes, same judge: {rate(comparison.held_out)}.",
+        ),
+        (
+            "Accepted by the sampler's own check, as they come",
+            f"{metrics['accepted_sample_rate']:.1%}",
+            "It also asks that a pickup and the end of its part make one bar, so it accepts fewer. "
+            f"A tune takes {metrics['samples_per_request']:.2f} samples.",
         ),
         (
             "Valid tunes, after the sampler's check",
@@ -156,6 +168,26 @@ def _validity(findings: Findings) -> str:
         + "<p>First fault of the tunes as they come: "
         + (", ".join(f"{kind} {count}" for kind, count in faults.most_common()) or "none")
         + ".</p>"
+    )
+
+
+def _success(findings: Findings) -> str:
+    rows = []
+    for name, found in findings.asked.items():
+        low, high = wilson_interval(found.accepted, found.requests)
+        rows.append(
+            (
+                escape(in_words(name)),
+                f"{found.accepted} of {found.requests}",
+                f"{found.rate:.0%}",
+                f"{low:.0%} to {high:.0%}",
+                f"{found.samples_per_request:.1f}",
+            )
+        )
+    return (
+        "<h2>Is what is asked for written?</h2><p>Requests as the music API serves them: a sample that the sampler's "
+        f"check refuses, or that is not as asked, is drawn again, up to {findings.attempts} samples.</p>"
+        + _table(("asked for", "ended in a tune", "share", "95 % interval", "samples per request"), rows)
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from components.labs.music.evaluation.comparison import Comparison
 from components.labs.music.evaluation.histograms import HISTOGRAMS, Tune
+from components.labs.music.evaluation.success import Success
 from components.statistics import wilson_interval
 
 FAULTS: dict[str, str] = {
@@ -19,8 +20,13 @@ FAULTS: dict[str, str] = {
 """What each kind of fault of the judge is about, in words."""
 
 
-def weaknesses(metrics: Mapping[str, float], comparison: Comparison) -> Iterator[str]:
-    """Where the model falls behind real tunes, each with the numbers that say so."""
+def weaknesses(
+    metrics: Mapping[str, float], comparison: Comparison, asked: Mapping[str, Success], attempts: int
+) -> Iterator[str]:
+    """Where the model falls behind real tunes, each with the numbers that say so.
+
+    asked: how requests ended, by what they asked for, after up to `attempts` samples each.
+    """
     generated, real = comparison.generated, comparison.held_out
     if wilson_interval(*_valid(generated))[1] < wilson_interval(*_valid(real))[0]:
         kinds = Counter(fault.kind for tune in generated for fault in tune.reading.faults[:1])
@@ -29,8 +35,20 @@ def weaknesses(metrics: Mapping[str, float], comparison: Comparison) -> Iterator
             f"Left alone, it writes wrong notation more often than people do: {rate(generated)} of its tunes are "
             f"valid, of real ones {rate(real)}. The commonest first fault is in the {FAULTS[kind]} ({count} tunes)."
         )
+    if metrics["accepted_sample_rate"] < 1:
+        yield (
+            f"The sampler's own check, which also asks that pickups be completed, accepts "
+            f"{metrics['accepted_sample_rate']:.0%} of its samples, so a tune takes "
+            f"{metrics['samples_per_request']:.1f} of them."
+        )
     if metrics["checked_rate"] < 1:
         yield f"The sampler's check gave up on {1 - metrics['checked_rate']:.1%} of the tunes asked for."
+    name, worst = min(asked.items(), key=lambda item: item[1].rate)
+    if worst.rate < 1:
+        yield (
+            f"Not all that may be asked for is written alike: of {worst.requests} requests for {in_words(name)}, "
+            f"{worst.accepted} ended in a valid tune within {attempts} samples."
+        )
     if metrics["verbatim_run_p95"] > metrics["verbatim_run_p95_real"]:
         yield (
             f"It copies: one tune in twenty shares {metrics['verbatim_run_p95']:.0f} characters or more in a row with "
@@ -60,6 +78,11 @@ def weaknesses(metrics: Mapping[str, float], comparison: Comparison) -> Iterator
             f"header, {metrics['bits_per_char_music']:.2f} of the music."
         )
     yield "It knows one collection of Irish dance tunes, one voice, no chords, no lyrics; other music it can't write."
+
+
+def in_words(option: str) -> str:
+    """Of a request, by the name of what it asks for: "metre_6-8" is "the metre 6/8"."""
+    return f"the {option.replace('_', ' ').replace('-', '/')}" if "_" in option else option
 
 
 def rate(tunes: Sequence[Tune]) -> str:

@@ -18,12 +18,14 @@ const score = new Score($('score'))
 const calm = matchMedia('(prefers-reduced-motion: reduce)')
 let writing // the AbortController of the tune being written
 let tune // the tune on the page: { abc, title, seed, sound }
+let typesByMetre // what goes together, as the model's bundle has it
 
 form.addEventListener('submit', (event) => {
   event.preventDefault()
   if (writing) writing.abort()
   else write(request())
 })
+form.addEventListener('change', offer)
 form.elements.temperature.addEventListener('input', showTemperature)
 $('listen').addEventListener('click', listen)
 $('save-abc').addEventListener('click', () => save(new Blob([`${tune.abc}\n`], { type: 'text/vnd.abc' }), 'abc'))
@@ -34,11 +36,10 @@ for (const name of ['play', 'seeked']) $('audio').addEventListener(name, () => s
 addEventListener('hashchange', writeFromAddress)
 addEventListener('resize', debounce(redraw, 200))
 
-/** What the form asks for, with a seed; empty fields are left out. */
+/** What the form asks for; empty fields are left out. */
 function request() {
   const entries = [...new FormData(form)].filter(([, value]) => value !== '')
-  const asked = Object.fromEntries(entries.map(([name, value]) => [name, NUMBERS.includes(name) ? Number(value) : value]))
-  return { ...asked, seed: asked.seed ?? Math.floor(Math.random() * SEEDS) }
+  return Object.fromEntries(entries.map(([name, value]) => [name, NUMBERS.includes(name) ? Number(value) : value]))
 }
 
 function writeFromAddress() {
@@ -49,21 +50,31 @@ function writeFromAddress() {
     const field = form.elements.namedItem(name)
     if (field) field.value = value
   }
+  offer()
   showTemperature()
   write(request())
 }
 
+/** Writes one tune. Without a seed of its own it is written again from other seeds until one is valid, as /generate does. */
 async function write(asked) {
   writing?.abort()
   const mine = (writing = new AbortController())
-  begin(asked)
-  const paper = new Paper(mine.signal)
   const started = performance.now()
+  let paper
   try {
-    const { tune: made } = await stream(asked, (text) => paper.add(text), mine.signal)
-    const seconds = (performance.now() - started) / 1000
-    await paper.finished()
-    if (!mine.signal.aborted) finish(made, seconds)
+    for (let number = 1; ; number++) {
+      begin({ ...asked, seed: asked.seed ?? Math.floor(Math.random() * SEEDS) }, number)
+      paper = new Paper(mine.signal)
+      const { tune: made } = await stream(tune.asked, (text) => paper.add(text), mine.signal)
+      if (!made.valid && asked.seed === undefined && number < (await attempts) && !mine.signal.aborted) {
+        paper.drop()
+        continue
+      }
+      const seconds = (performance.now() - started) / 1000
+      await paper.finished()
+      if (!mine.signal.aborted) finish(made, seconds, number)
+      break
+    }
   } catch (error) {
     await paper.finished()
     if (!mine.signal.aborted) fail(error)
@@ -75,20 +86,21 @@ async function write(asked) {
   settle()
 }
 
-function begin(asked) {
+function begin(asked, number) {
   const address = new URLSearchParams(Object.entries(asked).map(([name, value]) => [name, String(value)])).toString()
-  tune = { abc: '', title: '', seed: asked.seed, address }
+  tune = { abc: '', title: '', seed: asked.seed, asked, address }
   history.replaceState(null, '', `#${address}`)
   $('audio').pause()
   $('audio').hidden = true
-  for (const id of ['problem', 'verdict', 'problems', 'tune']) $(id).hidden = true
+  for (const id of ['problem', 'verdict', 'problems']) $(id).hidden = true
+  if (number === 1) $('tune').hidden = true
   for (const id of TUNE_BUTTONS) $(id).disabled = true
   $('listen').hidden = false
   $('facts').textContent = ''
   $('title').textContent = ''
   $('abc').textContent = ''
   score.clear()
-  say('Writing…')
+  say(number === 1 ? 'Writing…' : `Not valid ABC: trying again, number ${number}…`)
   $('write').textContent = 'Stop'
 }
 
@@ -132,6 +144,12 @@ class Paper {
     if (!this.frame && this.ending) this.resolve()
   }
 
+  /** What was written is thrown away. */
+  drop() {
+    this.waiting = ''
+    cancelAnimationFrame(this.frame)
+  }
+
   finished() {
     this.ending = true
     if (!this.frame) this.resolve()
@@ -165,7 +183,7 @@ function heading() {
   $('facts').textContent = [kind, header('K'), metre, `seed ${tune.seed}`].filter(Boolean).join(' · ')
 }
 
-function finish(made, seconds) {
+function finish(made, seconds, number) {
   tune.abc = made.abc
   $('abc').textContent = made.abc
   $('abc').scrollTop = 0
@@ -174,7 +192,8 @@ function finish(made, seconds) {
   $('verdict').hidden = false
   $('problems').replaceChildren(...made.problems.slice(0, 8).map((problem) => item('li', problem)))
   $('problems').hidden = made.valid
-  say(`${made.length} characters, written in ${seconds.toFixed(2)} s. ${made.valid ? 'It is valid ABC.' : 'It is not valid ABC.'}`)
+  const before = number > 1 ? ` ${number - 1} before it ${number > 2 ? 'were' : 'was'} not, and thrown away.` : ''
+  say(`${made.length} characters, written in ${seconds.toFixed(2)} s. It is ${made.valid ? '' : 'not '}valid ABC.${before}`)
 }
 
 async function sound() {
@@ -230,6 +249,15 @@ function fail(error) {
   $('problem').hidden = false
 }
 
+/** Leaves out kinds that do not go with the metre that is chosen, and metres that do not go with the kind. */
+function offer() {
+  if (!typesByMetre) return // not known yet
+  const { type, metre } = form.elements
+  const goes = (metre, type) => !metre || (metre in typesByMetre && (!type || type in typesByMetre[metre]))
+  for (const option of metre.options) option.disabled = !goes(option.value, type.value)
+  for (const option of type.options) option.disabled = !goes(metre.value, option.value)
+}
+
 function showTemperature() {
   $('temperature-value').textContent = Number(form.elements.temperature.value).toFixed(2)
 }
@@ -250,8 +278,17 @@ function debounce(action, milliseconds) {
   }
 }
 
-showTemperature()
-showModel(surprise).then((answer) => {
-  if (answer?.limits.max_length) form.elements.max_length.max = answer.limits.max_length
+const attempts = showModel(surprise).then((answer) => {
+  if (!answer) return 1
+  const { limits, spec } = answer
+  const { max_length: length, temperature } = form.elements
+  length.max = limits.max_length
+  temperature.min = limits.min_temperature
+  temperature.max = limits.max_temperature
+  typesByMetre = spec.types_by_metre
+  offer()
+  showTemperature()
+  return limits.attempts
 })
+showTemperature()
 writeFromAddress()

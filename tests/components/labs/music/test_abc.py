@@ -229,3 +229,39 @@ def test_the_reader_loads_nothing_slow() -> None:
     script = "import sys, components.labs.music.abc; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert not slow & set(loaded)
+
+
+WRITTEN = """X:17
+T:Danny Dubry's
+Z: id:dc-setdance-15
+M:C|
+L:1/8
+K:D Mixolydian
+DEDC DFD2|D2FD CDED|CEDC D2GA|B2G2 G2:|!
+(3Bcd|e2dB cBAG|Add2 edcA|GFGB ABcA|GABd gdBe|!
+[1 e2dB cBAG|Add2 edcA|GABd gdBd|dcBA G2:|!"""
+"""What the model wrote, without the slur that it opened in the first bar."""
+
+
+def test_a_slur_ends_where_another_began() -> None:
+    assert check(WRITTEN) == []
+    assert check(WRITTEN.replace("DEDC DFD2", "(D(ED)C D)FD2")) == []
+    assert check(WRITTEN.replace("DEDC DFD2|D2FD", "(DEDC DFD2|D2FD)")) == []
+    assert check(WRITTEN.replace("DEDC DFD2", "(DEDC DFD2")) == ["'(' without ')'"]
+    assert check(WRITTEN.replace("DEDC DFD2", "DED)C DFD2")) == ["bar 1 (line 7): ')' without '('"]
+    assert check(WRITTEN.replace("T:Danny Dubry's", "T:Danny (Dubry's")) == []
+
+
+@pytest.mark.parametrize(
+    ("bar", "wrong", "fault"),
+    [
+        ("dcBA G2:|", "dcBA G2P:|", "bar 14 (line 9): a decoration without a note"),
+        ("e2dB cBAG", "eS>B cBAG", "bar 7 (line 8): '>' is not between two notes"),
+        ("|e2dB cBAG", "|3e2dB cBAG", "bar 7 (line 8): ending 3 without ending 2"),
+    ],
+)
+def test_what_the_model_wrote_and_the_judge_refused(bar: str, wrong: str, fault: str) -> None:
+    assert any(
+        problem.partition(": ")[2] == fault.partition(": ")[2] for problem in check(WRITTEN.replace(bar, wrong, 1))
+    )
+    assert check(WRITTEN.replace("e2dB cBAG", "e2d~B cTBA(u[GB])")) == []

@@ -14,11 +14,20 @@ from components.labs.music import LAB
 from components.labs.music.data import prepare
 from components.labs.music.evaluate import evaluate
 from components.labs.music.evaluation.report import PICTURES
+from components.labs.music.options import Options
 from components.labs.music.params import Evaluate, Prepare
 from tests.html_pages import loads
 
 PARAMS = Evaluate(
-    samples=8, seed=1, attempts=3, temperature=0.5, max_length=500, examples=3, batch=8, max_quantisation_cost=0.02
+    samples=8,
+    requests=1,
+    seed=1,
+    attempts=3,
+    temperature=0.5,
+    max_length=500,
+    examples=3,
+    batch=8,
+    max_quantisation_cost=0.02,
 )
 
 
@@ -43,6 +52,20 @@ def test_the_names_that_others_rely_on_are_measured(evaluated: tuple[Evaluation,
     assert all(math.isfinite(value) for value in metrics.values())
     assert 0 <= metrics["valid_sample_rate"] <= 1
     assert metrics["valid_sample_rate_real"] > 0.8
+
+
+def test_what_may_be_asked_for_is_measured_one_by_one(evaluated: tuple[Evaluation, Path], music_bundle: Path) -> None:
+    metrics = evaluated[0].metrics
+    options = Options.of_spec(Bundle.open(music_bundle).spec)
+    names = ["metre_4-4", "metre_2-2", "metre_6-8", *(f"type_{type}" for type in options.types)]
+    for name in names:
+        assert 0 <= metrics[f"checked_rate_{name}"] <= 1
+        assert 1 <= metrics[f"samples_per_request_{name}"] <= PARAMS.attempts
+    assert metrics["accepted_sample_rate"] <= metrics["checked_rate"]
+    html = (evaluated[1] / "report.html").read_text()
+    assert html.count(f"of {PARAMS.requests}</td>") == len(options.types_by_metre) + len(options.types)
+    assert "<td>the metre 6/8</td>" in html
+    assert "up to 3 samples" in html
 
 
 def test_every_variant_is_measured_and_the_one_to_serve_is_named(evaluated: tuple[Evaluation, Path]) -> None:

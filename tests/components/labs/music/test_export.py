@@ -23,7 +23,7 @@ from components.params import load
 from components.provenance import Provenance
 
 HERE = Provenance(git_commit="", git_dirty=False, data_version="", data_profile="course", params_hash="", code_hash="")
-PARAMS = Export(variants=("int8", "float"), steps_per_call=8, parity_tolerance=1e-4)
+PARAMS = Export(variants=("int8", "float"), steps_per_call=8, parity_tolerance=1e-4, min_tunes=3)
 UNSEEN = [(1, 2), (2, 23), (5, 1), (7, 61), (32, 3)]
 """Batch sizes and lengths that no parity check of the export uses."""
 

@@ -66,6 +66,29 @@ def test_nearly_all_real_tunes_are_valid() -> None:
     assert sum("no full bar" in str(read(tune).faults) for tune in refused) == 2
 
 
+WRITTEN = "X:35\nT:Swallwe)st\nM:C\nL:1/8\nK:{key}\nFE|DEFA DFAB|A3B AFFE|DEFA DFAD|F{bar} E2:|\n"
+"""From a tune that the model wrote: the judge refused it for its title."""
+
+
+@pytest.mark.parametrize(
+    ("key", "tonic"), [("D", 2), ("Em", 4), ("Ador", 9), ("BbMaj", 10), ("Bb Major", 10), ("F#m", 6), ("D Major", 2)]
+)
+def test_a_key_may_be_written_short(key: str, tonic: int) -> None:
+    reading = read(WRITTEN.format(key=key, bar="EEE"))
+    assert reading.faults == ()
+    assert reading.tonic == tonic
+
+
+def test_a_bracket_counts_in_the_music_alone() -> None:
+    assert read(WRITTEN.format(key="D", bar='"Em)"EEE')).faults == ()
+    for bar in ("(EEE", "EEE)"):
+        assert faults(WRITTEN.format(key="D", bar=bar)) == {"unreadable"}
+
+
+def test_a_letter_for_a_decoration_is_none_of_the_notes() -> None:
+    assert read("X:91\nM:C\nL:1/8\nK:D Mixolydian\nD2FD ADD2|ADDC DSD2D|TA2DD OADD2|\n").faults == ()
+
+
 @given(tune=st.sampled_from(TUNES), data=st.data())
 def test_a_note_missing_from_a_bar_between_plain_bar_lines_is_a_fault(tune: str, data: st.DataObject) -> None:
     bar = data.draw(st.sampled_from(bars_between_plain_lines(tune)))

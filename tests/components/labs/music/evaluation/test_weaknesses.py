@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from components.labs.music.evaluation.comparison import Comparison, judged
+from components.labs.music.evaluation.success import Success
 from components.labs.music.evaluation.weaknesses import weaknesses
 from tests.components.labs.music.evaluation.test_judge import HORNPIPE, JIG, POLKA
 
+ALL_WRITTEN = {"anything": Success(20, 20, 30), "metre_6-8": Success(20, 20, 40)}
 REAL = [HORNPIPE, JIG, POLKA] * 20
 BROKEN = JIG.replace("|", "", 1)
 FAULTLESS = {
     "checked_rate": 1.0,
+    "accepted_sample_rate": 1.0,
+    "samples_per_request": 1.0,
     "verbatim_run_p95": 20.0,
     "verbatim_run_p95_real": 30.0,
     "verbatim_run_excess_rate": 0.05,
@@ -22,11 +28,11 @@ FAULTLESS = {
 }
 
 
-def said(generated: list[str], **measured: float) -> list[str]:
+def said(generated: list[str], asked: Mapping[str, Success] = ALL_WRITTEN, **measured: float) -> list[str]:
     comparison = Comparison(
         generated=judged(generated, "generated"), held_out=judged(REAL, "held out"), training=judged(REAL, "training")
     )
-    return list(weaknesses(FAULTLESS | measured, comparison))
+    return list(weaknesses(FAULTLESS | measured, comparison, asked, attempts=8))
 
 
 def test_of_a_model_that_writes_as_people_do_only_its_limits_are_said() -> None:
@@ -37,6 +43,7 @@ def test_of_a_model_that_writes_as_people_do_only_its_limits_are_said() -> None:
 @pytest.mark.parametrize(
     ("measured", "sentence"),
     [
+        ({"accepted_sample_rate": 0.38, "samples_per_request": 2.4}, "accepts 38% of its samples, so a tune takes 2.4"),
         ({"checked_rate": 0.9}, "gave up on 10.0%"),
         ({"verbatim_run_p95": 40.0, "verbatim_run_excess_rate": 0.2, "melodic_run_excess_rate": 0.1}, "It copies: "),
         ({"melodic_run_excess_rate": 0.3}, "30% of its tunes share a longer run of notes"),
@@ -48,6 +55,11 @@ def test_each_weakness_is_said_with_the_number_that_shows_it(measured: dict[str,
     found = said(REAL, **measured)
     assert len(found) == 2
     assert sentence in found[0]
+
+
+def test_what_is_written_least_often_is_named() -> None:
+    found = said(REAL, asked=ALL_WRITTEN | {"metre_3-4": Success(20, 7, 100), "type_reel": Success(20, 19, 40)})
+    assert "of 20 requests for the metre 3/4, 7 ended in a valid tune within 8 samples" in found[0]
 
 
 def test_wrong_notation_is_said_with_its_commonest_fault_when_it_is_no_chance() -> None:
