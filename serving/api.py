@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,6 +20,8 @@ from serving.limits import BrokenError, DrainingError, FullError, RefusalError, 
 from serving.page import page
 
 REFUSED = (RefusalError, HTTPException, FullError, DrainingError, BrokenError, TimeoutError)
+NAMED = 5
+"""Wrong fields that a refusal names, at most: a stranger's body may hold thousands."""
 
 
 def application(lab: str, routes: Sequence[BaseRoute]) -> Starlette:
@@ -58,6 +60,20 @@ def as_refusal(error: Exception, retry_after: int) -> RefusalError:
         case TimeoutError():
             return busy(503, "it took too long: the server is busy", retry_after)
     raise error
+
+
+def refused(error: ValidationError) -> RefusalError:
+    """400 where the body is not JSON, else 422 that names the first wrong fields."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)[:NAMED]
+    if found[0]["type"] == "json_invalid":
+        return RefusalError(400, f"the body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}")
+    return wrong_fields([(".".join(map(str, one["loc"])) or "body", one["msg"]) for one in found])
+
+
+def wrong_fields(errors: Sequence[tuple[str, str]]) -> RefusalError:
+    """422. errors: each field and what is wrong with it; the first NAMED of them are said."""
+    errors = errors[:NAMED]
+    return RefusalError(422, "; ".join(f"{field}: {reason}" for field, reason in errors), errors)
 
 
 async def _info(request: Request) -> Response:

@@ -47,7 +47,7 @@ class Info(BaseModel):
     model: Origin
     spec: dict[str, object] = Field(description="the model's own facts: layers, sizes, vocabulary")
     providers: list[str] = Field(description="what onnxruntime runs on")
-    limits: dict[str, float]
+    limits: dict[str, int | float]
     metrics: dict[str, float] = Field(description="what evaluation measured on held-out data; empty if it was not")
     weaknesses: list[str] = Field(description="where it falls short, as evaluation measured it")
 

@@ -10,10 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.api import answer
+from serving.api import answer, refused
 from serving.drawings.house import DigitsHouse
 from serving.drawings.schemas import ReadRequest
-from serving.limits import RefusalError
 from serving.pictures import open_picture
 from serving.uploads import one_picture
 
@@ -33,11 +32,7 @@ def _check(body: bytes) -> ReadRequest:
     try:
         return ReadRequest.model_validate_json(body)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)[:5]
-    if found[0]["type"] == "json_invalid":
-        raise RefusalError(400, f"the body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}")
-    errors = [(".".join(map(str, one["loc"])) or "body", one["msg"]) for one in found]
-    raise RefusalError(422, "; ".join(f"{field}: {reason}" for field, reason in errors), errors)
+        raise refused(error) from None
 
 
 ROUTES = [Route("/read", read, methods=["POST"])]

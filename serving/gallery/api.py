@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,19 +12,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving.api import refused, wrong_fields
 from serving.gallery.house import ImagesHouse
-from serving.gallery.schemas import SamplesQuery, WayQuery
-from serving.limits import RefusalError
 
 Query = TypeVar("Query", bound=BaseModel)
 
 
 async def samples(request: Request) -> Response:
-    return await _drawn(request, SamplesQuery, _house(request).samples)
+    house = _house(request)
+    return await _drawn(request, house.samples_query, house.samples)
 
 
 async def way(request: Request) -> Response:
-    return await _drawn(request, WayQuery, _house(request).way)
+    house = _house(request)
+    return await _drawn(request, house.way_query, house.way)
 
 
 async def _drawn(request: Request, kind: type[Query], draw: Callable[[Query], bytes]) -> Response:
@@ -34,13 +36,15 @@ async def _drawn(request: Request, kind: type[Query], draw: Callable[[Query], by
 
 
 def _checked(request: Request, kind: type[Query]) -> Query:
-    """Raises RefusalError (422) that names the wrong fields."""
+    """Raises RefusalError (422) that names the wrong fields, and those given more than once."""
+    given = request.query_params.multi_items()
+    times = Counter(name for name, _ in given)
+    if again := [(name, "given more than once") for name, number in times.items() if number > 1]:
+        raise wrong_fields(again)
     try:
-        return kind.model_validate_strings(dict(request.query_params))
+        return kind.model_validate_strings(dict(given))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)[:5]
-    errors = [(".".join(map(str, one["loc"])), one["msg"]) for one in found]
-    raise RefusalError(422, "; ".join(f"{field}: {reason}" for field, reason in errors), errors)
+        raise refused(error) from None
 
 
 def _house(request: Request) -> ImagesHouse:

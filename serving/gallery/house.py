@@ -13,9 +13,8 @@ from components.generation.runtime import Generator, sheet
 from components.params import LabParams
 from serving.bundles import Served
 from serving.gallery import openapi
-from serving.gallery.schemas import SamplesQuery, WayQuery
+from serving.gallery.schemas import SamplesQuery, WayQuery, limited
 from serving.house import House
-from serving.limits import RefusalError
 from serving.metrics import Metrics
 from serving.schemas import Info, Origin
 from serving.worker import Worker
@@ -30,6 +29,8 @@ class ImagesHouse(House):
         graph = evaluation.serve.get("graph") if evaluation else None
         self._model = Generator.load(bundle, graph)
         limits: Serve = params.serve
+        self.samples_query = limited(SamplesQuery, limits.max_pictures)
+        self.way_query = limited(WayQuery, limits.max_pictures)
         self.worker = Worker(limits.waiting)
         info = Info(
             model=Origin.of(served, graph or bundle.spec["variants"][0]),
@@ -40,22 +41,15 @@ class ImagesHouse(House):
             weaknesses=list(evaluation.weaknesses) if evaluation else [],
         )
         super().__init__(limits, self.worker, Metrics(), info, openapi.document(limits, bundle.digest[:12]))
-        self.samples(SamplesQuery())
+        self.samples(SamplesQuery(count=1))
 
     def samples(self, query: SamplesQuery) -> bytes:
-        """PNG of the pictures of a seed, in rows of a square. Raises RefusalError (422)."""
-        self._check(query.count)
+        """PNG of the pictures of a seed, in rows of a square."""
         return _png(sheet(self._model.samples(query.seed, query.count), math.ceil(math.sqrt(query.count))))
 
     def way(self, query: WayQuery) -> bytes:
-        """PNG of a row of pictures, from one seed's first to another's. Raises RefusalError (422)."""
-        self._check(query.count)
+        """PNG of a row of pictures, from one seed's first to another's."""
         return _png(sheet(self._model.interpolation(query.first, query.last, query.count), query.count))
-
-    def _check(self, count: int) -> None:
-        if count > self.limits.max_pictures:
-            reason = f"at most {self.limits.max_pictures} pictures are made at a time"
-            raise RefusalError(422, f"count: {reason}", [("count", reason)])
 
 
 def _png(picture: np.ndarray) -> bytes:

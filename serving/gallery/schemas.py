@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from copy import copy
+from typing import TypeVar
+
+from annotated_types import Le
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 LARGEST_SEED = 2**32 - 1
 
@@ -20,3 +24,14 @@ class WayQuery(BaseModel):
     first: int = Field(1, ge=0, le=LARGEST_SEED, description="seed of the picture at the beginning")
     last: int = Field(2, ge=0, le=LARGEST_SEED, description="seed of the picture at the end")
     count: int = Field(8, ge=2, description="how many, the ends included")
+
+
+QueryT = TypeVar("QueryT", SamplesQuery, WayQuery)
+
+
+def limited(query: type[QueryT], most: int) -> type[QueryT]:
+    """The query as a server takes it that makes at most so many pictures at a time; its default is no larger."""
+    count = copy(query.model_fields["count"])
+    count.metadata = [*count.metadata, Le(most)]
+    count.default = min(count.default, most)
+    return create_model(query.__name__, __base__=query, count=(int, count))

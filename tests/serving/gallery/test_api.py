@@ -17,7 +17,7 @@ from components.generation.runtime import Generator
 from components.params import load
 from serving.gallery.openapi import document
 from tests.serving.described import schema_of
-from tests.serving.servers import PROJECT, Server
+from tests.serving.servers import PROJECT, Server, serving
 
 description = document(load("images", PROJECT / "params.yaml").serve, "test")
 schema = schema_of(description)
@@ -57,6 +57,7 @@ def test_a_way_leads_from_one_seeds_first_picture_to_the_others(images_server: S
         ("/samples?sed=1", "sed"),
         ("/interpolation?count=1", "count"),
         ("/interpolation?first=1.5", "first"),
+        ("/samples?seed=1&count=4&seed=2", "seed"),
     ],
 )
 def test_what_is_wrong_in_a_query_is_named(images_server: Server, path: str, field: str) -> None:
@@ -73,6 +74,19 @@ def test_every_answer_says_which_model_gave_it(images_server: Server, images_bun
         assert answer.status_code == 200
         assert answer.headers["x-model-digest"] == digest
         assert answer.headers["x-promoted"] == "false"
+
+
+def test_limits_are_said_as_they_are_written(images_server: Server) -> None:
+    assert '"max_pictures":100,' in images_server.client.get("/info").text
+
+
+def test_a_server_that_makes_few_pictures_a_request_starts_and_says_so(images_bundle: Path, tmp_path: Path) -> None:
+    with serving("images", images_bundle, tmp_path, "--allow-unpromoted", max_pictures=10) as server:
+        assert picture(server, "/samples").shape == (3 * 28, 4 * 28)
+        assert server.client.get("/samples?count=11").json()["errors"][0]["field"] == "count"
+        parameters = server.client.get("/docs.json").json()["paths"]["/samples"]["get"]["parameters"]
+        count = next(each["schema"] for each in parameters if each["name"] == "count")
+        assert (count["default"], count["maximum"]) == (10, 10)
 
 
 @schema.parametrize()
