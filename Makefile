@@ -37,8 +37,8 @@ repro: data ## run what has changed of the graph (LAB=music: one lab)
 smoke: $(ENVIRONMENT) ## the whole graph on small slices, in a scratch copy
 	@python -m tests.workspace $(LAB)
 
-serve: $(ENVIRONMENT) ## an API and its page on localhost (LAB=faces, LAB=digits, LAB=images; else music)
-	@python -m serving.$(or $(LAB),music)
+serve: $(ENVIRONMENT) ## the API of a lab and its page on localhost (LAB=faces; else music)
+	@python -m serving $(or $(LAB),music)
 
 stack: $(ENVIRONMENT) ## MLflow on PostgreSQL, and S3, on localhost
 	@python -m infra.stack

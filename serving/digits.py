@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import bentoml
 
-from serving import server
+from serving import APIS, server
 from serving.api import application
 from serving.drawings.api import ROUTES
 from serving.drawings.house import DigitsHouse
 from serving.limits import Door
 
 LAB = "digits"
-ALSO = ("scratch",)
-"""Labs whose bundles have the same runtime."""
+ALSO = APIS[LAB][1:]
 
 app = application(LAB, ROUTES)
 
