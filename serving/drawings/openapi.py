@@ -13,7 +13,7 @@ REFUSED = work_problems(
         400: "there is no picture, or the body is not JSON",
         413: "the body is too large, or the picture has too many pixels",
         415: "it is no picture",
-        422: "the picture is damaged or empty, or a field is wrong: `errors` names it",
+        422: "the picture is damaged, there is nothing on it, or a field is wrong: `errors` names it",
     }
 )
 STROKE = [[255 if 4 <= row < 24 and 13 <= column < 15 else 0 for column in range(SIZE)] for row in range(SIZE)]
@@ -30,8 +30,8 @@ def document(limits: Serve, version: str) -> Json:
     json_body = {"schema": reference("ReadRequest"), "example": {"image": STROKE}}
     read = operation(
         "read",
-        "Read a digit: a picture, dark on light or the reverse, framed as MNIST is before it is read; or 28 x 28 "
-        "numbers, read as they are",
+        "Read a digit: a picture, dark on light or the reverse, without a shadow's edge across it, framed as MNIST is "
+        "before it is read; or 28 x 28 numbers, read as they are",
         json_of("ReadAnswer"),
         body={"application/json": json_body, **picture_bodies()},
         problems=REFUSED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,51 @@ def test_light_on_dark_is_the_same_drawing(seven: Image.Image) -> None:
 def test_an_empty_drawing_is_refused() -> None:
     with pytest.raises(RefusalError, match="nothing on the paper"):
         framed(Image.new("RGB", (200, 200), (240, 240, 230)), 0.2)
+
+
+def test_a_digit_that_is_cut_out_closely_is_the_same_drawing(test_digits: Split) -> None:
+    alike = []
+    for digit in test_digits.images[:40]:
+        rows, columns = np.flatnonzero(digit.any(axis=1)), np.flatnonzero(digit.any(axis=0))
+        close = Image.fromarray(255 - digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+        found = framed(close.resize((close.width * 8, close.height * 8), Image.Resampling.BICUBIC), paper=0.2)
+        alike.append(np.corrcoef(found.ravel(), digit.ravel())[0, 1])
+    assert np.mean(alike) > 0.85
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_numbers_without_a_mark_are_refused_as_an_empty_drawing_is(digits_server: Server, ink: int) -> None:
+    answer = digits_server.client.post("/read", json={"image": [[ink] * SIZE] * SIZE})
+    assert answer.status_code == 422
+    assert "nothing on the paper" in answer.json()["detail"]
+
+
+def from_the_left(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    return 1 - 0.7 * columns
+
+
+def from_a_corner(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    return 1 - 0.35 * (rows + columns)
+
+
+def in_the_middle(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    return 1 - 1.4 * ((rows - 0.5) ** 2 + (columns - 0.5) ** 2)
+
+
+@pytest.mark.parametrize("light", [from_the_left, from_a_corner, in_the_middle])
+def test_light_that_falls_off_over_the_paper_is_no_ink(
+    test_digits: Split, light: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> None:
+    """Where it is weakest, the paper is darker than half of what it is where it is strongest."""
+    rows, columns = np.meshgrid(np.linspace(0, 1, 400), np.linspace(0, 1, 300), indexing="ij")
+    alike = []
+    for digit in test_digits.images[:20]:
+        drawing = on_paper(digit, 224, (30, 100))
+        photograph = np.asarray(drawing.convert("L")) * light(rows, columns)
+        photograph += np.random.default_rng(0).normal(0, 3, photograph.shape)
+        found = framed(Image.fromarray(photograph.clip(0, 255).astype(np.uint8)), 0.2)
+        alike.append(np.corrcoef(found.ravel(), framed(drawing, 0.2).ravel())[0, 1])
+    assert np.mean(alike) > 0.9
 
 
 @pytest.mark.parametrize("name", [*THE_SAME, *GREY])
