@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from annotated_types import Le
 from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
 
 LARGEST_SEED = 2**32 - 1
 
@@ -31,7 +32,7 @@ QueryT = TypeVar("QueryT", SamplesQuery, WayQuery)
 
 def limited(query: type[QueryT], most: int) -> type[QueryT]:
     """The query as a server takes it that makes at most so many pictures at a time; its default is no larger."""
-    count = copy(query.model_fields["count"])
-    count.metadata = [*count.metadata, Le(most)]
-    count.default = min(count.default, most)
-    return create_model(query.__name__, __base__=query, count=(int, count))
+    given: FieldInfo = copy(query.model_fields["count"])
+    given.metadata = [*given.metadata, Le(most)]
+    given.default = min(given.default, most)
+    return create_model(query.__name__, __base__=query, count=(int, given))

@@ -45,6 +45,10 @@ def draw(page: Page, points: list[tuple[float, float]]) -> None:
 def shares(page: Page) -> list[float]:
     """Of the whole drawing: what is shown while it is still read is of a part."""
     expect(page.locator("#bars")).not_to_have_attribute("aria-busy", "true")
+    return shares_now(page)
+
+
+def shares_now(page: Page) -> list[float]:
     found: list[float] = page.locator("#bars progress").evaluate_all("bars => bars.map(bar => bar.value)")
     return found
 
@@ -86,22 +90,45 @@ def test_a_finger_draws_too(visit: Callable[..., Visitor]) -> None:
     assert visitor.complaints == []
 
 
-def test_a_picture_of_a_digit_can_be_read(visit: Callable[..., Visitor], test_digits: Split) -> None:
+def choose(page: Page, content: bytes) -> None:
+    page.locator("#file").set_input_files({"name": "digit.png", "mimeType": "image/png", "buffer": content})
+
+
+def test_a_picture_of_a_digit_can_be_read_and_the_same_again(visit: Callable[..., Visitor], test_digits: Split) -> None:
     page = visit().open()
     content = saved(on_paper(test_digits.images[0], 200, (20, 20)), "PNG")
-    page.locator("#file").set_input_files({"name": "digit.png", "mimeType": "image/png", "buffer": content})
-    expect(page.locator("#digit")).to_have_text(re.compile(r"\d"))
+    for _ in range(2):
+        choose(page, content)
+        expect(page.locator("#digit")).to_have_text(re.compile(r"\d"))
+        assert page.locator("#file").input_value() == "", "a browser says nothing of a file that is chosen already"
+        page.get_by_role("button", name="Start again").click()
+        expect(page.locator("#digit")).to_have_text("?")
 
 
 def test_refusals_and_an_unpromoted_model_are_said_in_words(visit: Callable[..., Visitor]) -> None:
-    visitor = visit()
-    page = visitor.open()
+    page = visit().open()
     expect(page.get_by_role("region", name="Warnings")).to_contain_text("passed no gate")
-
-    def refuse(route: Route) -> None:
-        route.fulfill(status=429, headers={"retry-after": "2"}, body="{}")
-
-    page.route("**/read", refuse)
-    draw(page, ONE)
-    expect(page.get_by_role("alert")).to_contain_text("Try again in 2 seconds.")
+    choose(page, b"no picture")
+    expect(page.get_by_role("alert")).to_contain_text("this is not a picture")
     assert page.locator("#digit").text_content() == "?"
+
+
+def test_a_drawing_that_a_busy_server_refused_is_read_when_it_said(visit: Callable[..., Visitor]) -> None:
+    page = visit().open()
+    draw(page, ONE)
+    expect(page.locator("#digit")).to_have_text("1")
+    shares(page)
+    held: list[Route] = []
+    page.route("**/read", held.append)
+    draw(page, ONE)
+    while not held:
+        page.wait_for_timeout(20)
+    page.clock.install()
+    held[0].fulfill(status=429, headers={"retry-after": "2"}, body="{}")
+    expect(page.get_by_role("alert")).to_contain_text("Try again in 2 seconds.")
+    assert page.locator("#digit").text_content() == "?", "an old answer is not the answer to this drawing"
+    assert shares_now(page) == [0] * 10
+    page.unroute("**/read")
+    page.clock.run_for(2000)
+    expect(page.locator("#digit")).to_have_text("1")
+    expect(page.get_by_role("alert")).to_be_hidden()

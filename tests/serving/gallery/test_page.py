@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.serving.browsing import Visitor, needs_browser, visitors
 from tests.serving.servers import Server
@@ -25,6 +25,7 @@ def test_pictures_of_a_seed_are_shown_and_of_another(visit: Callable[..., Visito
     expect(page.locator("#samples")).to_have_attribute("alt", "36 pictures of seed 1")
     expect(page.locator("#way")).to_have_attribute("alt", "The way from a picture of seed 1 to one of seed 2")
     assert page.locator("#samples").evaluate("image => image.decode().then(() => image.naturalWidth)") == 6 * 28
+    expect(page.get_by_label("Pictures")).to_have_attribute("max", "100")
     page.get_by_label("Seed").first.fill("7")
     page.get_by_label("Pictures").fill("4")
     page.get_by_role("button", name="Make them").click()
@@ -35,3 +36,44 @@ def test_pictures_of_a_seed_are_shown_and_of_another(visit: Callable[..., Visito
     expect(page.locator("#warnings")).to_contain_text("has passed no gate")
     assert [url for url in visitor.requests if not url.startswith((visitor.address, "blob:"))] == []
     assert visitor.complaints == []
+
+
+def test_the_page_asks_for_no_more_than_the_server_makes_and_says_how_weak_it_is(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+
+    def limited(route: Route) -> None:
+        answer = route.fetch()
+        found = answer.json()
+        found["limits"]["max_pictures"] = 5
+        found["metrics"] = {"precision": 0.42, "recall": 0.31, "held_out_recall": 0.95, "frechet_distance": 12.34}
+        route.fulfill(response=answer, json=found)
+
+    visitor.page.route("**/info", limited)
+    page = visitor.open()
+    expect(page.locator("#samples")).to_have_attribute("alt", "5 pictures of seed 1")
+    expect(page.get_by_label("Pictures")).to_have_attribute("max", "5")
+    assert page.locator("#way").evaluate("image => image.decode().then(() => image.naturalWidth)") == 5 * 28
+    for words in (
+        "42 % of its pictures",
+        "31 % of what real ones show it can make (real held-out pictures: 95 %)",
+        "12.3",
+    ):
+        expect(page.locator("#provenance")).to_contain_text(words)
+    expect(page.locator("#weaknesses")).to_contain_text("It is weak")
+    assert visitor.complaints == []
+
+
+def test_while_pictures_are_made_the_page_is_busy(visit: Callable[..., Visitor]) -> None:
+    page = visit().open()
+    button = page.get_by_role("button", name="Make them")
+    expect(button).to_be_enabled()
+    held: list[Route] = []
+    page.route("**/samples?*", held.append)
+    button.click()
+    expect(page.locator("#pictures")).to_have_attribute("aria-busy", "true")
+    expect(button).to_be_disabled()
+    while not held:
+        page.wait_for_timeout(20)
+    held[0].continue_()
+    expect(button).to_be_enabled()
+    expect(page.locator("#pictures")).to_have_attribute("aria-busy", "false")

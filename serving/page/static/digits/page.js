@@ -9,8 +9,8 @@ const paper = $('paper')
 const pen = paper.getContext('2d')
 const bars = Array.from({ length: 10 }, (_, digit) => bar(digit))
 let last // where the pen was, while it is down
-let reading = false // a request is on its way
-let changed = false // since it was sent
+let reading = false // a request is on its way, or waits for its turn
+let next // makes the picture that is to be read next, if there is one
 let age = 0 // of the drawing: an answer to an older one is thrown away
 
 paper.addEventListener('pointerdown', (event) => {
@@ -27,7 +27,7 @@ $('clear').addEventListener('click', clear)
 $('file').addEventListener('change', () => {
   const [file] = $('file').files
   clear()
-  if (file) read(file)
+  if (file) readNext(() => file)
 })
 
 function place(event) {
@@ -43,31 +43,42 @@ function stroke(to) {
   pen.lineTo(...to)
   pen.stroke()
   last = to
-  changed = true
-  readDrawing()
+  readNext(drawing)
+}
+
+function drawing() {
+  return new Promise((resolve) => paper.toBlob(resolve))
 }
 
 /** One request at a time: whatever is drawn meanwhile is read by the next. */
-async function readDrawing() {
-  if (reading || !changed) return
+async function readNext(make) {
+  next = make
+  if (reading) return
   reading = true
   $('bars').ariaBusy = true
-  while (changed) {
-    changed = false
-    await read(await new Promise((resolve) => paper.toBlob(resolve)))
+  while (next) {
+    const picture = next
+    next = undefined
+    await read(picture)
   }
   reading = false
   $('bars').ariaBusy = false
 }
 
-async function read(picture) {
+/** What the server has no time for is read again when it says. */
+async function read(make) {
   const mine = age
   try {
+    const picture = await make()
     const response = await send('read', { method: 'POST', headers: { 'Content-Type': picture.type || 'image/png' }, body: picture })
     const answer = await response.json()
     if (mine === age) show(answer)
   } catch (error) {
-    if (mine === age) fail(error)
+    if (mine !== age) return
+    fail(error)
+    if (!error.retryAfter) return
+    await new Promise((resolve) => setTimeout(resolve, 1000 * error.retryAfter))
+    if (mine === age) next ??= make
   }
 }
 
@@ -97,12 +108,18 @@ function bar(digit) {
 
 function clear() {
   age++
-  changed = false
+  next = undefined
   last = undefined
+  $('file').value = '' // else the same file could not be chosen again
   pen.fillStyle = 'white'
   pen.fillRect(0, 0, paper.width, paper.height)
-  $('digit').textContent = '?'
   $('problem').hidden = true
+  forget()
+}
+
+/** No answer is shown. */
+function forget() {
+  $('digit').textContent = '?'
   for (const { row, progress, share } of bars) {
     progress.value = 0
     share.textContent = ''
@@ -112,6 +129,7 @@ function clear() {
 }
 
 function fail(error) {
+  forget()
   if (!(error instanceof Failure)) console.error(error)
   $('problem').textContent = error instanceof Failure ? error.message : 'Something broke in this page. Reload it to go on.'
   $('problem').hidden = false

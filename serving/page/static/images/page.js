@@ -5,8 +5,8 @@ import { Failure, send } from './shared/server.js'
 
 const $ = (id) => document.getElementById(id)
 const LARGEST_SEED = 4294967295
-const ON_THE_WAY = 8
-let asked = 0 // an answer to an older request is thrown away
+const AT_FIRST = { samples: 36, way: 8 } // pictures asked for, where the server makes as many at a time
+let most = Infinity // pictures that the server makes at a time
 
 $('ask').addEventListener('submit', (event) => {
   event.preventDefault()
@@ -18,24 +18,30 @@ $('another').addEventListener('click', () => {
 })
 
 async function make() {
-  const turn = ++asked
   const seed = Number($('seed').value)
   const count = Number($('count').value)
   const next = seed < LARGEST_SEED ? seed + 1 : 0
+  busy(true)
   try {
     const sheet = await picture(`samples?seed=${seed}&count=${count}`)
-    const way = await picture(`interpolation?first=${seed}&last=${next}&count=${ON_THE_WAY}`)
-    if (turn !== asked) return
+    const way = await picture(`interpolation?first=${seed}&last=${next}&count=${Math.min(AT_FIRST.way, most)}`)
     show('samples', sheet, `${count} pictures of seed ${seed}`)
     show('way', way, `The way from a picture of seed ${seed} to one of seed ${next}`)
     $('said').textContent = `Seed ${seed}`
     $('problem').hidden = true
   } catch (error) {
-    if (turn !== asked) return
     $('problem').textContent = error instanceof Failure ? error.message : 'Something on this page broke.'
     $('problem').hidden = false
     if (!(error instanceof Failure)) console.error(error)
+  } finally {
+    busy(false)
   }
+}
+
+/** While pictures are made, no others can be asked for. */
+function busy(yes) {
+  $('pictures').ariaBusy = yes
+  for (const button of $('ask').querySelectorAll('button')) button.disabled = yes
 }
 
 async function picture(path) {
@@ -48,5 +54,27 @@ function show(id, blob, text) {
   $(id).alt = text
 }
 
+/** What evaluation measured, beside the same figure of real held-out pictures; nothing where it did not. */
+function measured({ metrics }) {
+  const percent = (share) => `${(100 * share).toFixed(0)} %`
+  const figures = [
+    ['Precision', 'precision', percent, 'of its pictures look like real ones'],
+    ['Recall', 'recall', percent, 'of what real ones show it can make'],
+    ['Fréchet distance', 'frechet_distance', (distance) => distance.toPrecision(3), 'from real ones: 0 is none'],
+  ]
+  return figures
+    .filter(([, name]) => name in metrics)
+    .map(([title, name, write, meaning]) => {
+      const real = metrics[`held_out_${name}`]
+      const beside = real === undefined ? '' : ` (real held-out pictures: ${write(real)})`
+      return [title, `${write(metrics[name])} ${meaning}${beside}`]
+    })
+}
+
+const model = await showModel((answer) => [
+  ['Kind', answer.spec.model === 'vae' ? 'variational autoencoder' : 'GAN'],
+  ...measured(answer),
+])
+if (model) $('count').max = most = model.limits.max_pictures
+$('count').value = Math.min(AT_FIRST.samples, most)
 make()
-showModel((answer) => [['Kind', answer.spec.model === 'vae' ? 'variational autoencoder' : 'GAN']])

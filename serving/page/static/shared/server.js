@@ -1,6 +1,8 @@
 // Asking this server; its refusals and its absence become an Error whose message is for people.
 
-export class Failure extends Error {}
+export class Failure extends Error {
+  retryAfter = 0 // seconds that the server asked to wait; 0: it did not say that waiting helps
+}
 
 /** The model behind the page: GET /info. */
 export async function info() {
@@ -17,7 +19,9 @@ export async function send(path, { json, ...options } = {}) {
     if (options.signal?.aborted) throw error
     throw new Failure('The server does not answer. Is it still running, and are you online?')
   }
-  if (!response.ok) throw new Failure(await inWords(response))
+  if (!response.ok) {
+    throw Object.assign(new Failure(await inWords(response)), { retryAfter: Number(response.headers.get('Retry-After')) || 0 })
+  }
   return response
 }
 
