@@ -16,6 +16,7 @@ let age = 0 // of the drawing: an answer to an older one is thrown away
 paper.addEventListener('pointerdown', (event) => {
   paper.setPointerCapture(event.pointerId)
   last = place(event)
+  unchoose()
   stroke(last)
 })
 paper.addEventListener('pointermove', (event) => {
@@ -24,9 +25,10 @@ paper.addEventListener('pointermove', (event) => {
 })
 for (const name of ['pointerup', 'pointercancel']) paper.addEventListener(name, () => (last = undefined))
 $('clear').addEventListener('click', clear)
+$('file').addEventListener('click', unchoose)
 $('file').addEventListener('change', () => {
   const [file] = $('file').files
-  clear()
+  wipe()
   if (file) readNext(() => file)
 })
 
@@ -106,11 +108,20 @@ function bar(digit) {
   return { row, progress, share }
 }
 
+/** A browser says nothing when the file is chosen that was chosen before. */
+function unchoose() {
+  $('file').value = ''
+}
+
 function clear() {
+  unchoose()
+  wipe()
+}
+
+function wipe() {
   age++
   next = undefined
   last = undefined
-  $('file').value = '' // else the same file could not be chosen again
   pen.fillStyle = 'white'
   pen.fillRect(0, 0, paper.width, paper.height)
   $('problem').hidden = true

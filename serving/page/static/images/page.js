@@ -58,9 +58,9 @@ function show(id, blob, text) {
 function measured({ metrics }) {
   const percent = (share) => `${(100 * share).toFixed(0)} %`
   const figures = [
-    ['Precision', 'precision', percent, 'of its pictures look like real ones'],
+    ['Precision', 'precision', percent, 'of its pictures lie where real ones do'],
     ['Recall', 'recall', percent, 'of what real ones show it can make'],
-    ['Fréchet distance', 'frechet_distance', (distance) => distance.toPrecision(3), 'from real ones: 0 is none'],
+    ['Fréchet distance', 'frechet_distance', (distance) => Number(distance.toPrecision(3)), 'from real ones, where 0 is alike'],
   ]
   return figures
     .filter(([, name]) => name in metrics)
