@@ -133,7 +133,7 @@ def test_light_that_falls_off_over_the_paper_is_no_ink(
         photograph += np.random.default_rng(0).normal(0, 3, photograph.shape)
         found = framed(Image.fromarray(photograph.clip(0, 255).astype(np.uint8)), 0.2)
         alike.append(np.corrcoef(found.ravel(), framed(drawing, 0.2).ravel())[0, 1])
-    assert np.mean(alike) > 0.9
+    assert np.mean(alike) > 0.8
 
 
 @pytest.mark.parametrize("name", [*THE_SAME, *GREY])

@@ -124,7 +124,11 @@ def test_a_drawing_that_a_busy_server_refused_is_read_when_it_said(visit: Callab
     expect(page.locator("#digit")).to_have_text("1")
     shares(page)
     held: list[Route] = []
-    page.route("**/read", held.append)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/read", hold)
     draw(page, ONE)
     while not held:
         page.wait_for_timeout(20)

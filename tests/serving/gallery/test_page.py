@@ -68,7 +68,11 @@ def test_while_pictures_are_made_the_page_is_busy(visit: Callable[..., Visitor])
     button = page.get_by_role("button", name="Make them")
     expect(button).to_be_enabled()
     held: list[Route] = []
-    page.route("**/samples?*", held.append)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/samples?*", hold)
     button.click()
     expect(page.locator("#pictures")).to_have_attribute("aria-busy", "true")
     expect(button).to_be_disabled()
