@@ -8,6 +8,7 @@ from components.labs.music.abc import check
 from components.labs.music.evaluation.comparison import Comparison, agreement, judged, valid_rate
 from components.labs.music.evaluation.histograms import histograms
 from components.labs.music.evaluation.novelty import body
+from components.labs.music.evaluation.success import Success
 from components.labs.music.evaluation.weaknesses import weaknesses
 from components.labs.music.transpose import between, transpose
 from tests.components.labs.music.evaluation.test_judge import HORNPIPE, JIG, POLKA, TWO_KEYS
@@ -31,7 +32,10 @@ def test_a_copied_tune_shows_with_its_source() -> None:
     metrics = comparison.metrics()
     assert metrics["verbatim_run_p95"] > metrics["verbatim_run_p95_real"]
     assert metrics["verbatim_run_excess_rate"] == pytest.approx(1 / 3)
-    assert any("It copies" in weakness for weakness in weaknesses(metrics | WELL, comparison))
+    assert any(
+        "It copies" in weakness
+        for weakness in weaknesses(metrics | WELL, comparison, {"anything": Success(1, 1, 1)}, attempts=1)
+    )
 
 
 def test_a_tune_copied_into_another_key_shows_in_the_melodic_run_alone() -> None:
@@ -62,7 +66,7 @@ def test_samples_of_a_broken_model_are_compared_all_the_same(text: str) -> None:
     metrics = comparison.metrics()
     assert metrics["valid_sample_rate"] == 0
     assert metrics["pitch_js_distance"] == 1
-    assert list(weaknesses(metrics | WELL, comparison))
+    assert list(weaknesses(metrics | WELL, comparison, {"anything": Success(1, 1, 1)}, attempts=1))
     assert comparison.tables()
 
 
@@ -100,5 +104,11 @@ def test_the_judge_and_the_samplers_check_agree_on_the_real_tunes() -> None:
     assert valid_rate(judged(broken, "broken tunes")) == 0
 
 
-WELL = {"bits_per_char_header": 1.0, "bits_per_char_music": 1.0, "checked_rate": 1.0}
+WELL = {
+    "bits_per_char_header": 1.0,
+    "bits_per_char_music": 1.0,
+    "checked_rate": 1.0,
+    "accepted_sample_rate": 1.0,
+    "samples_per_request": 1.0,
+}
 """What weaknesses also asks for, where there is nothing to say of it."""
