@@ -22,7 +22,7 @@ async def read(request: Request) -> Response:
     house: DigitsHouse = request.app.state.house
     if request.headers.get("content-type", "").split(";")[0].strip().lower() == "application/json":
         image = np.array(_check(await request.body()).image, dtype=np.uint8)
-        refuse_blank(np.ptp(image))
+        refuse_blank(float(np.ptp(image)))
         return answer(house.worker.run_here(house.read, image))
     picture = open_picture(await one_picture(request), house.limits.max_pixels)
     async with asyncio.timeout(house.limits.request_seconds):

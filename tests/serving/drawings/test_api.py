@@ -109,15 +109,15 @@ def test_numbers_without_a_mark_are_refused_as_an_empty_drawing_is(digits_server
 
 
 def from_the_left(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    return 1 - 0.7 * columns
+    return np.asarray(1 - 0.7 * columns)
 
 
 def from_a_corner(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    return 1 - 0.35 * (rows + columns)
+    return np.asarray(1 - 0.35 * (rows + columns))
 
 
 def in_the_middle(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    return 1 - 1.4 * ((rows - 0.5) ** 2 + (columns - 0.5) ** 2)
+    return np.asarray(1 - 1.4 * ((rows - 0.5) ** 2 + (columns - 0.5) ** 2))
 
 
 @pytest.mark.parametrize("light", [from_the_left, from_a_corner, in_the_middle])

@@ -109,7 +109,7 @@ def test_a_tune_without_a_required_header_is_not_valid(tune: str, field: str) ->
     assert "header" in faults(re.sub(rf"^{field}:.*\n", "", tune, flags=re.MULTILINE))
 
 
-@given(tune=st.sampled_from(TUNES), junk=st.sampled_from("HIJKLNOPQRSTUVWXYZhijkxyw#;$%&*@0?ñ\0"), data=st.data())
+@given(tune=st.sampled_from(TUNES), junk=st.sampled_from("IJKNQRUVWXYZhijkxyw#;$%&*@0?ñ\0"), data=st.data())
 def test_a_character_that_is_no_music_is_a_fault(tune: str, junk: str, data: st.DataObject) -> None:
     bar = data.draw(st.sampled_from(bars_between_plain_lines(tune)))
     assert faults(tune[: bar.start()] + junk + tune[bar.start() :])
