@@ -26,8 +26,8 @@ def logistic(values: Tensor, log_scales: Tensor, pictures: Tensor) -> Tensor:
     distance = pictures - values.sigmoid()
     above, below = (distance + STEP / 2) / scales, (distance - STEP / 2) / scales
     # log(F(above) - F(below)) without taking a difference of two nearly equal numbers.
-    inside = -functional.softplus(-above) - functional.softplus(below) + torch.log(-torch.expm1(-STEP / scales))
     darkest, brightest = -functional.softplus(-above), -functional.softplus(below)
+    inside = darkest + brightest + torch.log(-torch.expm1(-STEP / scales))
     log_probability = torch.where(pictures < STEP / 2, darkest, torch.where(pictures > 1 - STEP / 2, brightest, inside))
     return log_probability.sum(dim=(1, 2, 3))
 
