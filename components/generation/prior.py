@@ -10,7 +10,7 @@ becomes part of the decoder's first layer: who draws pictures draws standard nor
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -48,11 +48,19 @@ def fit(model: Vae, images: np.ndarray) -> Normal:
 
 
 def folded(decoder: Decoder, prior: Normal) -> Decoder:
-    """A decoder whose pictures of standard normal latents are those that `decoder` makes of latents from `prior`."""
+    """A decoder whose pictures of standard normal latents are those that `decoder` makes of latents from `prior`.
+
+    Not to be trained: the first batch norm becomes part of the first layer, too, with the statistics that it has.
+    """
     found = copy.deepcopy(decoder)
-    weight = decoder.first.weight.detach()
-    found.first = nn.Linear(weight.shape[1], weight.shape[0])
+    norm: Any = decoder.layers[1]
+    places = decoder.first.out_features // norm.num_features
     with torch.no_grad():
-        found.first.weight.copy_(weight.double() @ prior.factor)
-        found.first.bias.copy_(weight.double() @ prior.mean)
+        weight = decoder.first.weight.double()
+        scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).double().repeat_interleave(places)
+        moved = norm.bias.double().repeat_interleave(places) - scale * norm.running_mean.repeat_interleave(places)
+        found.first = nn.Linear(decoder.first.in_features, decoder.first.out_features)
+        found.first.weight.copy_(scale[:, None] * (weight @ prior.factor))
+        found.first.bias.copy_(scale * (weight @ prior.mean) + moved)
+    found.layers[1] = nn.Identity()
     return found

@@ -63,7 +63,9 @@ def test_latents_of_mirrored_pictures_count_where_those_were_learned(monkeypatch
 
 def test_the_folded_decoder_makes_of_standard_latents_what_the_decoder_makes_of_fitted_ones() -> None:
     torch.manual_seed(0)
-    decoder = Decoder(Shape(8, 3), 4, (8, 8)).eval()
+    decoder = Decoder(Shape(8, 3), 4, (8, 8))
+    decoder(torch.randn(64, 4))  # the batch norms get statistics
+    decoder.eval()
     prior = Normal(torch.randn(4).double(), torch.randn(4, 4).double().tril())
     latents = torch.randn(5, 4)
     with torch.inference_mode():
