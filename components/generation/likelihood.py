@@ -12,7 +12,8 @@ STEP = 1 / 255
 
 def bernoulli(values: Tensor, pictures: Tensor) -> Tensor:
     """Log-probability (B,) of binary pictures (B, C, H, W), 0 or 1, where sigmoid(values) is the chance of a 1."""
-    return -functional.binary_cross_entropy_with_logits(values, pictures, reduction="none").sum(dim=(1, 2, 3))
+    # torch's own function becomes a logarithm of a sigmoid in ONNX: infinite where a decoder is sure and wrong.
+    return (pictures * values - functional.softplus(values)).sum(dim=(1, 2, 3))
 
 
 def logistic(values: Tensor, log_scales: Tensor, pictures: Tensor) -> Tensor:

@@ -245,6 +245,19 @@ def test_a_killed_training_ends_as_if_it_never_had_been(
     assert (tmp_path / "whole" / "curve.csv").read_text() == (tmp_path / "resumed" / "curve.csv").read_text()
 
 
+def test_a_decoder_that_is_sure_and_wrong_has_a_finite_likelihood_in_its_graph(digits: Path, tmp_path: Path) -> None:
+    """Trained in full, one is as sure as that of pixels that are never ink."""
+    chosen, lab = params("vae"), find("images")
+    torch.manual_seed(0)
+    model: Any = lab.module(digits, chosen.train).eval()
+    last = [layer for layer in model.decoder.layers if isinstance(layer, torch.nn.Conv2d)][-1]
+    with torch.no_grad():
+        last.bias.fill_(-200)
+    lab.export(model, digits, tmp_path, chosen.export.model_copy(update={"variants": ("float",)}))
+    report = json.loads((tmp_path / "parity.json").read_text())
+    assert max(case["log_likelihood"] for case in report["likelihood"]) < 1e-4
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_a_model_that_diverged_is_not_exported(model: str, digits: Path, tmp_path: Path) -> None:
     chosen = params(model)
