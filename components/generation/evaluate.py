@@ -125,7 +125,7 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
         found = bounds(bundle, seen, params.importance_samples, params.seed)
         metrics |= {"elbo": found.elbo, "importance_bound": found.importance}
         counts |= dict.fromkeys(("elbo", "importance_bound"), len(seen))
-        _save(out / "reconstructions.png", _reconstructed(bundle, real.held_out, params), params)
+        _save(out / "reconstructions.png", _reconstructed(bundle, models[served], real.held_out, params), params)
     _draw(out, models[served], made[served], real.train, params)
     shutil.copyfile(bundle.folder / "progress.png", out / "progress.png")
     _write_distances(out / "plots" / "nearest.csv", {**yardstick.distances}, served)
@@ -181,10 +181,10 @@ def _draw(out: Path, model: Generator, made: np.ndarray, train: np.ndarray, para
     _save(out / "neighbours.png", np.concatenate(pairs), params)
 
 
-def _reconstructed(bundle: Bundle, held_out: np.ndarray, params: Evaluate) -> np.ndarray:
+def _reconstructed(bundle: Bundle, model: Generator, held_out: np.ndarray, params: Evaluate) -> np.ndarray:
     seen = held_out[evenly(len(held_out), params.shown)]
-    (made,) = bundle.session("encoder").run(["reconstructions"], {"images": np.ascontiguousarray(seen)})
-    return np.concatenate([seen, made])
+    means, _ = bundle.session("encoder").run(None, {"images": np.ascontiguousarray(seen)})
+    return np.concatenate([seen, model.pictures(means)])
 
 
 def _save(path: Path, images: np.ndarray, params: Evaluate) -> None:

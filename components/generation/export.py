@@ -20,7 +20,7 @@ from components.files import write_json
 from components.generation.gan import Gan
 from components.generation.networks import to_bytes, to_pictures
 from components.generation.params import Export
-from components.generation.prior import Normal, folded
+from components.generation.prior import Prior
 from components.generation.runtime import sheet
 from components.generation.vae import Vae
 from components.quantisation import write_int8
@@ -46,16 +46,14 @@ class Pictures(nn.Module):
 
 
 class Latents(nn.Module):
-    """A VAE's images (B, H, W, C) uint8 to means and log-variances (B, latent_dim) of their latents, and to what its
-    own decoder makes of the means, (B, H, W, C) uint8."""
+    """A VAE's images (B, H, W, C) uint8 to means and log-variances (B, latent_dim) of their latents."""
 
     def __init__(self, model: Vae) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        means, log_variances = self.model.encode(to_pictures(images))
-        return means, log_variances, to_bytes(self.model(means))
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model.encode(to_pictures(images))
 
 
 class Likelihood(nn.Module):
@@ -69,21 +67,22 @@ class Likelihood(nn.Module):
         return self.model.log_likelihood(to_pictures(images), latents)
 
 
-def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export, prior: Normal | None = None) -> BundleSpec:
+def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export, prior: Prior | None = None) -> BundleSpec:
     """Writes <variant>.onnx of each variant, a VAE's encoder.onnx and likelihood.onnx, parity.json and progress.png.
 
-    images: (N, H, W, C) uint8, for the comparison. prior: what a VAE's pictures are drawn from, where that is not the
-    standard normal distribution; only the graphs from latents to pictures know of it. Raises UserError when a weight is
-    NaN or infinite, or a float graph differs from the model by more than `params.parity_tolerance`.
+    images: (N, H, W, C) uint8, for the comparison. prior: what the latents of samples are drawn from, where that is not
+    the standard normal distribution; it becomes prior.onnx. Raises UserError when a weight is NaN or
+    infinite, or a float graph differs from the model by more than `params.parity_tolerance`.
     """
     if not all(weight.isfinite().all() for weight in model.state_dict().values()):
         raise UserError("the model has weights that are not numbers: training diverged; lower its learning rate")
     model = model.cpu().float().eval()
     train = model.params
-    decoder = model.decoder if isinstance(model, Vae) else model.averaged
-    modules: dict[str, nn.Module] = {"float": Pictures(folded(decoder, prior) if prior else decoder)}
+    modules: dict[str, nn.Module] = {"float": Pictures(model.decoder if isinstance(model, Vae) else model.averaged)}
     if isinstance(model, Vae):
         modules |= {"encoder": Latents(model), "likelihood": Likelihood(model)}
+    if prior:
+        modules["prior"] = prior
     graphs = {name: out / f"{name}.onnx" for name in modules}
     for name, module in modules.items():
         module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -92,14 +91,12 @@ def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export, prio
     _check(report, params.parity_tolerance)
     if "int8" in params.variants:
         graphs["int8"] = out / "int8.onnx"
-        batches = np.array_split(_drawn(params.calibration, train.latent_dim), -(-params.calibration // 64))
+        drawn = _drawn(params.calibration, train.latent_dim + bool(prior))
+        latents = prior(torch.from_numpy(drawn)).numpy() if prior else drawn
+        batches = np.array_split(latents, -(-params.calibration // 64))
         # The last convolution makes the pixels: 8 bits would round them twice.
         write_int8(
-            graphs["float"],
-            graphs["int8"],
-            ({"latents": batch} for batch in batches),
-            ["Conv", "MatMul", "Gemm"],
-            ["Conv"],
+            graphs["float"], graphs["int8"], ({"latents": batch} for batch in batches), ["Conv", "MatMul"], ["Conv"]
         )
         report["int8"] = parity(modules["float"], "int8", graphs["int8"], images, train.latent_dim)
     write_json(out / "parity.json", report)
@@ -108,8 +105,8 @@ def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export, prio
     Image.fromarray(_film(model)).save(out / "progress.png")
     shape = {"size": model.shape.size, "channels": model.shape.channels, "latent_dim": train.latent_dim}
     likelihood = train.likelihood if isinstance(model, Vae) else None
-    kind = {"model": train.model, "likelihood": likelihood, "fitted_prior": prior is not None}
-    spec = {**shape, **kind, "variants": list(params.variants)}
+    spec = {**shape, "model": train.model, "likelihood": likelihood, "variants": list(params.variants)}
+    spec["prior_components"] = len(prior.means) if prior else 0
     return BundleSpec(graphs=graphs, spec=spec)
 
 
@@ -136,14 +133,17 @@ def parity(module: nn.Module, name: str, graph: Path, images: np.ndarray, latent
 OUTPUTS = {
     "float": ("images", "values"),
     "int8": ("images", "values"),
-    "encoder": ("means", "log_variances", "reconstructions"),
+    "encoder": ("means", "log_variances"),
     "likelihood": ("log_likelihood",),
+    "prior": ("latents",),
 }
 
 
 def _inputs(name: str, images: np.ndarray, latent_dim: int, batch: int) -> dict[str, np.ndarray]:
     """What a graph is given, by input."""
     some = images[np.arange(batch) % len(images)]
+    if name == "prior":
+        return {"noise": _drawn(batch, latent_dim + 1)}
     drawn = _drawn(batch, latent_dim)
     if name == "encoder":
         return {"images": some}
@@ -185,7 +185,7 @@ def _check(report: dict[str, list[dict[str, Any]]], tolerance: float) -> None:
     for name, cases in report.items():
         for case in cases if name != "int8" else ():
             for output, difference in case.items():
-                if output not in ("batch", "images", "reconstructions") and not difference <= tolerance:
+                if output not in ("batch", "images") and not difference <= tolerance:
                     raise UserError(
                         f"the graph {name} differs from the model by {difference:.2g} in its {output} "
                         f"(batch {case['batch']}; allowed {tolerance:g}): it is not exported"

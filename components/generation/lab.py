@@ -59,8 +59,9 @@ class GenerationLab(Lab):
         from components.generation.prior import fit
         from components.generation.vae import Vae
 
-        fitted = params.fitted_prior and isinstance(module, Vae)
-        prior = fit(module, self.pictures(prepared, "train")) if fitted else None
+        prior = None
+        if params.prior_components and isinstance(module, Vae):
+            prior = fit(module, self.pictures(prepared, "train"), params.prior_components)
         return export(module, self.pictures(prepared, "validation"), out, params, prior)
 
     def evaluate(

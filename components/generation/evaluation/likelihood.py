@@ -29,8 +29,7 @@ def bounds(bundle: Bundle, images: np.ndarray, draws: int, seed: int) -> Bounds:
     encoder, likelihood = bundle.session("encoder"), bundle.session("likelihood")
     elbo, importance = [], []
     for image in images:
-        encoded = encoder.run(["means", "log_variances"], {"images": image[None]})
-        means, log_variances = (values[0] for values in encoded)
+        means, log_variances = (values[0] for values in encoder.run(None, {"images": image[None]}))
         noise = random.standard_normal((draws, len(means))).astype(np.float32)
         latents = means + np.exp(log_variances / 2) * noise
         repeated = np.broadcast_to(image, (draws, *image.shape))

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.generation.networks import Decoder, Shape
+from components.generation.networks import Shape
 from components.generation.params import Train
-from components.generation.prior import Normal, fit, folded
+from components.generation.prior import Prior, fit
 from components.generation.vae import Vae
 from components.params import load
 from components.settings import project_root
@@ -31,44 +31,63 @@ def encode_brightness(monkeypatch: pytest.MonkeyPatch, model: Vae, deviation: fl
     monkeypatch.setattr(model, "encode", encode)
 
 
-def half_bright(count: int) -> np.ndarray:
-    """Pictures with a left half of random brightness and a black right one."""
+def pictures(count: int, *left: int) -> np.ndarray:
+    """Pictures with a left half as bright as one of `left`, and a black right one."""
     images = np.zeros((count, 8, 8, 3), np.uint8)
-    images[:, :, :4] = np.random.RandomState(0).randint(256, size=(count, 1, 1, 1))
+    images[:, :, :4] = np.random.RandomState(0).choice(left, size=(count, 1, 1, 1))
     return images
 
 
-def test_what_is_fitted_has_the_mean_and_the_spread_of_latents_of_real_pictures(
+def drawn(prior: Prior, count: int = 100_000) -> Tensor:
+    noise = torch.randn(count, 1 + prior.means.shape[1], generator=torch.Generator().manual_seed(0))
+    return prior(noise)
+
+
+def test_one_component_has_the_mean_and_the_spread_of_latents_of_real_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The encoder's doubt about each picture is part of the spread."""
+    model, images = vae(flip=False), pictures(4000, *range(256))
+    encode_brightness(monkeypatch, model, deviation=0.1)
+    found, left = drawn(fit(model, images, 1)), images[:, 0, 0, 0] / 255
+    assert found.mean(dim=0).tolist() == pytest.approx([left.mean(), 0], abs=0.01)
+    assert found.var(dim=0).tolist() == pytest.approx([left.var() + 0.01, 0.01], rel=0.06)
+
+
+def test_nothing_is_drawn_between_two_kinds_of_pictures_where_there_is_a_component_for_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The encoder's doubt about each picture is part of the spread."""
-    model, images = vae(flip=False), half_bright(4000)
-    encode_brightness(monkeypatch, model, deviation=0.1)
-    found = fit(model, images)
-    left = images[:, 0, 0, 0] / 255
-    assert found.mean.tolist() == pytest.approx([left.mean(), 0], abs=1e-6)
-    drawn = found.mean + torch.randn(200_000, 2, generator=torch.Generator().manual_seed(0)).double() @ found.factor.T
-    assert drawn.var(dim=0).tolist() == pytest.approx([left.var() + 0.01, 0.01], rel=0.02)
+    model, images = vae(flip=False), pictures(2000, 20, 20, 20, 240)
+    encode_brightness(monkeypatch, model, deviation=0.03)
+
+    def between(components: int) -> float:
+        left = drawn(fit(model, images, components))[:, 0]
+        assert float((left > 0.5).float().mean()) == pytest.approx(0.25, abs=0.05)
+        return float(((left > 0.3) & (left < 0.7)).float().mean())
+
+    assert between(1) > 0.25
+    assert between(2) == 0
 
 
 def test_latents_of_mirrored_pictures_count_where_those_were_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, images = vae(flip=True), half_bright(4000)
+    model, images = vae(flip=True), pictures(4000, *range(256))
     encode_brightness(monkeypatch, model, deviation=0.1)
-    found = fit(model, images)
-    left = images[:, 0, 0, 0].mean() / 255
-    assert found.mean.tolist() == pytest.approx([left / 2, left / 2], abs=1e-6)
-    covariance = found.factor @ found.factor.T
-    assert covariance[0, 1] < -0.05, "where the one half is bright the other is dark"
+    found = drawn(fit(model, images, 1))
+    half = images[:, 0, 0, 0].mean() / 255 / 2
+    assert found.mean(dim=0).tolist() == pytest.approx([half, half], abs=0.01)
+    assert float(found.T.cov()[0, 1]) < -0.05, "where the one half is bright the other is dark"
 
 
-def test_the_folded_decoder_makes_of_standard_latents_what_the_decoder_makes_of_fitted_ones() -> None:
-    torch.manual_seed(0)
-    decoder = Decoder(Shape(8, 3), 4, (8, 8))
-    decoder(torch.randn(64, 4))  # the batch norms get statistics
-    decoder.eval()
-    prior = Normal(torch.randn(4).double(), torch.randn(4, 4).double().tril())
-    latents = torch.randn(5, 4)
-    with torch.inference_mode():
-        expected = decoder((prior.mean + latents.double() @ prior.factor.T).float())
-        assert torch.allclose(folded(decoder, prior)(latents), expected, atol=1e-5)
-        assert not torch.allclose(decoder(latents), expected, atol=1e-2)
+def test_components_come_as_often_as_their_weights_say_and_are_spread_as_they_are() -> None:
+    covariances = np.stack([np.diag([0.01, 0.04]), np.diag([0.01, 0.01]), np.diag([0.04, 0.01])])
+    prior = Prior(np.array([0.7, 0.1, 0.2]), np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]), covariances)
+    found = drawn(prior)
+    nearest = (found[:, None] - prior.means).norm(dim=2).argmin(dim=1)
+    assert (nearest.bincount() / len(found)).tolist() == pytest.approx([0.7, 0.1, 0.2], abs=0.01)
+    for component, covariance in enumerate(covariances):
+        assert found[nearest == component].var(dim=0).tolist() == pytest.approx(np.diag(covariance).tolist(), rel=0.1)
+
+
+def test_few_pictures_get_few_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = vae(flip=False)
+    encode_brightness(monkeypatch, model, deviation=0.1)
+    assert len(fit(model, pictures(10, *range(256)), 40).means) == 2
+    assert len(fit(model, pictures(3, *range(256)), 40).means) == 1

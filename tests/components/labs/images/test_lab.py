@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
@@ -16,7 +15,6 @@ from components.bundle import Bundle, EvaluationReport
 from components.errors import UserError
 from components.generation.evaluate import Real, Yardstick
 from components.generation.evaluation.features import Features
-from components.generation.prior import fit
 from components.generation.runtime import Generator
 from components.labs import find
 from components.params import LabParams, load
@@ -109,7 +107,7 @@ def test_its_pictures_come_to_look_like_digits(made: tuple[str, Path], digits: P
 
 def test_the_graphs_compute_the_model_at_batches_they_have_not_seen(made: tuple[str, Path]) -> None:
     report = json.loads((made[1] / "parity.json").read_text())
-    expected = {"vae": {"float", "int8", "encoder", "likelihood"}, "gan": {"float", "int8"}}[made[0]]
+    expected = {"vae": {"float", "int8", "encoder", "likelihood", "prior"}, "gan": {"float", "int8"}}[made[0]]
     assert set(report) == expected
     assert max(case["values"] for case in report["float"]) < 1e-4
     generator = Generator.load(Bundle.open(made[1]), "float")
@@ -118,42 +116,24 @@ def test_the_graphs_compute_the_model_at_batches_they_have_not_seen(made: tuple[
     assert np.abs(together.astype(int) - alone).max() <= 1
 
 
-def test_a_vae_makes_of_a_picture_one_that_is_nearer_to_it_than_to_others(made: tuple[str, Path], digits: Path) -> None:
-    """Whatever its samples are drawn from: what it makes of real pictures is its own decoder's."""
+def test_a_vaes_samples_are_drawn_from_what_was_fitted_and_what_it_makes_of_pictures_is_not(
+    made: tuple[str, Path], digits: Path
+) -> None:
     name, folder = made
     bundle, lab = Bundle.open(folder), find("images")
-    assert bundle.spec["fitted_prior"] == (name == "vae")
-    if name == "vae":
-        seen = cast(Any, lab).pictures(digits, "test")[:40]
-        (found,) = bundle.session("encoder").run(["reconstructions"], {"images": seen})
-        apart = np.abs(found[:, None].astype(float) - seen[None]).mean(axis=(2, 3, 4))
-        assert (apart.argmin(axis=1) == np.arange(40)).mean() > 0.5
-
-
-def test_a_fitted_prior_changes_what_samples_are_drawn_from_and_nothing_else(digits: Path, tmp_path: Path) -> None:
-    chosen, lab = params("vae"), find("images")
-    torch.manual_seed(0)
-    model: Any = lab.module(digits, chosen.train).eval()
-    graphs = {}
-    for fitted in (False, True):
-        folder = tmp_path / str(fitted)
-        folder.mkdir()
-        wanted = chosen.export.model_copy(update={"variants": ("float",), "fitted_prior": fitted})
-        graphs[fitted] = lab.export(model, digits, folder, wanted).graphs
-    prior = fit(model, cast(Any, lab).pictures(digits, "train"))
-    latents = np.random.RandomState(0).standard_normal((9, 8)).astype(np.float32)
-    spread = (prior.mean.numpy() + latents @ prior.factor.numpy().T).astype(np.float32)
-
-    def output(fitted: bool, name: str, **inputs: np.ndarray) -> np.ndarray:
-        found: np.ndarray = onnxruntime.InferenceSession(graphs[fitted][name]).run(None, inputs)[-1]
-        return found
-
-    assert np.allclose(output(True, "float", latents=latents), output(False, "float", latents=spread), atol=1e-4)
-    assert not np.allclose(output(True, "float", latents=latents), output(False, "float", latents=latents), atol=1e-3)
-    seen = cast(Any, lab).pictures(digits, "test")[:9]
-    assert np.array_equal(output(True, "encoder", images=seen), output(False, "encoder", images=seen))
-    likelihoods = [output(fitted, "likelihood", images=seen, latents=spread) for fitted in (False, True)]
-    assert np.array_equal(*likelihoods)
+    generator = Generator.load(bundle, "float")
+    noise = np.random.RandomState(1).standard_normal((400, 8 + (name == "vae"))).astype(np.float32)
+    if name == "gan":
+        assert bundle.spec["prior_components"] == 0
+        assert np.array_equal(generator.latents(1, 400), noise)
+        return
+    assert bundle.spec["prior_components"] > 1
+    (drawn,) = bundle.session("prior").run(None, {"noise": noise})
+    assert np.array_equal(generator.latents(1, 400), drawn)
+    seen = cast(Any, lab).pictures(digits, "test")[:40]
+    means, _ = bundle.session("encoder").run(None, {"images": seen})
+    apart = np.abs(generator.pictures(means)[:, None].astype(float) - seen[None]).mean(axis=(2, 3, 4))
+    assert (apart.argmin(axis=1) == np.arange(40)).mean() > 0.5, "what it makes of a picture is nearest to that one"
 
 
 def test_the_same_seed_makes_the_same_pictures(made: tuple[str, Path]) -> None:
