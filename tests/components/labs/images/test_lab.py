@@ -36,7 +36,7 @@ QUICK = {
 }
 OWN: dict[str, dict[str, Any]] = {
     "vae": {"max_epochs": 16, "learning_rate": 0.005, "betas": (0.9, 0.999)},
-    "gan": {"max_epochs": 8},
+    "gan": {"max_epochs": 8, "learning_rate": 0.001, "betas": (0.0, 0.99)},
 }
 
 
