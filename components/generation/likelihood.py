@@ -12,7 +12,8 @@ STEP = 1 / 255
 
 def bernoulli(values: Tensor, pictures: Tensor) -> Tensor:
     """Log-probability (B,) of binary pictures (B, C, H, W), 0 or 1, where sigmoid(values) is the chance of a 1."""
-    return -functional.binary_cross_entropy_with_logits(values, pictures, reduction="none").sum(dim=(1, 2, 3))
+    # torch's own function becomes a logarithm of a sigmoid in ONNX: infinite where a decoder is sure and wrong.
+    return (pictures * values - functional.softplus(values)).sum(dim=(1, 2, 3))
 
 
 def logistic(values: Tensor, log_scales: Tensor, pictures: Tensor) -> Tensor:
@@ -26,8 +27,8 @@ def logistic(values: Tensor, log_scales: Tensor, pictures: Tensor) -> Tensor:
     distance = pictures - values.sigmoid()
     above, below = (distance + STEP / 2) / scales, (distance - STEP / 2) / scales
     # log(F(above) - F(below)) without taking a difference of two nearly equal numbers.
-    inside = -functional.softplus(-above) - functional.softplus(below) + torch.log(-torch.expm1(-STEP / scales))
     darkest, brightest = -functional.softplus(-above), -functional.softplus(below)
+    inside = darkest + brightest + torch.log(-torch.expm1(-STEP / scales))
     log_probability = torch.where(pictures < STEP / 2, darkest, torch.where(pictures > 1 - STEP / 2, brightest, inside))
     return log_probability.sum(dim=(1, 2, 3))
 

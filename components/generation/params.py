@@ -58,6 +58,11 @@ class Export(Section):
     )
     parity_tolerance: float = Field(gt=0, description="how far the float graphs may be from the model: 1 is full ink")
     calibration: int = Field(ge=16, le=10_000, description="pictures made to set the scales of int8")
+    prior_components: int = Field(
+        ge=0,
+        le=1000,
+        description="vae: of the mixture fitted to latents of training pictures; 0: the model's own prior",
+    )
 
 
 class Evaluate(Section):

@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 class Generator:
     """One variant ("float" or "int8") of a bundle. May be called from several threads at once."""
 
-    def __init__(self, spec: dict[str, Any], session: InferenceSession) -> None:
-        """spec: of the bundle. session: a graph from latents to pictures."""
+    def __init__(self, spec: dict[str, Any], session: InferenceSession, prior: InferenceSession | None = None) -> None:
+        """spec: of the bundle. session: a graph from latents to pictures. prior: one from standard normal numbers to
+        latents, where latents are not such numbers themselves."""
         self.size: int = spec["size"]
         self.channels: int = spec["channels"]
         self.latent_dim: int = spec["latent_dim"]
-        self._session = session
+        self._session, self._prior = session, prior
 
     @classmethod
     def load(cls, bundle: Bundle, variant: str | None = None, threads: int = 1) -> Self:
         """A verified bundle's graph; the first variant unless one is named. Raises BundleError for one it lacks."""
-        return cls(bundle.spec, bundle.session(variant or bundle.spec["variants"][0], threads))
+        prior = bundle.session("prior", threads) if "prior" in bundle.manifest.graphs else None
+        return cls(bundle.spec, bundle.session(variant or bundle.spec["variants"][0], threads), prior)
 
     @property
     def providers(self) -> list[str]:
@@ -49,12 +51,15 @@ class Generator:
         return np.concatenate([self.pictures(way[row : row + 1]) for row in range(count)])
 
     def latents(self, seed: int, count: int) -> np.ndarray:
-        """(count, latent_dim) float32 of the standard normal distribution; a larger count begins with the same."""
+        """(count, latent_dim) float32 that pictures are made from; a larger count begins with the same."""
         if count < 1:
             raise UserError(f"{count} pictures cannot be made: ask for at least one")
         # numpy keeps this old generator's numbers the same in every version, the new one's it does not promise.
-        drawn: np.ndarray = np.random.RandomState(seed).standard_normal((count, self.latent_dim)).astype(np.float32)
-        return drawn
+        numbers = self.latent_dim + (self._prior is not None)
+        drawn: np.ndarray = np.random.RandomState(seed).standard_normal((count, numbers)).astype(np.float32)
+        if self._prior is None:
+            return drawn
+        return np.concatenate([self._prior.run(["latents"], {"noise": row[None]})[0] for row in drawn])
 
     def pictures(self, latents: np.ndarray, batch: int = 256) -> np.ndarray:
         """(N, H, W, C) uint8 of latents (N, latent_dim) float32, `batch` at a time. UserError for another shape."""

@@ -30,6 +30,11 @@ COLUMNS = {
 
 BOUNDS = {"elbo": "evidence lower bound", "importance_bound": "importance-weighted bound"}
 
+FITTED = (
+    '<p class="note">Of the model with the prior that it was trained with. The samples here are drawn otherwise: their '
+    "latents are spread as those of training pictures are.</p>"
+)
+
 CAPTIONS = {
     "samples.png": "Samples, not chosen",
     "progress.png": "The same latents after some of the epochs: samples above, the way between two below",
@@ -80,6 +85,7 @@ def write_report(out: Path, findings: Findings) -> None:
         "<p class=\"note\">Distances are of the features of this repository's own classifier, not of Inception's: they "
         "compare with no published figure, and only with figures of the same classifier.</p>",
         "<h2>Likelihood</h2>" + _table(bounds) if bounds else "",
+        FITTED if manifest.spec["prior_components"] else "",
         "<h2>Weaknesses</h2><ul>" + "".join(f"<li>{escape(each)}</li>" for each in findings.weaknesses) + "</ul>",
         *(_figure(out / name, caption) for name, caption in CAPTIONS.items() if (out / name).exists()),
     ]

@@ -20,17 +20,19 @@ def images_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from components.generation.export import export
-    from components.generation.gan import Gan
     from components.generation.networks import Shape
+    from components.generation.prior import Prior
+    from components.generation.vae import Vae
 
     params = load("images", PROJECT / "params.yaml")
     torch.manual_seed(0)
-    small: dict[str, Any] = {"widths": (8, 8), "discriminator_widths": (8, 8), "latent_dim": 6, "max_epochs": 1}
-    model = Gan(Shape(28, 1), params.train.model_copy(update=small)).eval()
+    small: dict[str, Any] = {"widths": (8, 8), "latent_dim": 6, "max_epochs": 1}
+    model = Vae(Shape(28, 1), params.train.model_copy(update=small)).eval()
     folder = tmp_path_factory.mktemp("bundle") / "images"
     folder.mkdir()
     pictures = np.zeros((4, 28, 28, 1), np.uint8)
-    spec = export(model, pictures, folder, params.export.model_copy(update={"variants": ("float",)}))
+    prior = Prior(np.array([0.5, 0.5]), np.array([[-1.0] * 6, [1.0] * 6]), np.stack([np.eye(6)] * 2))
+    spec = export(model, pictures, folder, params.export.model_copy(update={"variants": ("float",)}), prior)
     write_bundle(folder, "images", spec, PROVENANCE)
     return folder
 

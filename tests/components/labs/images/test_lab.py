@@ -36,7 +36,7 @@ QUICK = {
 }
 OWN: dict[str, dict[str, Any]] = {
     "vae": {"max_epochs": 16, "learning_rate": 0.005, "betas": (0.9, 0.999)},
-    "gan": {"max_epochs": 8},
+    "gan": {"max_epochs": 8, "learning_rate": 0.001, "betas": (0.0, 0.99)},
 }
 
 
@@ -107,13 +107,33 @@ def test_its_pictures_come_to_look_like_digits(made: tuple[str, Path], digits: P
 
 def test_the_graphs_compute_the_model_at_batches_they_have_not_seen(made: tuple[str, Path]) -> None:
     report = json.loads((made[1] / "parity.json").read_text())
-    expected = {"vae": {"float", "int8", "encoder", "likelihood"}, "gan": {"float", "int8"}}[made[0]]
+    expected = {"vae": {"float", "int8", "encoder", "likelihood", "prior"}, "gan": {"float", "int8"}}[made[0]]
     assert set(report) == expected
     assert max(case["values"] for case in report["float"]) < 1e-4
     generator = Generator.load(Bundle.open(made[1]), "float")
     latents = generator.latents(5, 11)
     together, alone = generator.pictures(latents), np.concatenate([generator.pictures(row[None]) for row in latents])
     assert np.abs(together.astype(int) - alone).max() <= 1
+
+
+def test_a_vaes_samples_are_drawn_from_what_was_fitted_and_what_it_makes_of_pictures_is_not(
+    made: tuple[str, Path], digits: Path
+) -> None:
+    name, folder = made
+    bundle, lab = Bundle.open(folder), find("images")
+    generator = Generator.load(bundle, "float")
+    noise = np.random.RandomState(1).standard_normal((400, 8 + (name == "vae"))).astype(np.float32)
+    if name == "gan":
+        assert bundle.spec["prior_components"] == 0
+        assert np.array_equal(generator.latents(1, 400), noise)
+        return
+    assert bundle.spec["prior_components"] > 1
+    (drawn,) = bundle.session("prior").run(None, {"noise": noise})
+    assert np.array_equal(generator.latents(1, 400), drawn)
+    seen = cast(Any, lab).pictures(digits, "test")[:40]
+    means, _ = bundle.session("encoder").run(None, {"images": seen})
+    apart = np.abs(generator.pictures(means)[:, None].astype(float) - seen[None]).mean(axis=(2, 3, 4))
+    assert (apart.argmin(axis=1) == np.arange(40)).mean() > 0.5, "what it makes of a picture is nearest to that one"
 
 
 def test_the_same_seed_makes_the_same_pictures(made: tuple[str, Path]) -> None:
@@ -203,6 +223,19 @@ def test_a_killed_training_ends_as_if_it_never_had_been(
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     assert (tmp_path / "whole" / "curve.csv").read_text() == (tmp_path / "resumed" / "curve.csv").read_text()
+
+
+def test_a_decoder_that_is_sure_and_wrong_has_a_finite_likelihood_in_its_graph(digits: Path, tmp_path: Path) -> None:
+    """Trained in full, one is as sure as that of pixels that are never ink."""
+    chosen, lab = params("vae"), find("images")
+    torch.manual_seed(0)
+    model: Any = lab.module(digits, chosen.train).eval()
+    last = [layer for layer in model.decoder.layers if isinstance(layer, torch.nn.Conv2d)][-1]
+    with torch.no_grad():
+        last.bias.fill_(-200)
+    lab.export(model, digits, tmp_path, chosen.export.model_copy(update={"variants": ("float",)}))
+    report = json.loads((tmp_path / "parity.json").read_text())
+    assert max(case["log_likelihood"] for case in report["likelihood"]) < 1e-4
 
 
 @pytest.mark.parametrize("model", MODELS)
