@@ -40,7 +40,8 @@ def pictures(count: int, *left: int) -> np.ndarray:
 
 def drawn(prior: Prior, count: int = 100_000) -> Tensor:
     noise = torch.randn(count, 1 + prior.means.shape[1], generator=torch.Generator().manual_seed(0))
-    return prior(noise)
+    latents: Tensor = prior(noise)
+    return latents
 
 
 def test_one_component_has_the_mean_and_the_spread_of_latents_of_real_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,6 +231,7 @@ def test_a_decoder_that_is_sure_and_wrong_has_a_finite_likelihood_in_its_graph(d
     torch.manual_seed(0)
     model: Any = lab.module(digits, chosen.train).eval()
     last = [layer for layer in model.decoder.layers if isinstance(layer, torch.nn.Conv2d)][-1]
+    assert last.bias is not None
     with torch.no_grad():
         last.bias.fill_(-200)
     lab.export(model, digits, tmp_path, chosen.export.model_copy(update={"variants": ("float",)}))
