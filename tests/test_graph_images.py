@@ -19,6 +19,14 @@ BOUNDS = {
 }
 """A demonstration's, so that the first candidate passes."""
 
+OF_DIGITS = {
+    "accuracy": {"min": 0.0, "max_regression": None, "min_count": 1},
+    "worst_digit_accuracy": {"min": 0.0, "max_regression": None, "min_count": 1},
+    "shift_accuracy": {"min": 0.0, "max_regression": None, "min_count": 1},
+    "calibration_error": {"max": 1.0, "max_regression": None, "min_count": 1},
+}
+"""The instrument's, which must have passed its own gate."""
+
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
@@ -32,6 +40,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace.set_params({"prepare": {"images": {"limit": 400}, "digits": {"limit": 400}}, "images": {"max_epochs": 1}})
     workspace.set_params({"evaluate": {"images": {"samples": 50, "manifold_samples": 20}}})
     workspace.set_params({"gate": {"images": {"metrics": BOUNDS, "profile": None}}})
+    workspace.set_params({"gate": {"digits": {"metrics": OF_DIGITS, "profile": None}}})
     here = str(workspace.folder)
     workspace.run("python", "-m", "components", "accept-data", PYTHONPATH=here)
     workspace.run("python", "-m", "components", "repro", "images", PYTHONPATH=here)
@@ -44,7 +53,8 @@ def read(graph: Workspace, name: str) -> dict[str, Any]:
 
 
 def test_the_instrument_is_made_and_is_the_one_that_measured(graph: Workspace) -> None:
-    assert not (graph.folder / "build/digits/evaluate").exists(), "of digits, no more than its bundle was asked for"
+    assert read(graph, "digits/gate/decision.json")["verdict"] == "PASS"
+    assert not (graph.folder / "build/digits/promote").exists(), "of digits, no more than was asked for"
     measured_with = read(graph, "images/evaluate/evaluation.json")["instruments"]
     assert measured_with == {"digits": read(graph, "digits/export/bundle.json")["digest"]}
 

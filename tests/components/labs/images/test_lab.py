@@ -61,7 +61,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def classifier(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a small classifier of the lab digits."""
     folder, every = tmp_path_factory.mktemp("digits"), load("digits", project_root() / "params.yaml")
-    small = {"channels": (8, 16), "dense_size": 16, "max_epochs": 4, "batch_size": 32}
+    small = {"channels": (8, 16), "dense_size": 16, "max_epochs": 4, "batch_size": 32, "learning_rate": 0.1}
     chosen = every.model_copy(
         update={
             "train": every.train.model_copy(update=small),
