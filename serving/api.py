@@ -6,6 +6,7 @@ route, does not notice that its client has left, and answers errors without nami
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ValidationError
@@ -68,6 +69,15 @@ def refused(error: ValidationError) -> RefusalError:
     if found[0]["type"] == "json_invalid":
         return RefusalError(400, f"the body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}")
     return wrong_fields([(".".join(map(str, one["loc"])) or "body", one["msg"]) for one in found])
+
+
+def query_of(request: Request) -> dict[str, str]:
+    """The query, by name. Raises RefusalError (422) that names what is given more than once."""
+    given = request.query_params.multi_items()
+    times = Counter(name for name, _ in given)
+    if again := [(name, "given more than once") for name, number in times.items() if number > 1]:
+        raise wrong_fields(again)
+    return dict(given)
 
 
 def wrong_fields(errors: Sequence[tuple[str, str]]) -> RefusalError:

@@ -17,7 +17,6 @@ FOLDERS: dict[Profile, str] = {"course": "data", "starter": "data.starter"}
 """Folder, below the project's root, that each profile fills."""
 
 
-
 class _Declared(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

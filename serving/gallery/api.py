@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -12,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.api import refused, wrong_fields
+from serving.api import query_of, refused
 from serving.gallery.house import ImagesHouse
 
 Query = TypeVar("Query", bound=BaseModel)
@@ -37,12 +36,8 @@ async def _drawn(request: Request, kind: type[Query], draw: Callable[[Query], by
 
 def _checked(request: Request, kind: type[Query]) -> Query:
     """Raises RefusalError (422) that names the wrong fields, and those given more than once."""
-    given = request.query_params.multi_items()
-    times = Counter(name for name, _ in given)
-    if again := [(name, "given more than once") for name, number in times.items() if number > 1]:
-        raise wrong_fields(again)
     try:
-        return kind.model_validate_strings(dict(given))
+        return kind.model_validate_strings(query_of(request))
     except ValidationError as error:
         raise refused(error) from None
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from components.errors import UserError
-from serving.api import answer, as_refusal
+from serving.api import answer, as_refusal, query_of, refused
 from serving.limits import BrokenError, RefusalError
 from serving.tunes import audio, schemas
 from serving.tunes.house import TuneHouse
@@ -112,7 +112,7 @@ async def play(request: Request, kind: str) -> Response:
     if request.method == "POST":
         wish = await _read_json(request, schemas.AbcRequest)
     else:
-        wish = _check(house, schemas.AbcRequest, json.dumps(dict(request.query_params)).encode())
+        wish = _check(house, schemas.AbcRequest, json.dumps(query_of(request)).encode())
     media_type, render = PLAYERS[kind]
     limits = house.limits
     try:
@@ -137,15 +137,11 @@ async def _read_json(request: Request, model: type[RequestT]) -> RequestT:
 
 
 def _check(house: TuneHouse, model: type[RequestT], body: bytes) -> RequestT:
-    """Against the model with this server's limits. Raises RefusalError that names every wrong field."""
+    """Against the model with this server's limits. Raises RefusalError that names the first wrong fields."""
     try:
         return cast(RequestT, house.requests[model.__name__].model_validate_json(body))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-    if found[0]["type"] == "json_invalid":
-        raise RefusalError(400, f"the body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}")
-    errors = [(".".join(map(str, one["loc"])) or "body", one["msg"]) for one in found]
-    raise RefusalError(422, "; ".join(f"{field}: {reason}" for field, reason in errors), errors)
+        raise refused(error) from None
 
 
 ROUTES = [

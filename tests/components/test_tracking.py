@@ -209,11 +209,12 @@ def test_an_mlflow_that_is_not_there_stops_a_step_before_it_begins(
 def test_a_server_that_answers_with_its_own_failure_is_not_there(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    with served(status) as uri:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        settings.cache_clear()
-        with pytest.raises(MlflowError, match=str(status)) as raised, tracked("music", "train", {}, None):
-            pytest.fail("the step began")
+    with (
+        served(status, monkeypatch) as uri,
+        pytest.raises(MlflowError, match=str(status)) as raised,
+        tracked("music", "train", {}, None),
+    ):
+        pytest.fail("the step began")
     assert uri in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -222,15 +223,13 @@ def test_a_server_that_answers_with_its_own_failure_is_not_there(
 def test_a_server_that_wants_to_know_who_asks_is_there(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    with served(status) as uri:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        settings.cache_clear()
+    with served(status, monkeypatch):
         check_reachable()
 
 
 @contextmanager
-def served(status: int) -> Iterator[str]:
-    """The address of a server that answers every request with one status."""
+def served(status: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """MLflow's address is that of a server that answers every request with one status."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -245,7 +244,10 @@ def served(status: int) -> Iterator[str]:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            uri = f"http://127.0.0.1:{server.server_port}"
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+            settings.cache_clear()
+            yield uri
         finally:
             server.shutdown()
             thread.join()

@@ -209,6 +209,12 @@ def test_what_cannot_be_played_is_refused_by_name(server: Server) -> None:
     assert answer.json()["errors"][0]["field"] == "abc"
 
 
+def test_a_tune_given_twice_is_refused_by_name(server: Server) -> None:
+    answer = server.client.get("/tunes/midi", params={"abc": [EXAMPLE_TUNE, EXAMPLE_TUNE]})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"field": "abc", "reason": "given more than once"}]
+
+
 def test_every_answer_says_which_model_gave_it(server: Server, promoted_bundle: Path) -> None:
     digest = Bundle.open(promoted_bundle).digest
     for answer in (
