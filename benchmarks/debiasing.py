@@ -26,14 +26,14 @@ import yaml
 from pydantic import Field, ValidationError
 
 from benchmarks.debiasing_report import write_report
-from components.datasets.faces.images import Split, read_split
+from components.config import LabParams, Section, load
+from components.datasets.faces.reader import Split, read_split
 from components.errors import UserError
 from components.files import output_folder, read_json, sha256_file, write_json
 from components.labs.faces import LAB, FacesLab
-from components.labs.faces.evaluate import cells as cells_of
-from components.labs.faces.measures import rate_above, roc_auc, threshold_at
+from components.labs.faces.evaluation.evaluate import cells as cells_of
+from components.labs.faces.evaluation.measures import rate_above, roc_auc, threshold_at
 from components.labs.faces.params import Train
-from components.params import LabParams, Section, load
 from components.provenance import code_hash
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,7 +64,7 @@ class EvenGroups(FacesLab):
     """Not a way to debias but the most that resampling could do: it knows the labels, and draws all groups alike."""
 
     def datamodule(self, prepared: Path, params: Train) -> Any:
-        from components.labs.faces.batches import FaceData
+        from components.labs.faces.training.batches import FaceData
 
         race = read_split(prepared, "train").race
 
@@ -173,8 +173,8 @@ def run_cell(
     """Trains, measures both splits and writes the cell's file."""
     import torch
 
-    from components.labs.faces.dbvae import DebiasingVae
-    from components.labs.faces.model import FaceClassifier
+    from components.labs.faces.training.dbvae import DebiasingVae
+    from components.labs.faces.training.model import FaceClassifier
     from components.steps.train import train
 
     started = time.monotonic()
@@ -227,7 +227,7 @@ def counts(logits: np.ndarray, split: Split, threshold: float) -> dict[str, Any]
 def _logits(model: Any, split: Split) -> np.ndarray:
     import torch
 
-    from components.labs.faces.augment import plain
+    from components.labs.faces.training.augment import plain
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.eval().to(device)
@@ -242,8 +242,8 @@ def _logits(model: Any, split: Split) -> np.ndarray:
 
 def _favoured(model: Any, prepared: Path) -> dict[str, Any]:
     """What resampling would do with the trained encoder, used or not: each group's share of draws over its share."""
-    from components.labs.faces.batches import kept_faces
-    from components.labs.faces.resampling import face_weights
+    from components.labs.faces.training.batches import kept_faces
+    from components.labs.faces.training.resampling import face_weights
 
     split = read_split(prepared, "train")
     faces = kept_faces(split, model.params)

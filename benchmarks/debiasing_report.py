@@ -12,8 +12,8 @@ import numpy as np
 from scipy import stats
 
 from components.files import write_json, write_text
-from components.labs.faces.audit.chance import holm
 from components.labs.faces.audit.measures import disparities
+from components.labs.faces.audit.permutation import holm
 
 PUBLISHED = """\
 | published, faces only, at even odds | mean recall | variance over groups | precision |

@@ -28,14 +28,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.generation import processor
 from components.bundle import Bundle
-from components.datasets.digits.batches import DigitsData, to_ink
-from components.datasets.digits.data import Split, read_split
-from components.datasets.digits.params import Augmentation
-from components.datasets.digits.runtime import DigitModel
+from components.config import load
+from components.datasets.digits.prepare import Split, read_split
+from components.families.classification.params import Augmentation
+from components.families.classification.runtime import DigitModel
+from components.families.classification.training.batches import DigitsData, to_ink
 from components.files import write_json
 from components.labs.digits.model import DigitsModel, network
-from components.labs.scratch.model import ScratchModel
-from components.params import load
+from components.labs.mlp.training.model import ScratchModel
 from components.steps.train import precision
 
 ROOT = Path(__file__).resolve().parent.parent

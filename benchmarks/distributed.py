@@ -26,9 +26,9 @@ import torch
 import yaml
 
 from benchmarks.generation import processor
-from components.datasets.digits.data import read_split
+from components.config import read
+from components.datasets.digits.prepare import read_split
 from components.files import write_json
-from components.params import read
 
 ROOT = Path(__file__).resolve().parent.parent
 EPOCH = re.compile(r"epoch (\d+) of \d+: .* \((\d+\.\d) s\)")

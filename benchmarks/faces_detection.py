@@ -26,14 +26,14 @@ from cv2.data import haarcascades
 
 from benchmarks.generation import processor
 from components.bundle import Bundle
-from components.datasets.faces.images import read_split
+from components.config import load
+from components.datasets.faces.reader import read_split
 from components.errors import UserError
 from components.files import read_json, write_json
-from components.labs.faces.detect import Found, detect
+from components.labs.faces.evaluation.scenes import Scene, average_precision, compose, matched
 from components.labs.faces.params import Evaluate
-from components.labs.faces.runtime import FaceModel
-from components.labs.faces.scenes import Scene, average_precision, compose, matched
-from components.params import load
+from components.labs.faces.runtime.detection import Found, detect
+from components.labs.faces.runtime.model import FaceModel
 
 ROOT = Path(__file__).resolve().parent.parent
 NEIGHBOURS = (1, 2, 3, 5)

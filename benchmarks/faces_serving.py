@@ -27,11 +27,11 @@ from PIL import Image
 from benchmarks.generation import processor
 from benchmarks.serving import ROOT, Server, started
 from components.bundle import Bundle
-from components.datasets.faces.images import SIZE
+from components.config import load
+from components.datasets.faces.reader import SIZE
 from components.files import write_json
-from components.labs.faces.runtime import FaceModel
-from components.params import load
-from serving.bundles import open_bundle
+from components.labs.faces.runtime.model import FaceModel
+from serving.core.bundles import open_bundle
 
 CLIENTS = (1, 16)
 REQUESTS = (200, 1600)
@@ -47,7 +47,7 @@ def pictures(data: Path) -> list[bytes]:
     """Photographs without people and faces alike, each as a JPEG of SIDES."""
     from itertools import islice
 
-    from components.data.archive import read_tar
+    from components.sources.archive import read_tar
 
     half = PICTURES // 2
     photographs = islice(read_tar(data / "caltech101" / "caltech101_nonfaces.tar"), 0, 20 * half, 20)
@@ -124,8 +124,8 @@ def serve_fastapi(port: int) -> None:
     import torch
     import uvicorn
 
-    from components.labs.faces.export import scaled
-    from components.labs.faces.model import FaceClassifier
+    from components.labs.faces.export.bundle import scaled
+    from components.labs.faces.training.model import FaceClassifier
 
     torch.set_num_threads(1)
     model = FaceClassifier(load("faces", ROOT / "params.yaml").train).eval()
@@ -175,7 +175,7 @@ def servers(reference: str, bundle: Path, scratch: Path) -> dict[str, tuple[str,
     save_mlflow(bundle, scratch / "model")
     this = ("benchmarks.faces_serving", "--bundle", str(bundle), "--serve")
     return {
-        "ours": ("/classify", ("serving.faces", "--bundle", reference, "--allow-unpromoted")),
+        "ours": ("/classify", ("serving.faces.service", "--bundle", reference, "--allow-unpromoted")),
         "fastapi_eager_torch": ("/classify", (*this, "fastapi")),
         "bentoml_quickstart": ("/classify", (*this, "bentoml")),
         "mlflow_models_serve": (

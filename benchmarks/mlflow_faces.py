@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.faces_serving import reduced
 from components.bundle import Bundle
-from components.labs.faces.runtime import FaceModel
+from components.labs.faces.runtime.model import FaceModel
 
 
 class Faces(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]

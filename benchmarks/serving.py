@@ -35,7 +35,7 @@ import yaml
 from benchmarks.generation import processor
 from components.bundle import Bundle
 from components.files import write_json
-from components.labs.music.runtime import Request, TuneModel, generate
+from components.labs.music.runtime.sampler import Request, TuneModel, generate
 
 ROOT = Path(__file__).resolve().parent.parent
 CHARACTERS = 500
@@ -258,7 +258,7 @@ def servers(bundle: Path, scratch: Path) -> dict[str, tuple[str, ...]]:
         params["serve"]["music"] |= {"active_tunes": active, "waiting_tunes": 128, "request_seconds": 600.0}
         path = scratch / f"{name}.yaml"
         path.write_text(yaml.safe_dump(params))
-        commands[name] = ("serving.music", "--bundle", str(bundle), "--allow-unpromoted", "--params", str(path))
+        commands[name] = ("serving.music.service", "--bundle", str(bundle), "--allow-unpromoted", "--params", str(path))
     for name in LOOPS:
         commands[name] = ("benchmarks.serving", "--bundle", str(bundle), "--serve-loop", name)
     return commands

@@ -26,13 +26,13 @@ from torch import nn
 
 from benchmarks.generation import NotebookModel, processor
 from components.bundle import Bundle
+from components.config import LabParams, load
+from components.datasets.music.prepare import read_texts
 from components.files import write_json
 from components.labs import find
-from components.labs.music.data import read_texts
 from components.labs.music.evaluation import likelihood
-from components.labs.music.model import IGNORED, MusicData, MusicModel, bits_per_char, read_vocabulary
-from components.labs.music.runtime import TuneModel
-from components.params import LabParams, load
+from components.labs.music.runtime.sampler import TuneModel
+from components.labs.music.training.model import IGNORED, MusicData, MusicModel, bits_per_char, read_vocabulary
 from components.steps.export import export
 from components.steps.train import precision, train
 

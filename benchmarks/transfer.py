@@ -22,13 +22,13 @@ import pytorch_lightning as pl
 import torch
 
 from benchmarks.generation import processor
+from components.config import LabParams, load
+from components.datasets.faces.categories import categories, middle, photographs
 from components.files import output_folder, read_json, sha256_file, write_json
 from components.labs import find
-from components.labs.transfer.batches import TransferData
-from components.labs.transfer.data import categories, middle, photographs
-from components.labs.transfer.model import TransferModel
 from components.labs.transfer.params import Train
-from components.params import LabParams, load
+from components.labs.transfer.training.batches import TransferData
+from components.labs.transfer.training.model import TransferModel
 from components.steps.train import precision, train
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,13 +11,14 @@ from typing import Annotated, get_args
 
 import typer
 
-from components import command_line, journal
-from components import params as parameters
-from components.data.sources import Profile
+from components import command_line
+from components import config as parameters
 from components.errors import UserError
 from components.labs import LABS, find
 from components.settings import settings
+from components.sources.catalogue import Profile
 from components.steps import recorded
+from components.tracking import journal
 
 log = logging.getLogger("components")
 
@@ -56,7 +57,7 @@ def fetch(
 @app.command()
 def accept_data() -> None:
     """Take data/ as it is for a new version. Rewrites its pin, which git then records."""
-    from components.data.pin import accept_data as accept
+    from components.sources.pin import accept_data as accept
 
     folder = parameters.load(LABS[0], PARAMS).data.folder
     log.info("%s.dvc now pins %s; commit it with git", folder, accept(Path(), folder))
@@ -97,7 +98,7 @@ def train(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> No
     """Train the model. Killed, it goes on from the last epoch boundary when run again; torchrun starts several."""
     from components.steps.train import follow
     from components.steps.train import train as step
-    from components.tracking import lightning_logger
+    from components.tracking.runs import lightning_logger
 
     if settings().rank > 0:  # only the first of several processes writes, and says so
         follow(find(lab), parameters.load(lab, params), build / lab / "prepare", build / ".checkpoints")
@@ -193,7 +194,7 @@ def download(
     into: Annotated[Path, typer.Option(help="The folder to put the bundle in.")],
 ) -> None:
     """Bring a promoted bundle from the registry. Named by its digest, and checked before it is put there."""
-    from components.registry import fetch_digest
+    from components.tracking.registry import fetch_digest
 
     if re.fullmatch("[0-9a-f]{64}", digest) is None:
         raise UserError(f"'{digest}' is no model's digest: 64 hexadecimal digits, as `bundle.json` and /info have them")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints, 
 
 from components.errors import UserError
 from components.files import Sha256, read_json, sha256_file, write_json
-from components.processor import sums_bytes_exactly
+from components.onnx.cpu import sums_bytes_exactly
 from components.provenance import Provenance
 from components.settings import settings
 

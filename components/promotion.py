@@ -12,9 +12,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from pydantic import Field, ValidationError
 
 from components.bundle import Evaluation, EvaluationReport, FileName, Measured, Record
+from components.config import Bound, Gate, Waiver
 from components.errors import UserError
 from components.files import Sha256, read_json
-from components.params import Bound, Gate, Waiver
 from components.provenance import Provenance
 
 RecordT = TypeVar("RecordT", bound=Record)

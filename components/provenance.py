@@ -11,9 +11,9 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from components.config import LabParams
 from components.errors import UserError
 from components.labs import find
-from components.params import LabParams
 from components.settings import settings
 
 PACKAGE = Path(__file__).resolve().parent

@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from components import params as parameters
-from components.data.pin import check_pin
+from components import config as parameters
 from components.labs import LABS, find
-from components.tracking import repro as recorded
+from components.sources.pin import check_pin
+from components.tracking.runs import repro as recorded
 
 
 def repro(labs: tuple[str, ...]) -> int:

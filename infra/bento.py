@@ -19,7 +19,7 @@ import yaml
 from components.errors import UserError
 from components.labs import LABS, find
 from infra.images import PROJECT
-from serving.bundles import open_bundle
+from serving.core.bundles import open_bundle
 
 SOURCES = ("components", "serving", "params.yaml", "pyproject.toml", "LICENSE", "NOTICE")
 

@@ -40,8 +40,8 @@ class State(NamedTuple):
 
 def champion_digest(lab: str) -> str:
     """Of the registry's champion. Raises UserError when there is none; MlflowError on an outage."""
-    from components.mlflow_client import connect
-    from components.registry import champion_version
+    from components.tracking.mlflow_client import connect
+    from components.tracking.registry import champion_version
 
     version = champion_version(connect(), lab)
     if version is None:

@@ -195,7 +195,7 @@ def main(
             )
             typer.echo(
                 f"MLflow {running.tracking}, S3 {running.store}, bucket {BUCKET}\n"
-                f"In another terminal: . {file}; make repro; python -m serving.music\n"
+                f"In another terminal: . {file}; make repro; python -m serving.music.service\n"
                 f"DVC: dvc remote add --local stack s3://{BUCKET}/dvc; "
                 f"dvc remote modify --local stack endpointurl {running.store}; dvc push -r stack\n"
                 "What S3 holds is gone when this stops: Ctrl-C"

@@ -13,8 +13,8 @@ from components import command_line
 from components.errors import UserError
 from components.labs import LABS
 from components.settings import settings
-from pipelines.place import log_as_the_command_line
-from pipelines.request import request
+from pipelines.run_spec import request
+from pipelines.workspace import log_as_the_command_line
 
 if TYPE_CHECKING:
     from pipelines.cluster import Connection
@@ -63,7 +63,7 @@ def compile_(
     output: Annotated[Path, typer.Option(help="Folder of the YAML files.")] = COMPILED,
 ) -> None:
     """Write the pipelines as YAML, as Kubeflow's page takes them. Each lab's, and its sweep's."""
-    from pipelines.request import compile_to
+    from pipelines.run_spec import compile_to
 
     for lab in labs or LABS:
         for asked in (request(lab), request(lab, sweep=["seed=[1, 2]"])):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import UserError
-from pipelines.request import Request, compile_to
+from pipelines.run_spec import Request, compile_to
 
 if TYPE_CHECKING:
     import kfp

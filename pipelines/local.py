@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.data.pin import cache_pinned, check_pin
 from components.errors import UserError
-from components.journal import JOURNALS
-from components.mlflow_client import SQLITE, check_reachable, database
 from components.provenance import git_state
 from components.settings import settings
+from components.sources.pin import cache_pinned, check_pin
+from components.tracking.journal import JOURNALS
+from components.tracking.mlflow_client import SQLITE, check_reachable, database
 
 log = logging.getLogger(__name__)
 

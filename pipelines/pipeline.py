@@ -10,11 +10,11 @@ from typing import Any
 from kfp import dsl, kubernetes
 from kfp.dsl.graph_component import GraphComponent
 
+from components.config import STEP_SECTIONS
 from components.labs import Lab
-from components.params import STEP_SECTIONS
 from pipelines import tasks, trainjob
-from pipelines.params import Pipelines
-from pipelines.placement import placed
+from pipelines.config import Pipelines
+from pipelines.resources import placed
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from components.tracking import StepRun
+from components.tracking.runs import StepRun
 
 STATUS = {"SUCCEEDED": "FINISHED", "FAILED": "FAILED", "CANCELLED": "KILLED"}
 """Kubeflow's final states as MLflow's."""

@@ -31,8 +31,8 @@ def open_run(
     Returns the data's version: `data_version`, or, where that is the address of a pin, what the pin says now.
     """
     from components.steps.fetch_version import resolved
-    from components.tracking import open_parent
-    from pipelines.place import place, sections_of
+    from components.tracking.runs import open_parent
+    from pipelines.workspace import place, sections_of
 
     sections = sections_of(lab, train, prepare, export, evaluate, audit, gate)
     with place(lab, data_folder, data_version, sections) as params:
@@ -48,7 +48,7 @@ def data(lab: str, data_folder: str, data_version: str, raw: Output[Dataset]) ->
     from pathlib import Path
 
     from components.steps.fetch_version import bring_version
-    from pipelines.place import land, place
+    from pipelines.workspace import land, place
 
     with place(lab, data_folder, data_version, {}):
         land(bring_version(Path(), data_folder, data_version), raw.path)
@@ -63,7 +63,7 @@ def prepare(
     prepared: Output[Dataset],
 ) -> None:
     """Cleans and splits the raw data."""
-    from pipelines.place import run_step
+    from pipelines.workspace import run_step
 
     run_step("prepare", lab, {"prepare": prepare}, {"data": raw}, prepared)
 
@@ -77,8 +77,8 @@ def validate(
     data_docs: Output[HTML],
 ) -> None:
     """Holds raw and prepared data to the lab's expectations."""
-    from pipelines.pages import reports
-    from pipelines.place import run_step
+    from pipelines.artifacts import reports
+    from pipelines.workspace import run_step
 
     inputs = {"data": raw, "prepare": prepared}
     reports(run_step("validate", lab, {}, inputs, validated), data_docs.path)
@@ -95,13 +95,13 @@ def train(
 ) -> None:
     """Trains the model."""
     from components.files import read_json
-    from pipelines import pages
-    from pipelines.place import run_step
+    from pipelines import artifacts
+    from pipelines.workspace import run_step
 
     inputs = {"prepare": prepared}
     folder = run_step("train", lab, {"train": train}, inputs, trained)
-    pages.curve(folder, curve.path)
-    pages.numbers(metrics, read_json(folder / "training.json")["metrics"])
+    artifacts.curve(folder, curve.path)
+    artifacts.numbers(metrics, read_json(folder / "training.json")["metrics"])
 
 
 @task
@@ -116,11 +116,11 @@ def train_together(
 ) -> None:
     """Trains the model on several machines, by a TrainJob that this task makes and follows."""
     from components.files import read_json
-    from pipelines import pages, trainjob
+    from pipelines import artifacts, trainjob
 
     folder = trainjob.train_together(lab, {"train": train}, job, prepared, trained)
-    pages.curve(folder, curve.path)
-    pages.numbers(metrics, read_json(folder / "training.json")["metrics"])
+    artifacts.curve(folder, curve.path)
+    artifacts.numbers(metrics, read_json(folder / "training.json")["metrics"])
 
 
 @task
@@ -135,13 +135,13 @@ def choose(
     from pathlib import Path
 
     from components.files import write_text
-    from pipelines import pages
+    from pipelines import artifacts
     from pipelines.sweep import best_of, comparison
 
     folders = [Path(training.path) for training in trainings]
     best = best_of(folders, Path(trained.path))
     write_text(Path(table.path), comparison(folders, candidates, best.index))
-    pages.numbers(metrics, best.metrics)
+    artifacts.numbers(metrics, best.metrics)
     return candidates[best.index]
 
 
@@ -156,7 +156,7 @@ def export(
 ) -> None:
     """Writes the bundle: what is measured from here on is what is served."""
     from components.files import read_json
-    from pipelines.place import run_step
+    from pipelines.workspace import run_step
 
     sections, inputs = {"train": train, "export": export}, {"prepare": prepared, "train": trained}
     folder = run_step("export", lab, sections, inputs, bundle)
@@ -177,14 +177,14 @@ def evaluate(
 ) -> None:
     """Measures the bundle on held-out data."""
     from components.files import read_json
-    from pipelines import pages
-    from pipelines.place import run_step
+    from pipelines import artifacts
+    from pipelines.workspace import run_step
 
     sections, inputs = {"train": train, "evaluate": evaluate}, {"prepare": prepared, "export": bundle}
     folder = run_step("evaluate", lab, sections, inputs, evaluated)
-    pages.reports(folder, report.path)
-    pages.numbers(metrics, read_json(folder / "metrics.json"))
-    pages.classification(folder, classification)
+    artifacts.reports(folder, report.path)
+    artifacts.numbers(metrics, read_json(folder / "metrics.json"))
+    artifacts.classification(folder, classification)
 
 
 @task
@@ -204,15 +204,15 @@ def audit(
     from shutil import copyfile
 
     from components.files import read_json
-    from pipelines import pages
-    from pipelines.place import run_step
+    from pipelines import artifacts
+    from pipelines.workspace import run_step
 
     inputs = {"prepare": prepared, "export": bundle, "evaluate": evaluated}
     sections = {"train": train, "audit": audit}
     folder = run_step("audit", lab, sections, inputs, audited)
-    pages.reports(folder, report.path)
+    artifacts.reports(folder, report.path)
     copyfile(folder / "card.md", card.path)
-    pages.numbers(metrics, read_json(folder / "metrics.json"))
+    artifacts.numbers(metrics, read_json(folder / "metrics.json"))
 
 
 @task
@@ -232,7 +232,7 @@ def gate(
     from shutil import copyfile
 
     from components.promotion import Decision, read_record
-    from pipelines.place import run_step
+    from pipelines.workspace import run_step
 
     inputs, sections = {"evaluate": evaluated, "audit": judged}, {"train": train, "gate": gate}
     folder = run_step("gate", lab, sections, inputs, decided)
@@ -253,7 +253,7 @@ def promote(
     promoted: Output[Artifact],
 ) -> None:
     """Makes the candidate the champion. It checks the decision again: being called is not enough."""
-    from pipelines.place import run_step
+    from pipelines.workspace import run_step
 
     inputs = {"export": bundle, "evaluate": evaluated, "audit": judged, "gate": decided}
     run_step("promote", lab, {"train": train}, inputs, promoted)
@@ -265,9 +265,9 @@ def close_run(lab: str, status: dsl.PipelineTaskFinalStatus, summary: Output[Mar
     from pathlib import Path
 
     from components.files import write_text
-    from components.tracking import close_parent
+    from components.tracking.runs import close_parent
     from pipelines import summary as text
-    from pipelines.place import work_folder
+    from pipelines.workspace import work_folder
 
     with work_folder():
         steps = close_parent(text.STATUS[status.state], text.READ)

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import UserError
 from components.settings import settings
-from pipelines.params import Pipelines
-from pipelines.place import BUILD, PARAMS, Sections, land, place, whole
+from pipelines.config import Pipelines
+from pipelines.workspace import BUILD, PARAMS, Sections, land, place, whole
 
 if TYPE_CHECKING:
     from kfp.dsl import Artifact

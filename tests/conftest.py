@@ -14,8 +14,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # sums in another order make other models; 
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
-    from components.labs.faces.model import FaceClassifier
     from components.labs.faces.params import Train
+    from components.labs.faces.training.model import FaceClassifier
 
 # Machines are busy: slow is not wrong. The same examples each time, so that what passes here passes elsewhere; others
 # with --hypothesis-profile=explore.
@@ -43,7 +43,7 @@ def raw_data() -> Path:
 @pytest.fixture(scope="session")
 def prepared_music(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All real tunes, as the step prepare leaves them."""
-    from components.labs.music.data import prepare
+    from components.datasets.music.prepare import prepare
     from components.labs.music.params import Prepare
 
     folder = tmp_path_factory.mktemp("prepared")
@@ -54,8 +54,8 @@ def prepared_music(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def overfitted_tunes(prepared_music: Path) -> list[str]:
     """The shortest valid tune of each of some keys and metres."""
-    from components.labs.music.abc import check
-    from components.labs.music.data import read_texts
+    from components.datasets.music.abc_notation import check
+    from components.datasets.music.prepare import read_texts
 
     tunes = sorted(read_texts(prepared_music, "train"), key=len)
     found: dict[str, dict[str, str]] = {metre: {} for metre in OVERFIT_TUNES}
@@ -75,10 +75,10 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
     import torch
 
     from components.bundle import write_bundle
-    from components.labs.music.export import export
-    from components.labs.music.model import MusicModel, read_vocabulary, to_batches
-    from components.labs.music.runtime import TUNE_END
-    from components.params import load
+    from components.config import load
+    from components.labs.music.export.bundle import export
+    from components.labs.music.runtime.sampler import TUNE_END
+    from components.labs.music.training.model import MusicModel, read_vocabulary, to_batches
     from components.provenance import Provenance
 
     params = load("music", PROJECT / "params.yaml")
@@ -142,8 +142,8 @@ def train_params() -> Train:
 def trained(prepared_faces: Path, train_params: Train) -> FaceClassifier:
     import torch
 
-    from components.labs.faces.batches import FaceData
-    from components.labs.faces.model import FaceClassifier
+    from components.labs.faces.training.batches import FaceData
+    from components.labs.faces.training.model import FaceClassifier
     from tests.face_model import fitted
 
     torch.manual_seed(0)

@@ -6,8 +6,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from components.datasets.digits.data import prepare
-from components.datasets.digits.params import Prepare
+from components.datasets.digits.prepare import prepare
+from components.families.classification.params import Prepare
 from components.settings import project_root
 
 

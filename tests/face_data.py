@@ -14,8 +14,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from components.data.archive import read_tar
-from components.params import Section
+from components.config import Section
+from components.sources.archive import read_tar
 
 PROJECT = Path(__file__).resolve().parent.parent
 RAW = PROJECT / "data"

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 
 from components.bundle import Bundle, write_bundle
-from components.labs.faces.augment import augmented
-from components.labs.faces.batches import FaceData
-from components.labs.faces.export import export
-from components.labs.faces.model import FaceClassifier
+from components.labs.faces.export.bundle import export
 from components.labs.faces.params import Export, Train
+from components.labs.faces.training.augment import augmented
+from components.labs.faces.training.batches import FaceData
+from components.labs.faces.training.model import FaceClassifier
 from components.provenance import Provenance
 from tests.face_data import section
 

@@ -79,15 +79,15 @@ def test_the_command_line_loads_nothing_slow() -> None:
     "module",
     [
         "components.bundle",
-        "components.labs.music.runtime",
-        "components.datasets.digits.runtime",
-        "components.generation.runtime",
+        "components.labs.music.runtime.sampler",
+        "components.families.classification.runtime",
+        "components.families.generation.runtime",
         "components.labs.digits",
-        "components.labs.images",
-        "serving.music",
-        "serving.faces",
-        "serving.digits",
-        "serving.images",
+        "components.labs.digit_generation",
+        "serving.music.service",
+        "serving.faces.service",
+        "serving.digits.service",
+        "serving.generation.service",
     ],
 )
 def test_what_serves_loads_no_torch(module: str) -> None:

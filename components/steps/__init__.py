@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import journal
-from components import params as parameters
+from components import config as parameters
+from components.config import LabParams
 from components.errors import UserError
 from components.labs import Lab, find
-from components.mlflow_client import MlflowError
-from components.params import LabParams
+from components.tracking import journal
+from components.tracking.mlflow_client import MlflowError
 
 if TYPE_CHECKING:
-    from components.journal import Run
+    from components.tracking.journal import Run
 
 REPORTS = (".json", ".html", ".css", ".md", ".csv", ".svg", ".png", ".abc")
 """Files of a step's output that people look at; they are kept with its run. Data and weights are DVC's."""
@@ -48,7 +48,7 @@ class Step:
         return {name: self._instrument(name) for name in self.lab.instruments}
 
     def _instrument(self, name: str) -> Path:
-        from components.registry import fetch_model
+        from components.tracking.registry import fetch_model
 
         folder = self.build.parent / name / "export"
         if folder.is_dir():
@@ -72,7 +72,7 @@ def recorded(name: str, lab_name: str, params_file: Path, build: Path, live: boo
     Raises UserError for an unknown lab, a step that it has not, a wrong parameter, or an MLflow that can't be reached.
     """
     from components.provenance import provenance
-    from components.tracking import tracked
+    from components.tracking.runs import tracked
 
     lab = find(lab_name)
     params = parameters.load(lab_name, params_file)

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from components import registry
 from components.bundle import Bundle, EvaluationReport, Judged
+from components.config import LabParams
 from components.errors import UserError
 from components.files import output_folder, sha256_file, write_json
 from components.labs import Lab
-from components.mlflow_client import connect
-from components.params import LabParams
 from components.promotion import AuditReport, ChampionSeen, Verdict, read_record
+from components.tracking import registry
+from components.tracking.mlflow_client import connect
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.bundle import Bundle, EvaluationReport
+from components.config import LabParams
 from components.errors import UserError
 from components.files import output_folder, write_json
 from components.labs import Lab
-from components.params import LabParams
 
 log = logging.getLogger(__name__)
 

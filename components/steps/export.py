@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.bundle import Manifest, write_bundle
+from components.config import LabParams
 from components.errors import UserError
 from components.files import output_folder
 from components.labs import Lab
-from components.params import LabParams
 from components.provenance import provenance
 
 if TYPE_CHECKING:

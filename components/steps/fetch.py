@@ -9,14 +9,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from components.data import pin
-from components.data.errors import UnavailableError
-from components.data.fetch import WORKSHOP, bring
-from components.data.profile import profile_in_use, use_profile
-from components.data.sources import FOLDERS, Profile, declared, select
 from components.errors import UserError
 from components.labs import find
 from components.settings import settings
+from components.sources import pin
+from components.sources.catalogue import FOLDERS, Profile, declared, select
+from components.sources.errors import UnavailableError
+from components.sources.fetch import WORKSHOP, bring
+from components.sources.profile import profile_in_use, use_profile
 
 log = logging.getLogger(__name__)
 

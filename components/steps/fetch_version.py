@@ -9,12 +9,12 @@ from pathlib import Path
 
 import yaml
 
-from components.data import pin
-from components.data.sources import FOLDERS, Profile
 from components.errors import UserError
 from components.files import write_text
 from components.provenance import data_version
 from components.settings import settings
+from components.sources import pin
+from components.sources.catalogue import FOLDERS, Profile
 from components.steps.fetch import fetch
 
 log = logging.getLogger(__name__)

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.bundle import EvaluationReport
+from components.config import LabParams
 from components.errors import BlockedError, UserError
 from components.files import output_folder, sha256_file, write_json, write_text
 from components.labs import Lab
-from components.params import LabParams
 from components.promotion import AuditReport, Champion, Decision, Verdict, decide, read_record
-from components.registry import champion, verdict_of
+from components.tracking.registry import champion, verdict_of
 
 log = logging.getLogger(__name__)
 

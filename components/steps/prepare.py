@@ -4,9 +4,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from components.config import LabParams
 from components.files import output_folder
 from components.labs import Lab
-from components.params import LabParams
 
 log = logging.getLogger(__name__)
 

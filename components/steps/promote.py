@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from components import registry
 from components.bundle import Bundle, EvaluationReport
 from components.errors import UserError
 from components.files import output_folder, sha256_file, write_json
-from components.journal import JOURNALS, Run
 from components.labs import Lab
-from components.mlflow_client import connect, failures_named
 from components.promotion import AuditReport, Decision, Promotion, read_record
 from components.provenance import Provenance
-from components.tracking import mlflow_run, upload
+from components.tracking import registry
+from components.tracking.journal import JOURNALS, Run
+from components.tracking.mlflow_client import connect, failures_named
+from components.tracking.runs import mlflow_run, upload
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

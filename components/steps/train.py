@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from components.config import LabParams
 from components.errors import UserError
 from components.files import output_folder, read_json, sha256_file, write_json
 from components.labs import Lab
-from components.params import LabParams
 from components.provenance import code_hash
 from components.settings import settings
 
@@ -58,7 +58,7 @@ def train(
     Returns the best epoch's metrics. Raises UserError on a full disk, where the old output then stays, and where
     another process trains with the same inputs.
     """
-    from components.steps.checkpoints import read_checkpoint, write_checkpoint
+    from components.training.checkpoints import read_checkpoint, write_checkpoint
 
     with output_folder(out) as temporary:
         folder = _folder(lab, params, prepared, checkpoints)
@@ -116,9 +116,9 @@ def _fit(lab: Lab, params: LabParams, prepared: Path, folder: Path, loggers: Seq
     import torch
     from pytorch_lightning.callbacks import ModelCheckpoint
 
-    from components.steps.checkpoints import Checkpoints, read_checkpoint
-    from components.steps.sharding import Shards
-    from components.steps.training_callbacks import Curve, EpochLine, Patience, StepSeed
+    from components.training.callbacks import Curve, EpochLine, Patience, StepSeed
+    from components.training.checkpoints import Checkpoints, read_checkpoint
+    from components.training.sharding import Shards
 
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*is deprecated")  # Lightning's own call, once a batch

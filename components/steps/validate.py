@@ -4,11 +4,11 @@ import logging
 import shutil
 from pathlib import Path
 
-from components.data.validate import validate_tables
+from components.config import LabParams
+from components.datasets.validation import validate_tables
 from components.errors import UserError
 from components.files import output_folder
 from components.labs import Lab
-from components.params import LabParams
 
 log = logging.getLogger(__name__)
 

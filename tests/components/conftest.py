@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.mlflow_client import connect
 from components.settings import settings
+from components.tracking.mlflow_client import connect
 
 
 @pytest.fixture(scope="session")

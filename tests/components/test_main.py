@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from components import params as parameters
+from components import config as parameters
+from components.config import STEP_SECTIONS
 from components.errors import UserError
-from components.journal import journals
 from components.labs import LABS, find
-from components.params import STEP_SECTIONS
 from components.steps import recorded
+from components.tracking.journal import journals
 
 PROJECT = Path(__file__).resolve().parents[2]
 STEPS = ("fetch", "prepare", "validate", "train", "export", "evaluate", "audit", "gate", "promote")

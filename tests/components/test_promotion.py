@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.bundle import EvaluationReport
-from components.params import Bound, Gate, Waiver
+from components.config import Bound, Gate, Waiver
 from components.promotion import WORST_FIRST, Champion, Decision, Verdict, decide
 from tests.components.bundles import PROVENANCE
 

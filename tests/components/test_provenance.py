@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from components import provenance as module
+from components.config import Bound, Data, Gate, LabParams, Section
 from components.errors import UserError
-from components.params import Bound, Data, Gate, LabParams, Section
 from components.provenance import code_hash, data_version, git_state, provenance
 from components.settings import settings
 from tests.components.bundles import PROVENANCE

@@ -354,7 +354,7 @@ def test_the_tracking_image_refuses_the_example_secrets(project: Path) -> None:
 def test_the_image_that_fetches_is_the_serving_image_and_a_small_client(serving_image: str, project: Path) -> None:
     image = built("fetch", project)
     print(f"{image}: {megabytes(image) - megabytes(serving_image)} MB over the serving image")
-    run(image, "python", "-c", "import mlflow.artifacts, components.registry")
+    run(image, "python", "-c", "import mlflow.artifacts, components.tracking.registry")
     options = ("--env", "MLFLOW_TRACKING_URI=http://127.0.0.1:9")
     arguments = ("download", "music", "--digest", "0" * 64, "--into", "/tmp/model")  # noqa: S108
     said = run(image, "python", "-m", "components", *arguments, check=False, options=options)

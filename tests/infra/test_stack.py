@@ -16,15 +16,15 @@ import httpx
 import pytest
 
 from components.bundle import Bundle, EvaluationReport
+from components.config import Bound, Gate
 from components.errors import UserError
 from components.files import read_json, write_json
-from components.journal import Run
 from components.labs import find
-from components.params import Bound, Gate
 from components.promotion import decide, read_record
-from components.registry import fetch_digest
 from components.settings import settings
 from components.steps.promote import promote
+from components.tracking.journal import Run
+from components.tracking.registry import fetch_digest
 from infra.docker.tracking import SECRETS, problems
 from infra.stack import BUCKET, Stack, stack
 from tests.serving.servers import serving

@@ -8,11 +8,11 @@ import pytest
 import torch
 from kfp import dsl, local
 
-from components.data.pin import digest, listing
 from components.labs import find
+from components.sources.pin import digest, listing
 from pipelines.local import environment
 from pipelines.pipeline import Wiring
-from pipelines.request import request
+from pipelines.run_spec import request
 from tests.pipelines.conftest import Ran, read
 from tests.workspace import Workspace
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from components.labs import LABS, find
-from pipelines.params import TASKS
-from pipelines.request import Request, compile_to, request
+from pipelines.config import TASKS
+from pipelines.run_spec import Request, compile_to, request
 from tests.pipelines.graph import Spec, closure, documents, edges, executor, groups, tasks
 
 PROJECT = Path(__file__).resolve().parents[2]

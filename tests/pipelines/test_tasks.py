@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from kfp import dsl
 
-from components.params import read as read_params
+from components.config import read as read_params
 from components.settings import settings
 from pipelines import tasks
 from pipelines.local import environment
-from pipelines.request import Request, request
+from pipelines.run_spec import Request, request
 from tests.pipelines.conftest import Ran, read
 
 pytestmark = pytest.mark.slow
@@ -174,23 +174,23 @@ def test_close_run_without_a_run_still_writes_its_summary(here: Place, monkeypat
 
 def test_an_audited_lab_and_one_with_scores_have_pages_too(tmp_path: Path) -> None:
     """The faces' files, by hand: their training takes too long for this."""
-    from pipelines import pages
+    from pipelines import artifacts
 
     (tmp_path / "evaluation.json").write_text('{"serve": {"graph": "int8"}}')
     (tmp_path / "metrics.json").write_text('{"recall": 0.5}')
     rows = [f"{face},{logit}" for face, logit in ((1, 3.0), (1, 1.0), (0, 2.0), (0, -1.0))]
     (tmp_path / "scores_int8.csv").write_text("\n".join(["face,logit", *rows]) + "\n")
     shown = dsl.ClassificationMetrics(name="shown", uri=str(tmp_path / "shown"), metadata={})
-    pages.classification(tmp_path, shown)
+    artifacts.classification(tmp_path, shown)
     points = [(point["falsePositiveRate"], point["recall"]) for point in shown.metadata["confidenceMetrics"]]
     assert points == [(0.0, 0.5), (0.5, 0.5), (0.5, 1.0), (1.0, 1.0)]
-    pages.reports(tmp_path, str(tmp_path / "page"))
+    artifacts.reports(tmp_path, str(tmp_path / "page"))
     assert "<td>recall</td><td>0.5</td>" in (tmp_path / "page").read_text()
 
 
 def test_thewhole_of_params_yaml_can_travel_as_kubeflows_numbers(asked: Request) -> None:
     """All its numbers are doubles: whole ones come back as such."""
-    from pipelines.place import whole
+    from pipelines.workspace import whole
 
     def doubles(value: Any) -> Any:
         if isinstance(value, dict):

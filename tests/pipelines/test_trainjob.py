@@ -16,7 +16,7 @@ from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob
 
 from components.settings import settings
 from pipelines import tasks, trainjob
-from pipelines.request import request
+from pipelines.run_spec import request
 from tests.digits_data import prepared
 from tests.pipelines.conftest import read
 from tests.pipelines.kubernetes import Kubernetes, kubernetes

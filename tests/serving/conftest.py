@@ -14,10 +14,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from components.bundle import Bundle, BundleSpec, Evaluation, EvaluationReport, Judged, write_bundle
+from components.config import Bound, Gate
 from components.files import sha256_file, write_json
-from components.labs.music.graphs import reading_graph, sampling_graph
-from components.labs.music.graphs.weights import Weights
-from components.params import Bound, Gate
+from components.labs.music.export.graphs import reading_graph, sampling_graph
+from components.labs.music.export.graphs.weights import Weights
 from components.promotion import AuditReport, Promotion, decide
 from tests.serving.browsing import chromium
 from tests.serving.servers import Server, serving
@@ -84,9 +84,9 @@ def server(promoted_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> I
 def promoted_faces(faces_bundle: Bundle, prepared_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The face bundle, evaluated, audited (with little asked of it) and promoted, as promote registers it."""
     from components.labs.faces.audit.run import audit
-    from components.labs.faces.evaluate import evaluate
+    from components.labs.faces.evaluation.evaluate import evaluate
     from components.labs.faces.params import Evaluate
-    from components.labs.faces.runtime import FaceModel
+    from components.labs.faces.runtime.model import FaceModel
     from tests.components.labs.faces.audit.made import params
     from tests.face_data import section
 

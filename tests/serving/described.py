@@ -9,7 +9,7 @@ import schemathesis
 from hypothesis import strategies as st
 from PIL import Image
 
-from serving.pictures import FORMATS
+from serving.core.pictures import FORMATS
 
 REJECTED = {"expected-statuses": ["4xx"]}
 """Of what a schema forbids: a text that is too long may be too large a body, which is a 413."""

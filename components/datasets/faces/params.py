@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from components.params import Section
+from components.config import Section
 
 
 class Prepare(Section):

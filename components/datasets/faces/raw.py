@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components.data.archive import read_tar
 from components.errors import UserError
+from components.sources.archive import read_tar
 
 MAX_PIXELS = 4_000_000
 

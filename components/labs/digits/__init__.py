@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.datasets.digits.lab import DigitsLab as OnDigits
+from components.families.classification.lab import DigitsLab as OnDigits
 from components.labs.digits import params
 
 if TYPE_CHECKING:

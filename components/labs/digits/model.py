@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.datasets.digits.batches import Batch
-from components.datasets.digits.data import DIGITS, SIZE
+from components.datasets.digits.prepare import DIGITS, SIZE
+from components.families.classification.training.batches import Batch
 from components.labs.digits.params import Train
-from components.schedule import one_cycle
+from components.training.lr_schedule import one_cycle
 
 FIRST_KERNEL, FIRST_STRIDE = 7, 3
 """Side of the first convolution's filters, and pixels between two places of theirs: both make 8 places of 28 pixels."""

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.datasets.digits.params import Batches
-from components.params import Limits, Width
+from components.config import Limits, Width
+from components.families.classification.params import Batches
 
 
 class Train(Batches):

@@ -48,35 +48,35 @@ class FacesLab(Lab):
     Audit = audit_params.Audit
 
     def prepare(self, raw: Path, out: Path, params: data_params.Prepare) -> dict[str, Any]:
-        from components.datasets.faces.data import prepare
+        from components.datasets.faces.prepare import prepare
 
         return prepare(raw, out, params)
 
     def facts(self, raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
-        from components.datasets.faces.data import facts
+        from components.datasets.faces.prepare import facts
 
         return facts(raw, prepared)
 
     def module(self, prepared: Path, params: params.Train) -> pl.LightningModule:
-        from components.labs.faces.dbvae import DebiasingVae
-        from components.labs.faces.model import FaceClassifier
+        from components.labs.faces.training.dbvae import DebiasingVae
+        from components.labs.faces.training.model import FaceClassifier
 
         return DebiasingVae(params) if params.model == "dbvae" else FaceClassifier(params)
 
     def datamodule(self, prepared: Path, params: params.Train) -> pl.LightningDataModule:
-        from components.labs.faces.batches import FaceData
+        from components.labs.faces.training.batches import FaceData
 
         return FaceData(prepared, params)
 
     def export(self, module: Any, prepared: Path, out: Path, params: params.Export) -> BundleSpec:
-        from components.labs.faces.export import export
+        from components.labs.faces.export.bundle import export
 
         return export(module, prepared, out, params)
 
     def evaluate(
         self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate, instruments: Mapping[str, Bundle]
     ) -> Evaluation:
-        from components.labs.faces.evaluate import evaluate
+        from components.labs.faces.evaluation.evaluate import evaluate
 
         return evaluate(bundle, prepared, out, params)
 
@@ -84,7 +84,7 @@ class FacesLab(Lab):
         self, candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: audit_params.Audit
     ) -> AuditFindings:
         from components.labs.faces.audit.run import audit
-        from components.labs.faces.runtime import FaceModel
+        from components.labs.faces.runtime.model import FaceModel
 
         return audit(candidate, champion, prepared, out, params, FaceModel.load)
 

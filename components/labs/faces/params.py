@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.params import Limits, Section, Width
+from components.config import Limits, Section, Width
 
 
 class Detection(Section):

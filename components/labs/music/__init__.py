@@ -28,34 +28,34 @@ class MusicLab(Lab):
     Serve = params.Serve
 
     def prepare(self, raw: Path, out: Path, params: params.Prepare) -> dict[str, Any]:
-        from components.labs.music.data import prepare
+        from components.datasets.music.prepare import prepare
 
         return prepare(raw, out, params)
 
     def facts(self, raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
-        from components.labs.music.data import facts
+        from components.datasets.music.prepare import facts
 
         return facts(raw, prepared)
 
     def module(self, prepared: Path, params: params.Train) -> pl.LightningModule:
-        from components.labs.music.model import MusicModel
+        from components.labs.music.training.model import MusicModel
 
         return MusicModel.create(prepared, params)
 
     def datamodule(self, prepared: Path, params: params.Train) -> pl.LightningDataModule:
-        from components.labs.music.model import MusicData
+        from components.labs.music.training.model import MusicData
 
         return MusicData(prepared, params)
 
     def export(self, module: Any, prepared: Path, out: Path, params: params.Export) -> BundleSpec:
-        from components.labs.music.export import export
+        from components.labs.music.export.bundle import export
 
         return export(module, prepared, out, params)
 
     def evaluate(
         self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate, instruments: Mapping[str, Bundle]
     ) -> Evaluation:
-        from components.labs.music.evaluate import evaluate
+        from components.labs.music.evaluation.evaluate import evaluate
 
         return evaluate(bundle, prepared, out, params)
 

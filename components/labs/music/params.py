@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.params import Decay, Limits, Section
+from components.config import Decay, Limits, Section
 
 
 class Evaluate(Section):

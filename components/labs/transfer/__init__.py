@@ -29,25 +29,25 @@ class TransferLab(Lab):
     Evaluate = params.Evaluate
 
     def prepare(self, raw: Path, out: Path, params: data_params.Prepare) -> dict[str, Any]:
-        from components.datasets.faces.data import prepare
+        from components.datasets.faces.prepare import prepare
 
         return prepare(raw, out, params)
 
     def facts(self, raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
-        from components.datasets.faces.data import facts
-        from components.labs.transfer.data import facts as categories
+        from components.datasets.faces.categories import facts as categories
+        from components.datasets.faces.prepare import facts
 
         learned = categories(prepared)
         return facts(raw, prepared) if learned is None else {**facts(raw, prepared), "categories": learned}
 
     def module(self, prepared: Path, params: params.Train) -> pl.LightningModule:
-        from components.labs.transfer.data import categories
-        from components.labs.transfer.model import TransferModel
+        from components.datasets.faces.categories import categories
+        from components.labs.transfer.training.model import TransferModel
 
         return TransferModel(params, categories(prepared), prepared.parent / "weights")
 
     def datamodule(self, prepared: Path, params: params.Train) -> pl.LightningDataModule:
-        from components.labs.transfer.batches import TransferData
+        from components.labs.transfer.training.batches import TransferData
 
         return TransferData(prepared, params)
 
@@ -59,7 +59,7 @@ class TransferLab(Lab):
     def evaluate(
         self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate, instruments: Mapping[str, Bundle]
     ) -> Evaluation:
-        from components.labs.transfer.evaluate import evaluate
+        from components.labs.transfer.evaluation import evaluate
 
         return evaluate(bundle, prepared, out, params)
 

@@ -13,14 +13,14 @@ import onnxruntime
 import torch
 
 from components.bundle import BundleSpec
-from components.datasets.digits.export import check
+from components.datasets.faces.categories import middle, photographs
 from components.errors import UserError
+from components.families.classification.export import check
 from components.files import write_json
-from components.labs.transfer.data import middle, photographs
-from components.labs.transfer.model import TransferModel
 from components.labs.transfer.params import Export
 from components.labs.transfer.runtime import CategoryModel
-from components.quantisation import write_int8
+from components.labs.transfer.training.model import TransferModel
+from components.onnx.quantisation import write_int8
 
 PARITY_BATCHES = (1, 2, 7, 16)
 """Batch sizes the graphs are compared at; the export itself sees another."""

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.params import Section
+from components.config import Section
 
 
 class Train(Section):

@@ -13,11 +13,11 @@ import pytest
 from components.bundle import Bundle, BundleError, Judged
 from components.errors import UserError
 from components.files import sha256_file
-from components.journal import Run
 from components.promotion import AuditFindings, AuditReport, ChampionSeen, Requirement, Verdict
 from components.steps.audit import audit
 from components.steps.gate import gate
 from components.steps.promote import promote
+from components.tracking.journal import Run
 from tests.components import bundles
 from tests.components.steps.test_gate import LAB, PARAMS, Audited
 

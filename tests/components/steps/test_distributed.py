@@ -16,12 +16,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from components import params as parameters
+from components import config as parameters
 from components.errors import UserError
 from components.labs import find
 from components.settings import settings
-from components.steps.sharding import share
 from components.steps.train import train
+from components.training.sharding import share
 from tests.digits_data import prepared
 from tests.workspace import overlaid
 

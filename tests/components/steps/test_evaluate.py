@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from components.bundle import Bundle, BundleError, Evaluation, EvaluationReport
+from components.config import Bound, Data, Gate, LabParams
 from components.errors import UserError
-from components.journal import Run
 from components.labs import find
-from components.params import Bound, Data, Gate, LabParams
 from components.steps import Step
 from components.steps.evaluate import evaluate
+from components.tracking.journal import Run
 from tests.components import bundles
 
 MUSIC = find("music")

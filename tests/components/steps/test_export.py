@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from components import params as parameters
+from components import config as parameters
 from components.bundle import Bundle
+from components.config import LabParams
 from components.errors import UserError
 from components.labs import find
-from components.params import LabParams
 from components.steps.export import export
 
 PROJECT = Path(__file__).resolve().parents[3]

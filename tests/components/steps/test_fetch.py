@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from components.data import download, pin
-from components.data.fetch import WORKSHOP
-from components.data.sources import SourceFile
 from components.errors import UserError
 from components.settings import settings
+from components.sources import download, pin
+from components.sources.catalogue import SourceFile
+from components.sources.fetch import WORKSHOP
 from components.steps.fetch import fetch
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -54,7 +54,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             declare("music", TUNES, ["course", "starter"], nowhere),
             declare("mnist", DIGITS, ["course"], nowhere),
         )
-        for module in ("components.steps.fetch", "components.data.pin"):
+        for module in ("components.steps.fetch", "components.sources.pin"):
             monkeypatch.setattr(f"{module}.declared", lambda: files)
         yield folder
     settings.cache_clear()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from components.data.pin import accept_data, listing
 from components.errors import UserError
 from components.settings import settings
+from components.sources.pin import accept_data, listing
 from components.steps.fetch_version import bring_version, resolved
 
 FILES = {"music/a.abc": b"X:1\n", "mnist/b.gz": b"digits"}

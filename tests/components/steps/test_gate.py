@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from components.config import Bound, Data, Gate, LabParams, Waiver
 from components.errors import BlockedError, UserError
 from components.files import sha256_file
 from components.labs import find
-from components.params import Bound, Data, Gate, LabParams, Waiver
 from components.promotion import ChampionSeen, Decision, Verdict
 from components.steps.gate import gate
 from tests.components import bundles

@@ -16,13 +16,13 @@ from mlflow import MlflowClient
 from components.bundle import Bundle, BundleError
 from components.errors import UserError
 from components.files import sha256_file, write_json
-from components.journal import Run
 from components.labs import find
-from components.mlflow_client import connect
 from components.promotion import AuditReport, Champion, Decision, Promotion, Verdict, decide
-from components.registry import champion, champion_version, fetch_model
 from components.steps.gate import gate
 from components.steps.promote import promote, roll_back
+from components.tracking.journal import Run
+from components.tracking.mlflow_client import connect
+from components.tracking.registry import champion, champion_version, fetch_model
 from tests.components import bundles
 from tests.components.steps.test_gate import PARAMS, Audited
 

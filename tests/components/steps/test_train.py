@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from components import params as parameters
+from components import config as parameters
+from components.config import LabParams
+from components.datasets.music.prepare import prepare
 from components.errors import UserError
 from components.labs import find
-from components.labs.music.data import prepare
 from components.labs.music.params import Prepare
-from components.params import LabParams
 from components.steps.train import train
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -44,7 +44,7 @@ def music_prepared(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def processes() -> ForkServerContext:
     """Forks from a server that has imported the slow libraries already: a restart costs what training costs."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["components.labs.music.model", "components.steps.training_callbacks"])
+    context.set_forkserver_preload(["components.labs.music.training.model", "components.training.callbacks"])
     return context
 
 

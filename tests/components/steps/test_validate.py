@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from components.config import LabParams, load
+from components.datasets.music.prepare import FILE
 from components.errors import UserError
 from components.labs import find
-from components.labs.music.data import FILE
-from components.params import LabParams, load
 from components.settings import project_root
 from components.steps.prepare import prepare
 from components.steps.validate import validate

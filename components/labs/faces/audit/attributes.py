@@ -6,8 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from components.labs.faces.audit import chance
-from components.labs.faces.audit.chance import Ints
+from components.labs.faces.audit import permutation
 from components.labs.faces.audit.intervals import gap, normal_quantile, wilson
 from components.labs.faces.audit.measures import (
     Flags,
@@ -18,6 +17,7 @@ from components.labs.faces.audit.measures import (
     roc_auc,
 )
 from components.labs.faces.audit.params import Audit
+from components.labs.faces.audit.permutation import Ints
 from components.labs.faces.audit.schema import Attribute, Disparity, Estimate, Gap, Group, Rate
 from components.labs.faces.audit.table import AGE_ORDER, Scored, Texts
 
@@ -36,7 +36,7 @@ def attributes_of(scored: Scored, detected: Flags, params: Audit) -> tuple[Attri
         _attribute(name, name in params.groups, expected, scored, detected, params) for name, expected in groups.items()
     ]
     tested = [attribute for attribute in found if attribute.gap]
-    corrected = iter(chance.holm([attribute.gap.p_value for attribute in tested if attribute.gap]).tolist())
+    corrected = iter(permutation.holm([attribute.gap.p_value for attribute in tested if attribute.gap]).tolist())
     return tuple(
         attribute.model_copy(update={"gap": attribute.gap.model_copy(update={"p_value_corrected": next(corrected)})})
         if attribute.gap
@@ -54,9 +54,9 @@ def _attribute(
     cells = [labels == group for group in names]
     trials = np.array([cell.sum() for cell in cells])
     successes = np.array([detected[cell].sum() for cell in cells])
-    null = chance.shuffled_hits(successes, trials, params.draws, params.seed)
+    null = permutation.shuffled_hits(successes, trials, params.draws, params.seed)
     # Small is one-sided: are fewer of this group's faces found than chance would deal it?
-    below = chance.holm([chance.p_value(-null[:, index], -successes[index]) for index in range(len(names))])
+    below = permutation.holm([permutation.p_value(-null[:, index], -successes[index]) for index in range(len(names))])
     large = trials >= params.small_cell
     return Attribute(
         name=name,
@@ -95,9 +95,9 @@ def _group(name: str, cell: Flags, below: float, scored: Scored, detected: Flags
 
 def _gap(names: Texts, successes: Ints, trials: Ints, params: Audit) -> Gap:
     bounds, recall = gap(successes, trials, params.confidence), successes / trials
-    null = chance.shuffled_hits(successes, trials, params.draws, params.seed) / trials
+    null = permutation.shuffled_hits(successes, trials, params.draws, params.seed) / trials
     by_chance = null.max(1) - null.min(1)
-    p_value = chance.p_value(by_chance, float(bounds.value))
+    p_value = permutation.p_value(by_chance, float(bounds.value))
     return Gap(
         value=float(bounds.value),
         low=float(bounds.low),
@@ -118,7 +118,7 @@ def _disparities(successes: Ints, trials: Ints, params: Audit) -> dict[str, Disp
     back by what the resamples exceed the sample by (a bias correction by shift; Efron and Tibshirani 1993, chapter 10).
     """
     ends = [(1 - params.confidence) / 2, (1 + params.confidence) / 2]
-    resampled = disparities(chance.resampled_hits(successes, trials, params.draws, params.seed), trials)
+    resampled = disparities(permutation.resampled_hits(successes, trials, params.draws, params.seed), trials)
     measured = disparities(successes, trials)
     found = {}
     for name, value in measured.items():

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.labs.faces.audit import chance
-from components.labs.faces.audit.chance import Ints
+from components.labs.faces.audit import permutation
 from components.labs.faces.audit.intervals import Floats, difference, normal_quantile, wilson
 from components.labs.faces.audit.measures import Flags
 from components.labs.faces.audit.params import Audit
+from components.labs.faces.audit.permutation import Ints
 from components.labs.faces.audit.schema import Estimate, Feature, LatentAudit, Rate, Tail
 
 TENTHS = 10
@@ -86,9 +86,9 @@ def _features(means: Floats, detected: Flags, params: Audit) -> tuple[Feature, .
     found = np.stack([((tenth == index) & detected[:, None]).sum(0) for index in range(TENTHS)])
     recall = found / faces[:, None]
     gaps = recall.max(0) - recall.min(0)
-    null = chance.shuffled_hits(found[:, 0], faces, params.draws, params.seed) / faces
+    null = permutation.shuffled_hits(found[:, 0], faces, params.draws, params.seed) / faces
     by_chance = np.sort(null.max(1) - null.min(1))
-    p_values = chance.holm([chance.p_value(by_chance, gap) for gap in gaps])
+    p_values = permutation.holm([permutation.p_value(by_chance, gap) for gap in gaps])
     return tuple(
         Feature(
             index=int(index),

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from components.params import Section
+from components.config import Section
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 

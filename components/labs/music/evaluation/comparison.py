@@ -15,12 +15,12 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from components.labs.music import abc
-from components.labs.music.evaluation import judge
+from components.datasets.music import abc_notation
+from components.labs.music.evaluation import music21_validator
 from components.labs.music.evaluation.histograms import HISTOGRAMS, WORDS, Tune, histograms
 from components.labs.music.evaluation.novelty import Corpus, Run, body, melody
 from components.labs.music.evaluation.plots import Table
-from components.statistics import jensen_shannon_distance
+from components.stats import jensen_shannon_distance
 
 Item = TypeVar("Item")
 
@@ -45,9 +45,9 @@ def judged(texts: Sequence[str], what: str, max_length: int | None = None) -> li
 
 
 def _judged(text: str, max_length: int | None) -> Tune:
-    reading = judge.read(text)
+    reading = music21_validator.read(text)
     if max_length and len(text) >= max_length:
-        cut = judge.Fault("end", f"no end within {max_length} characters")
+        cut = music21_validator.Fault("end", f"no end within {max_length} characters")
         reading = replace(reading, faults=(*reading.faults, cut))
     return Tune(text, reading)
 
@@ -59,7 +59,7 @@ def valid_rate(tunes: Sequence[Tune]) -> float:
 
 def agreement(tunes: Iterable[Tune]) -> Counter[tuple[bool, bool]]:
     """How many tunes are (valid to the judge, valid to the sampler's own checker)."""
-    return Counter((tune.reading.valid, not abc.check(tune.text)) for tune in tunes)
+    return Counter((tune.reading.valid, not abc_notation.check(tune.text)) for tune in tunes)
 
 
 class Comparison:

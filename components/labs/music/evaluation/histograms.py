@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from components.labs.music.evaluation.judge import Note, Reading
+from components.labs.music.evaluation.music21_validator import Note, Reading
 from components.labs.music.evaluation.novelty import body
 
 LENGTH_BIN = 50

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.labs.music.evaluation.novelty import body
-from components.labs.music.runtime import TUNE_START, TuneModel
+from components.labs.music.runtime.sampler import TUNE_START, TuneModel
 
 
 def bits_of(model: TuneModel, texts: Sequence[str], batch: int) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from components.labs.music.evaluation.judge import Note
+from components.labs.music.evaluation.music21_validator import Note
 
 SEPARATOR = "\0"
 """Between two sources, so that no run reaches from one into the next; it occurs in no tune."""

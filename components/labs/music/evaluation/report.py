@@ -14,11 +14,11 @@ from components.files import write_text
 from components.labs.music.evaluation import plots
 from components.labs.music.evaluation.comparison import Comparison, Copy
 from components.labs.music.evaluation.histograms import HISTOGRAMS, LENGTH_BIN, Tune
+from components.labs.music.evaluation.limitations import FAULTS, in_words, rate
 from components.labs.music.evaluation.novelty import body
 from components.labs.music.evaluation.plots import Table
 from components.labs.music.evaluation.success import Success
-from components.labs.music.evaluation.weaknesses import FAULTS, in_words, rate
-from components.statistics import wilson_interval
+from components.stats import wilson_interval
 
 WORST = 3
 """Nearest copies shown."""

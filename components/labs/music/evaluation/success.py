@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from components.datasets.music.abc_notation import parse_tune
 from components.labs.music import params
-from components.labs.music.abc import parse_tune
-from components.labs.music.options import Options
-from components.labs.music.runtime import Request, TuneModel, generate, sample_seed
+from components.labs.music.runtime.conditioning import Options
+from components.labs.music.runtime.sampler import Request, TuneModel, generate, sample_seed
 
 METRE_NAMES = {"C": "4/4", "C|": "2/2"}
 """What these signs mean: names of metrics may hold no `|`."""

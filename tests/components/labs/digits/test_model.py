@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from components.bundle import Bundle
-from components.datasets.digits.data import read_split
-from components.datasets.digits.params import Export
-from components.datasets.digits.runtime import DigitModel
+from components.config import LabParams, load
+from components.datasets.digits.prepare import read_split
 from components.errors import UserError
+from components.families.classification.params import Export
+from components.families.classification.runtime import DigitModel
 from components.labs import find
 from components.labs.digits.model import DigitsModel, network
-from components.params import LabParams, load
 from components.settings import project_root
 from components.steps.evaluate import evaluate
 from components.steps.export import export
@@ -114,18 +114,18 @@ def test_evaluation_measures_the_bundle_and_shows_its_mistakes(
 def test_a_killed_training_ends_as_if_it_never_had_been(
     digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.steps import training_callbacks
+    from components.training import callbacks
 
     chosen = params(max_epochs=3)
     train(find("digits"), chosen, digits, tmp_path / "whole", tmp_path / "kept")
-    started = training_callbacks.EpochLine.on_train_epoch_start
+    started = callbacks.EpochLine.on_train_epoch_start
 
     def die(self: Any, trainer: Any, module: Any) -> None:
         if trainer.current_epoch == 1:
             raise KeyboardInterrupt
         started(self, trainer, module)
 
-    monkeypatch.setattr(training_callbacks.EpochLine, "on_train_epoch_start", die)
+    monkeypatch.setattr(callbacks.EpochLine, "on_train_epoch_start", die)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train(find("digits"), chosen, digits, tmp_path / "resumed", tmp_path / "others")
     monkeypatch.undo()

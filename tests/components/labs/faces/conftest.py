@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from components.bundle import Bundle
-from components.labs.faces.batches import FaceData
-from components.labs.faces.dbvae import DebiasingVae
 from components.labs.faces.params import Train
+from components.labs.faces.training.batches import FaceData
+from components.labs.faces.training.dbvae import DebiasingVae
 from tests.face_model import bundle_of, fitted
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from components.datasets.faces.images import centre, read_split
-from components.labs.faces.augment import augmented, plain
+from components.datasets.faces.reader import centre, read_split
 from components.labs.faces.params import Train
+from components.labs.faces.training.augment import augmented, plain
 
 STILL = {"shift": 0.0, "zoom": 1.0, "rotation": 0.0, "colour": 0.0, "grey": 0.0, "blur": 0.0, "noise": 0.0}
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.datasets.faces.images import centre, read_split
+from components.datasets.faces.reader import centre, read_split
 from components.errors import UserError
-from components.labs.faces.batches import FaceData, flipped, kept_faces
 from components.labs.faces.params import Train
+from components.labs.faces.training.batches import FaceData, flipped, kept_faces
 
 
 def changed(params: Train, **changes: object) -> Train:

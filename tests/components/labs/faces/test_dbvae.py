@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.datasets.faces.images import read_split
-from components.labs.faces.augment import augmented, plain
-from components.labs.faces.dbvae import DebiasingVae, divergence, sampled
-from components.labs.faces.model import Encoder
+from components.datasets.faces.reader import read_split
 from components.labs.faces.params import Train
-from components.labs.faces.resampling import face_weights
+from components.labs.faces.training.augment import augmented, plain
+from components.labs.faces.training.dbvae import DebiasingVae, divergence, sampled
+from components.labs.faces.training.model import Encoder
+from components.labs.faces.training.resampling import face_weights
 from tests.face_data import section
 
 

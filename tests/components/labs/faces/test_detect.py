@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from components.bundle import Bundle
-from components.datasets.faces.images import read_split
-from components.labs.faces.detect import (
+from components.datasets.faces.reader import read_split
+from components.labs.faces.evaluation.scenes import Scene, average_precision, compose
+from components.labs.faces.params import Detection
+from components.labs.faces.runtime.detection import (
     Found,
     crops,
     detect,
@@ -17,9 +19,7 @@ from components.labs.faces.detect import (
     pyramid,
     suppressed,
 )
-from components.labs.faces.params import Detection
-from components.labs.faces.runtime import FaceModel
-from components.labs.faces.scenes import Scene, average_precision, compose
+from components.labs.faces.runtime.model import FaceModel
 from tests.face_data import section
 
 BOXES = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30], [22, 22, 27, 27]], dtype=np.float32)

@@ -9,15 +9,15 @@ import torch
 from PIL import Image
 
 from components.bundle import Bundle
-from components.datasets.faces.images import centre, read_split
+from components.datasets.faces.reader import centre, read_split
 from components.errors import UserError
 from components.files import read_json
-from components.labs.faces.dbvae import DebiasingVae
-from components.labs.faces.export import export, scaled
-from components.labs.faces.measures import roc_auc
-from components.labs.faces.model import FaceClassifier
+from components.labs.faces.evaluation.measures import roc_auc
+from components.labs.faces.export.bundle import export, scaled
 from components.labs.faces.params import Export, Train
-from components.labs.faces.runtime import FaceModel, sigmoid
+from components.labs.faces.runtime.model import FaceModel, sigmoid
+from components.labs.faces.training.dbvae import DebiasingVae
+from components.labs.faces.training.model import FaceClassifier
 from tests.face_data import section
 from tests.face_model import bundle_of
 

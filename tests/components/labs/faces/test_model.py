@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from components.datasets.faces.images import read_split
-from components.labs.faces.augment import plain
-from components.labs.faces.batches import FaceData
-from components.labs.faces.dbvae import DebiasingVae
-from components.labs.faces.measures import roc_auc
-from components.labs.faces.model import Encoder, FaceClassifier, folded
+from components.datasets.faces.reader import read_split
+from components.labs.faces.evaluation.measures import roc_auc
 from components.labs.faces.params import Train
+from components.labs.faces.training.augment import plain
+from components.labs.faces.training.batches import FaceData
+from components.labs.faces.training.dbvae import DebiasingVae
+from components.labs.faces.training.model import Encoder, FaceClassifier, folded
 from components.steps import train as train_step
 
 

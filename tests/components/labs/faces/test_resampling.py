@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.datasets.faces.images import read_split
-from components.labs.faces import resampling
-from components.labs.faces.dbvae import DebiasingVae
-from components.labs.faces.resampling import Combination, Histograms, face_weights, sampling_probabilities
+from components.datasets.faces.reader import read_split
+from components.labs.faces.training import resampling
+from components.labs.faces.training.dbvae import DebiasingVae
+from components.labs.faces.training.resampling import Combination, Histograms, face_weights, sampling_probabilities
 
 
 def by_the_book(latents: np.ndarray, bins: int, smoothing: float, combination: Combination) -> np.ndarray:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from components.bundle import Bundle, Evaluation
+from components.datasets.music.prepare import prepare
 from components.labs.music import LAB
-from components.labs.music.data import prepare
-from components.labs.music.evaluate import evaluate
+from components.labs.music.evaluation.evaluate import evaluate
 from components.labs.music.evaluation.report import PICTURES
-from components.labs.music.options import Options
 from components.labs.music.params import Evaluate, Prepare
+from components.labs.music.runtime.conditioning import Options
 from tests.html_pages import loads
 
 PARAMS = Evaluate(

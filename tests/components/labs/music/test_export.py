@@ -10,16 +10,16 @@ import pytest
 import torch
 
 from components.bundle import Bundle, write_bundle
+from components.config import load
+from components.datasets.music.prepare import read_texts
 from components.errors import UserError
 from components.files import read_json
-from components.labs.music.data import read_texts
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char
-from components.labs.music.export import export, fold
-from components.labs.music.graphs import reading_graph, sampling_graph
-from components.labs.music.model import MusicModel
+from components.labs.music.export.bundle import export, fold
+from components.labs.music.export.graphs import reading_graph, sampling_graph
 from components.labs.music.params import Export, Train
-from components.labs.music.runtime import TuneModel
-from components.params import load
+from components.labs.music.runtime.sampler import TuneModel
+from components.labs.music.training.model import MusicModel
 from components.provenance import Provenance
 
 HERE = Provenance(git_commit="", git_dirty=False, data_version="", data_profile="course", params_hash="", code_hash="")

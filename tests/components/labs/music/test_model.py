@@ -9,10 +9,13 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from components.config import load
+from components.datasets.music.prepare import read_texts
 from components.errors import UserError
-from components.labs.music.augment import field, kind
-from components.labs.music.data import read_texts
-from components.labs.music.model import (
+from components.labs.music.params import Train
+from components.labs.music.runtime.sampler import TUNE_END, TUNE_START
+from components.labs.music.training.augment import field, kind
+from components.labs.music.training.model import (
     IGNORED,
     MusicData,
     MusicModel,
@@ -21,10 +24,7 @@ from components.labs.music.model import (
     read_vocabulary,
     to_batches,
 )
-from components.labs.music.params import Train
-from components.labs.music.runtime import TUNE_END, TUNE_START
-from components.labs.music.transpose import pitches
-from components.params import load
+from components.labs.music.training.transpose import pitches
 from components.settings import project_root
 
 SMALL = {"hidden_size": 32, "embedding_size": 16, "batch_size": 64, "max_epochs": 2, "precision": "32-true"}

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.labs.music.optimizer import MuonAdamW, orthogonal
+from components.labs.music.training.optimizer import MuonAdamW, orthogonal
 
 
 @settings(max_examples=20)

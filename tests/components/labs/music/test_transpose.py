@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.labs.music.transpose import (
+from components.labs.music.training.transpose import (
     Interval,
     TranspositionError,
     between,

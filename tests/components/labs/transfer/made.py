@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.data.archive import read_tar
+from components.config import LabParams, load
 from components.labs import find
-from components.params import LabParams, load
 from components.settings import project_root
+from components.sources.archive import read_tar
 from tests.face_data import RAW, reduced, table_rows, write_split
 
 CATEGORIES, EACH, FACES = 4, 16, 80

@@ -13,13 +13,13 @@ import torch
 from pydantic import ValidationError
 
 from components.bundle import Bundle
+from components.datasets.faces.categories import categories, faces, middle, photographs
 from components.errors import UserError
 from components.files import sha256_file
-from components.labs.transfer.batches import Epoch, TransferData
-from components.labs.transfer.data import categories, faces, middle, photographs
-from components.labs.transfer.evaluate import MISTAKES
-from components.labs.transfer.model import TransferModel
+from components.labs.transfer.evaluation import MISTAKES
 from components.labs.transfer.runtime import CategoryModel
+from components.labs.transfer.training.batches import Epoch, TransferData
+from components.labs.transfer.training.model import TransferModel
 from components.settings import project_root
 from components.steps.evaluate import evaluate
 from components.steps.export import export
@@ -104,11 +104,11 @@ def test_an_epoch_depends_on_seed_and_epoch_only(prepared: Path) -> None:
 def test_a_killed_training_ends_as_if_it_never_had_been(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from components.steps import training_callbacks
+    from components.training import callbacks
 
     chosen = params(pretraining_epochs=1, max_epochs=4, patience=4)
     train(LAB, chosen, prepared, tmp_path / "whole", tmp_path / "kept")
-    started = training_callbacks.EpochLine.on_train_epoch_start
+    started = callbacks.EpochLine.on_train_epoch_start
     for epoch in (1, 2, 3):  # at the beginning of every part
 
         def die(self: Any, trainer: Any, module: Any, at: int = epoch) -> None:
@@ -116,7 +116,7 @@ def test_a_killed_training_ends_as_if_it_never_had_been(
                 raise KeyboardInterrupt
             started(self, trainer, module)
 
-        monkeypatch.setattr(training_callbacks.EpochLine, "on_train_epoch_start", die)
+        monkeypatch.setattr(callbacks.EpochLine, "on_train_epoch_start", die)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             train(LAB, chosen, prepared, tmp_path / "resumed", tmp_path / "others")
     monkeypatch.undo()

@@ -11,8 +11,8 @@ import torch
 
 from components.errors import UserError
 from components.files import sha256_file
-from components.labs.transfer.vgg import Vgg, load_state, read_state
-from tests.components.data.web import serve, whole
+from components.labs.transfer.training.vgg import Vgg, load_state, read_state
+from tests.components.sources.web import serve, whole
 
 PUBLISHED = {
     **{f"features.{layer}": (64, before, 3, 3) for layer, before in ((0, 3), (2, 64))},

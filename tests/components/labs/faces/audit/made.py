@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from components.labs.faces.audit.examine import Evidence
+from components.labs.faces.audit.analysis import Evidence
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.table import AGE_ORDER, Scored, Table
 

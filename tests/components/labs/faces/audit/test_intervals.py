@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.labs.faces.audit.chance import resampled_hits
 from components.labs.faces.audit.intervals import Bounds, difference, gap, paired_difference, wilson
-from components.statistics import wilson_interval
+from components.labs.faces.audit.permutation import resampled_hits
+from components.stats import wilson_interval
 
 Z = 1.959964
 COUNTS = st.integers(1, 2000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from components.labs.music.abc import check
+from components.datasets.music.abc_notation import check
 from components.labs.music.evaluation.comparison import Comparison, agreement, judged, valid_rate
 from components.labs.music.evaluation.histograms import histograms
+from components.labs.music.evaluation.limitations import weaknesses
 from components.labs.music.evaluation.novelty import body
 from components.labs.music.evaluation.success import Success
-from components.labs.music.evaluation.weaknesses import weaknesses
-from components.labs.music.transpose import between, transpose
+from components.labs.music.training.transpose import between, transpose
 from tests.components.labs.music.evaluation.test_judge import HORNPIPE, JIG, POLKA, TWO_KEYS
 from tests.music_data import real_tunes
 

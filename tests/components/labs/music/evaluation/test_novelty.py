@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.labs.music.evaluation.judge import Note, read
+from components.labs.music.evaluation.music21_validator import Note, read
 from components.labs.music.evaluation.novelty import Corpus, body, melody
 from tests.components.labs.music.evaluation.test_judge import HORNPIPE, JIG, POLKA
 

@@ -1,0 +1,74 @@
+"""Digits as they come in life: off centre, turned, noisy, blurred. Images are (N, 28, 28) uint8, 0 paper, 255 ink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from components.families.classification.params import Evaluate
+
+
+def corrupted(images: np.ndarray, params: Evaluate) -> Iterator[tuple[str, float, np.ndarray]]:
+    """(kind, level, images) of everything that robustness is measured under.
+
+    A level that can go several ways (a shift: four, a rotation: two) comes once for each of them.
+    """
+    for pixels in params.shifts:
+        for down, right in ((pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)):
+            yield "shift", pixels, shifted(images, down, right)
+    for degrees in params.rotations:
+        for turn in (degrees, -degrees):
+            yield "rotation", degrees, rotated(images, turn)
+    for deviation in params.noises:
+        yield "noise", deviation, noisy(images, deviation, params.seed)
+    for deviation in params.blurs:
+        yield "blur", deviation, blurred(images, deviation)
+
+
+def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
+    """Moved by whole pixels; paper comes in, what goes over the edge is lost."""
+    moved = np.zeros_like(images)
+    height, width = images.shape[1:]
+    rows, columns = (slice(max(0, by), size + min(0, by)) for by, size in ((down, height), (right, width)))
+    from_rows, from_columns = (slice(max(0, -by), size + min(0, -by)) for by, size in ((down, height), (right, width)))
+    moved[:, rows, columns] = images[:, from_rows, from_columns]
+    return moved
+
+
+def rotated(images: np.ndarray, degrees: float) -> np.ndarray:
+    """Turned counter-clockwise about the middle, linearly interpolated."""
+    size = images.shape[1]
+    middle = (size - 1) / 2
+    angle = np.deg2rad(degrees)
+    y, x = np.indices((size, size)) - middle
+    from_y = np.cos(angle) * y + np.sin(angle) * x + middle
+    from_x = np.cos(angle) * x - np.sin(angle) * y + middle
+    edged = np.pad(images, ((0, 0), (1, 1), (1, 1))).astype(np.float32)  # paper all around
+    from_y, from_x = (np.clip(each + 1, 0, size + 1 - 1e-6) for each in (from_y, from_x))
+    top, left = from_y.astype(int), from_x.astype(int)
+    below, beside = (from_y - top).astype(np.float32), (from_x - left).astype(np.float32)
+    upper = edged[:, top, left] * (1 - beside) + edged[:, top, left + 1] * beside
+    lower = edged[:, top + 1, left] * (1 - beside) + edged[:, top + 1, left + 1] * beside
+    return to_bytes(upper * (1 - below) + lower * below)
+
+
+def noisy(images: np.ndarray, deviation: float, seed: int) -> np.ndarray:
+    """With Gaussian noise on every pixel; `deviation` 1 is full ink."""
+    noise = np.random.default_rng(seed).standard_normal(images.shape, np.float32)
+    return to_bytes(images + noise * np.float32(255 * deviation))
+
+
+def blurred(images: np.ndarray, deviation: float) -> np.ndarray:
+    """Under a Gaussian of that standard deviation, in pixels; around the picture is paper."""
+    places = np.arange(images.shape[1])
+    # A blur of rows and of columns is one matrix on each side of the picture.
+    weights = np.exp(-((places[:, None] - places) ** 2) / (2 * deviation**2))
+    reach = np.arange(-4 * images.shape[1], 4 * images.shape[1] + 1)
+    weights = (weights / np.exp(-(reach**2) / (2 * deviation**2)).sum()).astype(np.float32)
+    return to_bytes(weights @ images.astype(np.float32) @ weights.T)
+
+
+def to_bytes(images: np.ndarray) -> np.ndarray:
+    rounded: np.ndarray = np.clip(np.rint(images), 0, 255).astype(np.uint8)
+    return rounded

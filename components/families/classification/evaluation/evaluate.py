@@ -1,0 +1,136 @@
+"""Measures an exported bundle on held-out digits, as they are and as they come in life."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from components.bundle import Evaluation
+from components.datasets.digits.prepare import Split, read_split
+from components.families.classification.evaluation import measures
+from components.families.classification.evaluation.corruptions import corrupted
+from components.families.classification.evaluation.plots import write_csv
+from components.families.classification.evaluation.report import UNITS, Findings, write_report
+from components.families.classification.params import Evaluate
+from components.families.classification.runtime import DigitModel
+from components.onnx.variants import choose, quantisation_cost
+
+if TYPE_CHECKING:
+    from components.bundle import Bundle
+
+log = logging.getLogger(__name__)
+
+Curves = dict[str, tuple[Sequence[float], Sequence[float]]]
+"""By kind of corruption: its levels, and the accuracy under each (the mean over the ways it can go)."""
+
+
+def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Evaluation:
+    """Measures every variant, chooses the one to serve, and looks closely at that one.
+
+    Writes report.html, mistakes.png and plots/*.csv into `out`.
+    """
+    test, validation = read_split(prepared, "test"), read_split(prepared, "validation")
+    models = {variant: DigitModel.load(bundle, variant) for variant in bundle.spec["variants"]}
+    variants = {variant: measured(model, test, validation, params) for variant, model in models.items()}
+    cost = quantisation_cost(variants, "accuracy_validation")
+    served = choose(variants, cost, params.max_quantisation_cost)
+    probabilities = models[served].probabilities(test.images, params.batch)
+    matrix = measures.confusion_matrix(probabilities.argmax(axis=1), test.labels)
+    reliability = measures.reliability(probabilities, test.labels, params.bins)
+    curves = robustness(models[served], test, params)
+    metrics = {
+        **variants[served],
+        "worst_digit_accuracy": float(np.nanmin(measures.recalls(matrix))),
+        "quantisation_cost": cost,
+        **{f"{kind}_accuracy": float(np.mean(accuracies)) for kind, (_, accuracies) in curves.items()},
+    }
+    findings = Findings(
+        manifest=bundle.manifest,
+        metrics=metrics,
+        variants=variants,
+        served=served,
+        test=test,
+        matrix=matrix,
+        reliability=reliability,
+        mistakes=measures.worst_mistakes(probabilities, test.labels, params.mistakes),
+        robustness=curves,
+        weaknesses=tuple(weaknesses(matrix, curves)),
+    )
+    _write_tables(out / "plots", findings)
+    write_report(out, findings)
+    return Evaluation(
+        metrics=metrics,
+        counts={name: _count(name, matrix, len(validation.labels)) for name in metrics},
+        variants=variants,
+        serve={"graph": served},
+        weaknesses=findings.weaknesses,
+    )
+
+
+def measured(model: DigitModel, test: Split, validation: Split, params: Evaluate) -> dict[str, float]:
+    """What is measured on every variant."""
+    probabilities = model.probabilities(test.images, params.batch)
+    calibration = measures.reliability(probabilities, test.labels, params.bins)
+    return {
+        "accuracy": measures.accuracy(probabilities, test.labels),
+        "accuracy_validation": measures.accuracy(model.logits(validation.images, params.batch), validation.labels),
+        "cross_entropy": measures.cross_entropy(probabilities, test.labels),
+        "calibration_error": measures.calibration_error(calibration),
+    }
+
+
+def robustness(model: DigitModel, test: Split, params: Evaluate) -> Curves:
+    """Accuracy on the test digits under every corruption."""
+    log.info("reading %d test digits under shift, rotation, noise and blur", len(test.labels))
+    found: dict[str, dict[float, list[float]]] = {}
+    for kind, level, images in corrupted(test.images, params):
+        accuracy = measures.accuracy(model.logits(images, params.batch), test.labels)
+        found.setdefault(kind, {}).setdefault(level, []).append(accuracy)
+    return {kind: (list(levels), [float(np.mean(ways)) for ways in levels.values()]) for kind, levels in found.items()}
+
+
+def weaknesses(matrix: np.ndarray, curves: Curves) -> list[str]:
+    """Sentences, with the measured values that say so, for those who use the model."""
+    sentences = []
+    wrong = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))
+    if wrong.any():
+        label, answer = (int(place) for place in np.unravel_index(wrong.argmax(), wrong.shape))
+        sentences.append(
+            f"Its commonest mistake is to read a {label} as a {answer}: "
+            f"{matrix[label, answer]} of {matrix[label].sum()} times."
+        )
+    for kind, (levels, accuracies) in curves.items():
+        worst = int(np.argmin(accuracies))
+        sentences.append(f"Under {kind} of {levels[worst]:g} {UNITS[kind]} it reads {accuracies[worst]:.1%} right.")
+    return [*sentences, "It calls every picture a digit, whatever it shows."]
+
+
+def _write_tables(folder: Path, findings: Findings) -> None:
+    """The numbers of each plot, as CSV."""
+    cells = [(label, answer) for label in range(10) for answer in range(10)]
+    pairs = [
+        (label, answer) for label, answer in cells for _ in range(int(findings.matrix[label, answer]))
+    ]  # a row a picture, as `dvc plots` wants its confusion matrix
+    write_csv(folder / "confusion.csv", {"is": [pair[0] for pair in pairs], "read_as": [pair[1] for pair in pairs]})
+    reliability = {name: values.tolist() for name, values in findings.reliability._asdict().items()}
+    write_csv(folder / "calibration.csv", reliability)
+    rows = [
+        (kind, level, f"{kind} {level:g}", accuracy)
+        for kind, (levels, accuracies) in findings.robustness.items()
+        for level, accuracy in zip(levels, accuracies, strict=True)
+    ]
+    columns = zip(("corruption", "level", "under", "accuracy"), zip(*rows, strict=True), strict=True)
+    write_csv(folder / "robustness.csv", {name: list(values) for name, values in columns})
+
+
+def _count(metric: str, matrix: np.ndarray, validation: int) -> int:
+    """Pictures that a metric was measured over."""
+    if metric in ("accuracy_validation", "quantisation_cost"):
+        return validation
+    if metric == "worst_digit_accuracy":
+        return int(matrix.sum(axis=1)[np.nanargmin(measures.recalls(matrix))])
+    return int(matrix.sum())

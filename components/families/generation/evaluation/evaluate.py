@@ -1,0 +1,203 @@
+"""Measures an exported bundle: its pictures beside real ones, seen through another lab's classifier."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from components.bundle import Evaluation
+from components.families.generation.evaluation.features import Features
+from components.families.generation.evaluation.likelihood import bounds
+from components.families.generation.evaluation.measures import (
+    coverage,
+    evenly,
+    flat,
+    frechet_distance,
+    independent_pixels,
+    nearest,
+)
+from components.families.generation.evaluation.report import COLUMNS, Findings, write_report
+from components.families.generation.params import Evaluate
+from components.families.generation.runtime import Generator, sheet
+from components.files import write_text
+from components.onnx.variants import choose, quantisation_cost
+
+if TYPE_CHECKING:
+    from components.bundle import Bundle
+
+log = logging.getLogger(__name__)
+
+HELD_OUT, INDEPENDENT = "held-out pictures", "independent pixels"
+"""The yardsticks: the best that can be asked for, and what knows only how bright each place is."""
+
+
+SEEDS = 2**32
+"""Seeds of latents go round there: numpy's old generator takes no larger ones."""
+
+
+class Real(NamedTuple):
+    """Real pictures, (N, H, W, C) uint8 each."""
+
+    train: np.ndarray
+    held_out: np.ndarray
+
+
+class Yardstick:
+    """Measures pictures against the training pictures, by figures (COLUMNS) that real held-out ones are measured by."""
+
+    def __init__(self, real: Real, features: Features, params: Evaluate) -> None:
+        self.params, self.features = params, features
+        self.train = flat(real.train)
+        self.reference = self._features(real.train)
+        held_out = real.held_out[evenly(len(real.held_out), params.samples)]
+        _, distances = nearest(flat(self._few(held_out)), self.train)
+        self.near = float(np.quantile(distances, params.copy_quantile))
+        self.distances = {HELD_OUT: distances}
+        noise = independent_pixels(real.train, len(held_out), params.seed)
+        self.worst = frechet_distance(self.reference, self._features(noise))
+        self.rows = {HELD_OUT: self.measured(HELD_OUT, held_out), INDEPENDENT: self.measured(INDEPENDENT, noise)}
+
+    def measured(self, name: str, images: np.ndarray) -> dict[str, float]:
+        """Every one of COLUMNS for images (N, H, W, C)."""
+        found = self._features(images)
+        distance = frechet_distance(self.reference, found)
+        covered = coverage(self._few(self.reference), self._few(found), self.params.neighbours)
+        _, self.distances[name] = nearest(flat(self._few(images)), self.train)
+        return {
+            "frechet_distance": distance,
+            "relative_frechet_distance": distance / self.worst,
+            **covered._asdict(),
+            "near_copy_rate": float((self.distances[name] < self.near).mean()),
+        }
+
+    def counts(self, images: int) -> dict[str, int]:
+        """What each of COLUMNS is measured over for so many pictures: the smaller of the two sets it compares."""
+        whole = min(images, self.params.samples, len(self.reference))
+        few = min(whole, self.params.manifold_samples)
+        return {
+            "frechet_distance": whole,
+            "relative_frechet_distance": whole,
+            "precision": few,
+            "recall": few,
+            "near_copy_rate": min(images, self.params.manifold_samples, len(self.distances[HELD_OUT])),
+        }
+
+    def _features(self, images: np.ndarray) -> np.ndarray:
+        return self.features(images[evenly(len(images), self.params.samples)], self.params.batch)
+
+    def _few(self, items: np.ndarray) -> np.ndarray:
+        few: np.ndarray = items[evenly(len(items), self.params.manifold_samples)]
+        return few
+
+
+def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier: Bundle) -> Evaluation:
+    """Measures every variant, chooses the one to serve, and shows what that one makes.
+
+    classifier: the other lab's bundle whose features distances are measured in.
+    Writes report.html, its pictures and plots/nearest.csv into `out`.
+    """
+    models = {variant: Generator.load(bundle, variant) for variant in bundle.spec["variants"]}
+    log.info("measuring real pictures, then %d made ones of each variant", params.samples)
+    yardstick = Yardstick(real, Features(classifier), params)
+    made = {
+        variant: model.pictures(model.latents(params.seed, params.samples), params.batch)
+        for variant, model in models.items()
+    }
+    variants = {variant: yardstick.measured(variant, images) for variant, images in made.items()}
+    cost = quantisation_cost(variants, "relative_frechet_distance", lower_is_better=True)
+    served = choose(variants, cost, params.max_quantisation_cost)
+    metrics = {**variants[served], "quantisation_cost": cost}
+    metrics |= {f"held_out_{name}": value for name, value in yardstick.rows[HELD_OUT].items()}
+    counts = yardstick.counts(params.samples)
+    counts |= {f"held_out_{name}": count for name, count in yardstick.counts(len(real.held_out)).items()}
+    counts["quantisation_cost"] = counts["relative_frechet_distance"]
+    if "encoder" in bundle.manifest.graphs:
+        seen = real.held_out[evenly(len(real.held_out), params.likelihood_pictures)]
+        found = bounds(bundle, seen, params.importance_samples, params.seed)
+        metrics |= {"elbo": found.elbo, "importance_bound": found.importance}
+        counts |= dict.fromkeys(("elbo", "importance_bound"), len(seen))
+        _save(out / "reconstructions.png", _reconstructed(bundle, models[served], real.held_out, params), params)
+    _draw(out, models[served], made[served], real.train, params)
+    shutil.copyfile(bundle.folder / "progress.png", out / "progress.png")
+    _write_distances(out / "plots" / "nearest.csv", {**yardstick.distances}, served)
+    manifest = classifier.manifest
+    findings = Findings(
+        manifest=bundle.manifest,
+        instrument=f"the classifier of the lab {manifest.lab}, digest {manifest.digest}",
+        metrics=metrics,
+        rows={**variants, **yardstick.rows},
+        served=served,
+        weaknesses=weaknesses(metrics),
+    )
+    write_report(out, findings)
+    return Evaluation(
+        metrics=metrics,
+        counts=counts,
+        variants=variants,
+        serve={"graph": served},
+        weaknesses=tuple(findings.weaknesses),
+    )
+
+
+def weaknesses(metrics: Mapping[str, float]) -> list[str]:
+    """Sentences, with the measured values that say so, for those who use the model."""
+    held_out = {name: metrics[f"held_out_{name}"] for name in COLUMNS}
+    sentences = [
+        f"Of its pictures {metrics['precision']:.0%} lie where real ones do (of real held-out ones "
+        f"{held_out['precision']:.0%}): the others show nothing that the training pictures show.",
+        f"It makes {metrics['recall']:.0%} of what real pictures show (held-out ones: {held_out['recall']:.0%}).",
+        f"Its Fréchet distance is {metrics['frechet_distance'] / max(held_out['frechet_distance'], 1e-9):.0f} times "
+        "that of real held-out pictures.",
+        f"{metrics['near_copy_rate']:.1%} of its pictures are nearer to a training picture than all but "
+        f"{held_out['near_copy_rate']:.1%} of held-out ones: blur does that too, so look at the neighbours.",
+    ]
+    if "elbo" in metrics:
+        sentences.append(
+            "It shows the mean of each pixel, so its pictures are smoother than the pixels that it models."
+        )
+    return sentences
+
+
+def _draw(out: Path, model: Generator, made: np.ndarray, train: np.ndarray, params: Evaluate) -> None:
+    shown = params.shown
+    _save(out / "samples.png", made[: shown * shown], params)
+    ends = [(params.seed + row) % SEEDS for row in range(shown // 2 + 1)]
+    ways = [model.interpolation(*pair, shown) for pair in itertools.pairwise(ends)]
+    _save(out / "interpolation.png", np.concatenate(ways), params)
+    few = made[evenly(len(made), params.manifold_samples)]
+    rows, distances = nearest(flat(few), flat(train))
+    order = np.argsort(distances)
+    chosen = np.concatenate([order[:shown], np.arange(shown)])
+    pairs = [part[first : first + shown] for first in (0, shown) for part in (few[chosen], train[rows[chosen]])]
+    _save(out / "neighbours.png", np.concatenate(pairs), params)
+
+
+def _reconstructed(bundle: Bundle, model: Generator, held_out: np.ndarray, params: Evaluate) -> np.ndarray:
+    seen = held_out[evenly(len(held_out), params.shown)]
+    means, _ = bundle.session("encoder").run(None, {"images": np.ascontiguousarray(seen)})
+    return np.concatenate([seen, model.pictures(means)])
+
+
+def _save(path: Path, images: np.ndarray, params: Evaluate) -> None:
+    picture = sheet(images, params.shown)
+    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(path)
+
+
+def _write_distances(path: Path, distances: Mapping[str, np.ndarray], served: str) -> None:
+    """Quantiles of the distance to the nearest training picture, as CSV for `dvc plots`."""
+    quantiles = np.linspace(0, 1, 101)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["quantile", "samples", "held_out"])
+    columns = (np.quantile(distances[name], quantiles).round(3) for name in (served, HELD_OUT))
+    writer.writerows(zip(quantiles.round(2), *columns, strict=True))
+    write_text(path, text.getvalue())

@@ -1,0 +1,209 @@
+"""Measures an exported bundle on the audit split, with the threshold that validation negatives gave."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from components.bundle import Evaluation
+from components.datasets.faces.reader import COURSE_FACES, Split, centre, read_split
+from components.labs.faces import params
+from components.labs.faces.evaluation.measures import rate_above, recall_at, roc_auc, threshold_at
+from components.labs.faces.evaluation.scenes import average_precision, compose, matched
+from components.labs.faces.runtime.detection import detect
+from components.labs.faces.runtime.model import FaceModel
+from components.onnx.variants import choose, quantisation_cost
+
+if TYPE_CHECKING:
+    from components.bundle import Bundle
+
+log = logging.getLogger(__name__)
+
+PICTURES_A_ROW = 10
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Logits (N,) of a variant on both splits, and the threshold that its validation negatives give."""
+
+    validation: np.ndarray
+    audit: np.ndarray
+    threshold: float
+
+
+def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate) -> Evaluation:
+    """Measures every variant, chooses the one to serve, and finds faces in composed scenes with it.
+
+    Writes scores_<variant>.csv, misses.png and false_positives.png into `out`. Raises UserError where a split has no
+    faces or no negatives.
+    """
+    validation, audit = read_split(prepared, "validation"), read_split(prepared, "audit")
+    scores = {variant: _scores(bundle, variant, validation, audit, params) for variant in bundle.spec["variants"]}
+    variants = {variant: measures(found, validation, audit, params) for variant, found in scores.items()}
+    cost = quantisation_cost(variants, "recall_validation")
+    served = choose(variants, cost, params.max_quantisation_cost)
+    metrics = variants[served] | {"quantisation_cost": cost}
+    for variant, of_variant in scores.items():
+        _write_scores(out / f"scores_{variant}.csv", audit, of_variant)
+    _write_worst(out, audit, scores[served], params.examples)
+    serve: dict[str, Any] = {"graph": served, "threshold": scores[served].threshold}
+    model = FaceModel.load(bundle, served)
+    found = counts(audit, params.scenes)
+    course = prepared / COURSE_FACES
+    if course.exists():
+        faces = np.load(course, allow_pickle=False)
+        metrics["course_faces_recall"] = rate_above(model.logits(faces), scores[served].threshold)
+        found["course_faces_recall"] = len(faces)
+    else:
+        log.warning("NO COURSE FACES in %s: they are not tried", prepared)
+    if params.scenes:
+        detection, threshold = measured_detection(model, scores[served].threshold, validation, audit, params)
+        metrics |= detection
+        serve |= {"detection": params.detection.model_dump(), "detection_threshold": threshold}
+    return Evaluation(
+        metrics=metrics,
+        counts=found,
+        variants=variants,
+        serve=serve,
+        weaknesses=weaknesses(metrics, scores[served], audit),
+    )
+
+
+def measured_detection(
+    model: FaceModel, threshold: float, validation: Split, audit: Split, params: params.Evaluate
+) -> tuple[dict[str, float], float]:
+    """Metrics on scenes of the audit split, and the threshold at which validation scenes have few false boxes.
+
+    A photograph has hundreds of places, so the threshold of single crops would draw boxes on most of them.
+    average_precision needs no threshold; detection_recall and false_boxes (a scene) are at the returned one.
+    """
+    log.info("looking for faces in %d scenes of validation, and of audit images", params.scenes)
+    found = {}
+    for name, split in (("validation", validation), ("audit", audit)):
+        scenes = compose(split, params.scenes, params.seed)
+        found[name] = scenes, [detect(model, scene.photograph, threshold, params.detection) for scene in scenes]
+    wrong = np.sort([logit for logit, right in matched(*found["validation"]) if not right])[::-1]
+    allowed = int(params.false_boxes * params.scenes)
+    chosen = float(wrong[allowed]) if allowed < len(wrong) else threshold
+    scenes, boxes = found["audit"]
+    shown = [right for logit, right in matched(scenes, boxes) if logit > chosen]
+    metrics = {
+        "average_precision": average_precision(scenes, boxes),
+        "detection_recall": sum(shown) / max(1, sum(len(scene.boxes) for scene in scenes)),
+        "false_boxes": (len(shown) - sum(shown)) / len(scenes),
+    }
+    return metrics, chosen
+
+
+def measures(scores: Scores, validation: Split, audit: Split, params: params.Evaluate) -> dict[str, float]:
+    """By the names that gates use. worst_group_recall and recall_gap: over cells of perceived race and gender.
+
+    recall and all rates are at the frozen threshold; recall_at_rate is at the audit split's own one.
+    """
+    logits, is_face = scores.audit, audit.is_face
+    recalls = [rate_above(logits[rows], scores.threshold) for rows in cells(audit).values()]
+    recall = rate_above(logits[is_face], scores.threshold)
+    found = {
+        "recall": recall,
+        "false_positive_rate": rate_above(logits[~is_face], scores.threshold),
+        "roc_auc": roc_auc(logits, is_face),
+        "worst_group_recall": min(recalls, default=recall),
+        "recall_gap": max(recalls, default=recall) - min(recalls, default=recall),
+        "recall_at_rate": recall_at(logits, is_face, params.false_positive_rate),
+        "recall_validation": rate_above(scores.validation[validation.is_face], scores.threshold),
+    }
+    if audit.is_hard.any():
+        found["hard_false_positive_rate"] = rate_above(logits[audit.is_hard], scores.threshold)
+    return found
+
+
+def weaknesses(metrics: Mapping[str, float], scores: Scores, audit: Split) -> tuple[str, ...]:
+    """Sentences for those who use the model, with the values that say so."""
+    found = []
+    missed = {name: 1 - rate_above(scores.audit[rows], scores.threshold) for name, rows in cells(audit).items()}
+    worst = max(missed, key=lambda name: missed[name], default="")
+    if worst:
+        found.append(
+            f"It misses {missed[worst]:.1%} of the faces perceived as {worst}, the group it misses most, and "
+            f"{1 - metrics['recall']:.1%} of all."
+        )
+    found.append(f"It takes {metrics['false_positive_rate']:.1%} of cut-outs of other photographs for faces.")
+    if "detection_recall" in metrics:
+        found.append(
+            f"In whole photographs it finds {metrics['detection_recall']:.0%} of the faces, and draws "
+            f"{metrics['false_boxes']:.2f} boxes a photograph where there is none."
+        )
+    found.append("It was judged on faces that are centred and well lit more often than the world's.")
+    return tuple(found)
+
+
+def cells(split: Split) -> dict[str, np.ndarray]:
+    """Rows of the faces of each cell of perceived race and gender, by name; faces without labels are in none."""
+    found = {}
+    for race in sorted(set(split.race[split.is_face]) - {""}):
+        for gender in sorted(set(split.gender[split.is_face]) - {""}):
+            rows = np.flatnonzero(split.is_face & (split.race == race) & (split.gender == gender))
+            if len(rows):
+                found[f"{race} {gender}"] = rows
+    return found
+
+
+def counts(audit: Split, scenes: int) -> dict[str, int]:
+    """Over how many items each metric was measured; of the groups' the smallest, and 0 where there are no labels."""
+    faces, smallest = int(audit.is_face.sum()), min(map(len, cells(audit).values()), default=0)
+    return {
+        "recall": faces,
+        "false_positive_rate": len(audit) - faces,
+        "roc_auc": faces,
+        "worst_group_recall": smallest,
+        "recall_gap": smallest,
+        "hard_false_positive_rate": int(audit.is_hard.sum()),
+        "average_precision": scenes,
+    }
+
+
+def _scores(bundle: Bundle, variant: str, validation: Split, audit: Split, params: params.Evaluate) -> Scores:
+    log.info("reading %d images with the %s graph", len(validation) + len(audit), variant)
+    model = FaceModel.load(bundle, variant)
+    logits = model.logits(centre(validation.images))
+    threshold = threshold_at(logits, validation.is_face, params.false_positive_rate)
+    return Scores(logits, model.logits(centre(audit.images)), threshold)
+
+
+def _write_scores(path: Path, audit: Split, scores: Scores) -> None:
+    """A row an audit image: what it is, and its logit."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("photo", "face", "hard", "race", "gender", "age", "logit"))
+        marks = (audit.photo, audit.is_face.astype(int), audit.is_hard.astype(int))
+        logits = [f"{logit:.5f}" for logit in scores.audit]
+        writer.writerows(zip(*marks, audit.race, audit.gender, audit.age, logits, strict=True))
+
+
+def _write_worst(out: Path, audit: Split, scores: Scores, count: int) -> None:
+    """The faces farthest below the threshold and the negatives farthest above it, worst first; no file if none."""
+    order = np.argsort(scores.audit)
+    above = scores.audit > scores.threshold
+    wrong = {
+        "misses": order[(audit.is_face & ~above)[order]][:count],
+        "false_positives": order[::-1][(~audit.is_face & above)[order[::-1]]][:count],
+    }
+    for name, rows in wrong.items():
+        if len(rows):
+            Image.fromarray(_sheet(np.stack([audit.images[row] for row in rows]))).save(out / f"{name}.png")
+
+
+def _sheet(images: np.ndarray) -> np.ndarray:
+    """Images (N, S, S, 3) in rows, the last one filled up with white."""
+    missing = -len(images) % PICTURES_A_ROW
+    full = np.concatenate([images, np.full((missing, *images.shape[1:]), 255, np.uint8)])
+    rows = full.reshape(-1, PICTURES_A_ROW, *images.shape[1:])
+    sheet: np.ndarray = rows.transpose(0, 2, 1, 3, 4).reshape(-1, PICTURES_A_ROW * images.shape[2], 3)
+    return sheet

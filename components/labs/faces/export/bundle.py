@@ -1,0 +1,174 @@
+"""Turns a trained face model into ONNX graphs, float and int8, and checks that they compute the same."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from components.bundle import BundleSpec
+from components.datasets.faces.reader import SIZE, centre, read_split
+from components.errors import UserError
+from components.files import write_json
+from components.labs.faces import params
+from components.labs.faces.export.graphs import crop_graph, quantised
+from components.labs.faces.export.pictures import write_pictures
+from components.labs.faces.runtime.model import dense_graph
+from components.labs.faces.training.dbvae import DebiasingVae
+from components.labs.faces.training.model import Encoder, FaceClassifier, folded
+
+log = logging.getLogger(__name__)
+
+PARITY_BATCHES = (1, 2, 7, 64)
+"""Nothing in the graphs depends on the batch, and these, none of them the exporter's example, prove it."""
+PARITY_SIDES = ((64, 64), (96, 160), (240, 128))
+"""Heights and widths at which the map of a whole photograph is compared."""
+OPSET = 20
+
+
+class Dense(nn.Module):
+    """Images (B, H, W, 3) uint8 as a map of logits (B, h, w): what the graphs compute."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = _only(encoder, slice(0, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.encoder.dense(scaled(images))[:, 0]
+
+
+class Means(nn.Module):
+    """Images (B, SIZE, SIZE, 3) uint8 as latent means (B, latent_dim)."""
+
+    def __init__(self, encoder: Encoder, latent_dim: int) -> None:
+        super().__init__()
+        self.encoder = _only(encoder, slice(1, 1 + latent_dim))
+
+    def forward(self, images: Tensor) -> Tensor:
+        means: Tensor = self.encoder(scaled(images))
+        return means
+
+
+def export(model: FaceClassifier, prepared: Path, out: Path, params: params.Export) -> BundleSpec:
+    """Writes <variant>.onnx and <variant>_dense.onnx of each variant, encoder.onnx of a dbvae, and parity.json.
+
+    A dense graph gives the map of logits of a whole photograph; a dbvae's pictures are written too. Raises UserError
+    when a weight is NaN or infinite, or a float graph differs from the model by more than `params.parity_tolerance`.
+    """
+    if not all(weight.isfinite().all() for weight in model.parameters()):
+        raise UserError("the model has weights that are not numbers: training diverged; lower its learning rate")
+    model = model.cpu().float().eval()
+    train, validation = read_split(prepared, "train"), read_split(prepared, "validation")
+    graphs = {"float_dense": out / "float_dense.onnx"}
+    _write(Dense(model.encoder), graphs["float_dense"], ("images", "logits"), sides=True)
+    if "int8" in params.variants:
+        draw = np.random.default_rng(0)
+        rows = np.sort(draw.permutation(len(train))[: params.calibration])
+        graphs["int8_dense"] = quantised(graphs["float_dense"], out / "int8_dense.onnx", centre(train.images[rows]))
+    for variant in ("float", "int8"):
+        if variant in params.variants:
+            graphs[variant] = crop_graph(graphs[dense_graph(variant)], out / f"{variant}.onnx", SIZE)
+    if "float" not in params.variants:
+        graphs.pop("float_dense").unlink()
+    spec: dict[str, Any] = {
+        "size": SIZE,
+        "picture_size": train.images.shape[1],
+        "model": model.params.model,
+        "variants": list(params.variants),
+    }
+    if isinstance(model, DebiasingVae):
+        spec["latent_dim"] = model.params.latent_dim
+        graphs["encoder"] = out / "encoder.onnx"
+        _write(Means(model.encoder, model.params.latent_dim), graphs["encoder"], ("images", "means"), sides=False)
+        write_pictures(model, validation, out, params.pictures)
+    report = parity(model, graphs, np.ascontiguousarray(centre(validation.images[:: max(1, len(validation) // 256)])))
+    _check(report, params.parity_tolerance)
+    write_json(out / "parity.json", report)
+    return BundleSpec(graphs=graphs, spec=spec)
+
+
+def scaled(images: Tensor) -> Tensor:
+    """(B, 3, H, W) in 0 to 1, as training has it, of images (B, H, W, 3) uint8."""
+    return images.permute(0, 3, 1, 2).float() / 255
+
+
+def parity(model: FaceClassifier, graphs: dict[str, Path], images: np.ndarray) -> dict[str, list[dict[str, Any]]]:
+    """Largest differences between the model and each graph, over batches and sizes, on real images (N, 64, 64, 3)."""
+    report: dict[str, list[dict[str, Any]]] = {}
+    for name, path in graphs.items():
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        report[name] = []
+        for pictures in _mosaics(images) if name.endswith("_dense") else _batches(images):
+            found = session.run(None, {"images": pictures})[0]
+            difference = float(np.abs(found - _asked(model, name, pictures)).max())
+            report[name].append({"shape": list(pictures.shape), "difference": difference})
+    return report
+
+
+def _asked(model: FaceClassifier, name: str, pictures: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        outputs = model.encoder.dense(scaled(torch.from_numpy(pictures)))
+    if name == "encoder":
+        return outputs[:, 1 : 1 + model.params.latent_dim].flatten(1).numpy()
+    return outputs[:, 0].numpy() if name.endswith("_dense") else outputs[:, 0].flatten().numpy()
+
+
+def _batches(images: np.ndarray) -> list[np.ndarray]:
+    return [np.resize(images, (batch, *images.shape[1:])) for batch in PARITY_BATCHES]
+
+
+def _mosaics(images: np.ndarray) -> list[np.ndarray]:
+    """Larger pictures put together from images."""
+    mosaics = []
+    for height, width in PARITY_SIDES:
+        rows, columns = -(-height // SIZE), -(-width // SIZE)
+        tiles = np.resize(images, (rows, columns, SIZE, SIZE, 3)).transpose(0, 2, 1, 3, 4)
+        picture = tiles.reshape(rows * SIZE, columns * SIZE, 3)[None, :height, :width]
+        mosaics.append(np.ascontiguousarray(picture))
+    return mosaics
+
+
+def _only(encoder: Encoder, wanted: slice) -> Encoder:
+    """The encoder for inference, with these of its outputs."""
+    encoder = folded(encoder)
+    assert encoder.outputs.bias is not None  # noqa: S101
+    encoder.outputs.weight = nn.Parameter(encoder.outputs.weight[wanted].detach().contiguous())
+    encoder.outputs.bias = nn.Parameter(encoder.outputs.bias[wanted].detach().contiguous())
+    encoder.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return encoder
+
+
+def _write(module: nn.Module, path: Path, names: tuple[str, str], sides: bool) -> None:
+    """The batch may vary, and where `sides` height and width too."""
+    varying = dict.fromkeys((0, 1, 2) if sides else (0,), torch.export.Dim.AUTO)
+    example = torch.zeros(2, 96 if sides else SIZE, 112 if sides else SIZE, 3, dtype=torch.uint8)
+    torch.onnx.export(
+        module.eval(),
+        (example,),
+        path,
+        input_names=[names[0]],
+        output_names=[names[1]],
+        dynamo=True,
+        dynamic_shapes=(varying,),
+        external_data=False,
+        opset_version=OPSET,
+        verbose=False,
+    )
+    onnx.checker.check_model(path)
+
+
+def _check(report: dict[str, list[dict[str, Any]]], tolerance: float) -> None:
+    """Quantised graphs differ by design, and evaluation measures what that costs: only the others must agree."""
+    for name, cases in report.items():
+        for case in cases:
+            if not name.startswith("int8") and not case["difference"] <= tolerance:
+                raise UserError(
+                    f"the graph {name} differs from the model by {case['difference']:.2g} "
+                    f"(images {case['shape']}; allowed {tolerance:g}): it is not exported"
+                )

@@ -1,0 +1,122 @@
+"""The prepared images as batches, all in memory; an epoch's order depends on (seed, epoch) and, where faces are
+resampled, on the model at its start."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from components.datasets.faces.reader import Split, read_split
+from components.errors import UserError
+from components.labs.faces.params import Train
+from components.labs.faces.training.dbvae import DebiasingVae
+from components.labs.faces.training.model import Batch
+from components.labs.faces.training.resampling import face_weights
+
+log = logging.getLogger(__name__)
+
+VALIDATION_BATCH = 512
+
+
+class Batches(Dataset[Batch]):
+    """images (N, S, S, 3) and labels (N,), batch i of them being the rows order[i]."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, order: Sequence[np.ndarray]) -> None:
+        self.images, self.labels, self.order = images, labels, order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Batch:
+        if index >= len(self):
+            raise IndexError(index)
+        rows = self.order[index]
+        return Batch(torch.from_numpy(self.images[rows]), torch.from_numpy(self.labels[rows]))
+
+
+class FaceData(pl.LightningDataModule):
+    """Every epoch shows as many faces as there are, and `negatives_per_face` times as many negatives."""
+
+    def __init__(self, prepared: Path, params: Train) -> None:
+        super().__init__()
+        self.params = params
+        split = read_split(prepared, "train", in_memory=True)
+        self.images = split.images
+        self.labels = flipped(split.is_face, params).astype(np.float32)
+        self.faces = kept_faces(split, params)
+        self.hard = np.flatnonzero(~split.is_face & split.is_hard)
+        self.easy = np.flatnonzero(~split.is_face & ~split.is_hard)
+        if params.batch_size > len(self.faces) * (1 + params.negatives_per_face):
+            raise UserError(f"{prepared} has {len(self.faces)} training faces, too few for a batch: lower batch_size")
+        self._validation = read_split(prepared, "validation", in_memory=True)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The batches of the trainer's current epoch; rebuilt every epoch (reload_dataloaders_every_n_epochs=1)."""
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        return DataLoader(self.epoch(epoch, self._weights(epoch)), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        split = self._validation
+        order = np.array_split(np.arange(len(split)), max(1, len(split) // VALIDATION_BATCH))
+        return DataLoader(Batches(split.images, split.is_face.astype(np.float32), order), batch_size=None)
+
+    def epoch(self, epoch: int, weights: np.ndarray | None = None) -> Batches:
+        """weights: (faces,) probabilities of drawing each training face; without, each comes once."""
+        draw = np.random.default_rng((self.params.seed, epoch))
+        faces = self.faces
+        if weights is not None:
+            faces = draw.choice(faces, len(faces), p=weights)
+        count = max(1, round(len(self.faces) * self.params.negatives_per_face))
+        hard = round(count * self.params.hard_share) if len(self.hard) else 0
+        chosen = [faces, _taken(self.hard, hard, draw), _taken(self.easy, count - hard, draw)]
+        order = draw.permutation(np.concatenate(chosen))
+        size = self.params.batch_size
+        batches = [order[first : first + size] for first in range(0, len(order) - size + 1, size)]
+        return Batches(self.images, self.labels, batches)
+
+    def _weights(self, epoch: int) -> np.ndarray | None:
+        """None in the first epoch too: the latents of an untrained encoder say nothing about faces."""
+        model = self.trainer.lightning_module if self.trainer else None
+        if epoch == 0 or self.params.resampling == "none" or not isinstance(model, DebiasingVae):
+            return None
+        return face_weights(model, self.images, self.faces, self.params)
+
+
+def kept_faces(split: Split, params: Train) -> np.ndarray:
+    """Rows of the training faces, the skewed group thinned out. Raises UserError when nobody is in that group."""
+    faces = np.flatnonzero(split.is_face)
+    if not params.skew_group:
+        return faces
+    group = (split.race[faces] == params.skew_group) | (split.gender[faces] == params.skew_group)
+    if not group.any():
+        known = sorted({*split.race[faces], *split.gender[faces]} - {""})
+        raise UserError(f"no training face is labelled {params.skew_group!r}; labels: {', '.join(known) or 'none'}")
+    draw = np.random.default_rng((params.seed, len(faces)))
+    members = draw.permutation(faces[group])
+    return np.sort(np.concatenate([faces[~group], members[: round(params.skew_keep * len(members))]]))
+
+
+def flipped(is_face: np.ndarray, params: Train) -> np.ndarray:
+    """Labels (N,) bool of which a share is wrong, the same share of faces and of negatives."""
+    labels, draw = is_face.copy(), np.random.default_rng((params.seed, 1))
+    for value in (True, False):
+        rows = draw.permutation(np.flatnonzero(is_face == value))
+        labels[rows[: round(params.flipped_labels * len(rows))]] = not value
+    return labels
+
+
+def _taken(rows: np.ndarray, count: int, draw: np.random.Generator) -> np.ndarray:
+    """`count` of the rows in random order, none a second time before every one has come once more."""
+    if count == 0:
+        return rows[:0]
+    rounds = [draw.permutation(rows) for _ in range(-(-count // len(rows)))]
+    return np.concatenate(rounds)[:count]

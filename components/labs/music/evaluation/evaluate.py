@@ -1,0 +1,136 @@
+"""Measures an exported bundle on held-out tunes, and what it writes against real tunes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.bundle import Evaluation
+from components.datasets.music.prepare import SPLITS, read_texts
+from components.errors import UserError
+from components.files import write_text
+from components.labs.music import params
+from components.labs.music.evaluation.comparison import Comparison, agreement, judged, valid_rate
+from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
+from components.labs.music.evaluation.limitations import weaknesses
+from components.labs.music.evaluation.plots import write_csv
+from components.labs.music.evaluation.report import Findings, write_report
+from components.labs.music.evaluation.success import Success, by_option
+from components.labs.music.evaluation.success import metrics as success_metrics
+from components.labs.music.runtime.conditioning import Options
+from components.labs.music.runtime.sampler import CheckedTune, Request, TuneModel, generate, generate_valid
+from components.onnx.variants import choose, quantisation_cost
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from components.bundle import Bundle
+
+log = logging.getLogger(__name__)
+
+POSITION_STEP = 50
+"""Characters; bits per character are averaged over steps of this from the tune's start."""
+
+
+def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate) -> Evaluation:
+    """Measures every variant, chooses the one to serve, and looks closely at what that one writes.
+
+    Writes report.html, examples/*.abc and plots/*.csv into `out`. Raises UserError where a split has no tunes.
+    """
+    texts = _splits(prepared)
+    bits = {variant: _read(bundle, variant, texts, params.batch) for variant in bundle.spec["variants"]}
+    variants = {
+        variant: {
+            "bits_per_char": bits_per_char(found["test"]),
+            "bits_per_char_validation": bits_per_char(found["validation"]),
+        }
+        for variant, found in bits.items()
+    }
+    cost = quantisation_cost(variants, "bits_per_char_validation", lower_is_better=True)
+    served = choose(variants, cost, params.max_quantisation_cost)
+    header, music = split_header(texts["test"], bits[served]["test"])
+
+    model, options = TuneModel.load(bundle, served), Options.of_spec(bundle.spec)
+    raw, checked = _write(model, params)
+    log.info("asking for each of %d metres and %d types", len(options.types_by_metre), len(options.types))
+    asked = {
+        "anything": Success(len(checked), sum(not tune.problems for tune in checked), sum(t.attempts for t in checked)),
+        **by_option(model, options, params),
+    }
+    generated = judged(raw, "raw samples", params.max_length)
+    accepted = judged([tune.text for tune in checked if not tune.problems], "checked samples", params.max_length)
+    comparison = Comparison(
+        generated=generated,
+        held_out=judged([*texts["validation"], *texts["test"]], "held-out tunes"),
+        training=judged(texts["train"], "training tunes"),
+    )
+    metrics = {
+        **variants[served],
+        "bits_per_char_header": bits_per_char(header),
+        "bits_per_char_music": bits_per_char(music),
+        "quantisation_cost": cost,
+        **comparison.metrics(),
+        "accepted_sample_rate": sum(tune.attempts == 1 and not tune.problems for tune in checked) / len(checked),
+        "checked_rate": asked["anything"].rate,
+        "samples_per_request": asked["anything"].samples_per_request,
+        "valid_checked_rate": valid_rate(accepted),
+        **success_metrics({name: each for name, each in asked.items() if name != "anything"}),
+    }
+    tables = {"bits_by_position": by_position(bits[served]["test"], POSITION_STEP), **comparison.tables()}
+    for name, table in tables.items():
+        write_csv(out / "plots" / f"{name}.csv", table)
+    for index, tune in enumerate(checked[: params.examples], start=1):
+        write_text(out / "examples" / f"{index:02}.abc", tune.text + "\n")
+    findings = Findings(
+        manifest=bundle.manifest,
+        metrics=metrics,
+        variants=variants,
+        served=served,
+        comparison=comparison,
+        agreement={"written by the model": agreement(generated), "real, held out": agreement(comparison.held_out)},
+        accepted=accepted,
+        asked=asked,
+        attempts=params.attempts,
+        tables=tables,
+        weaknesses=tuple(weaknesses(metrics, comparison, asked, params.attempts)),
+    )
+    write_report(out / "report.html", findings)
+    return Evaluation(
+        metrics=metrics,
+        counts={
+            "bits_per_char": len(texts["test"]),
+            "valid_sample_rate": len(generated),
+            "accepted_sample_rate": len(checked),
+            "valid_checked_rate": len(accepted),
+        },
+        variants=variants,
+        serve={"graph": served},
+        weaknesses=findings.weaknesses,
+    )
+
+
+def _splits(prepared: Path) -> dict[str, list[str]]:
+    texts = {split: read_texts(prepared, split) for split in SPLITS}
+    for split, found in texts.items():
+        if not found:
+            raise UserError(f"{prepared} has no {split} tunes: nothing can be measured; take more tunes in prepare")
+    return texts
+
+
+def _read(bundle: Bundle, variant: str, texts: Mapping[str, Sequence[str]], batch: int) -> dict[str, list[np.ndarray]]:
+    """The bits of every character of the held-out splits."""
+    log.info("reading %d held-out tunes with the %s graph", len(texts["validation"]) + len(texts["test"]), variant)
+    model = TuneModel.load(bundle, variant)
+    return {split: bits_of(model, texts[split], batch) for split in ("validation", "test")}
+
+
+def _write(model: TuneModel, params: params.Evaluate) -> tuple[list[str], list[CheckedTune]]:
+    """The same requests twice: tunes as they come, and tunes written again until the sampler's check accepts them."""
+    log.info("writing %d tunes with the %s graph, raw and checked", params.samples, model.variant)
+    requests = [
+        Request(seed=params.seed + index, temperature=params.temperature, max_length=params.max_length)
+        for index in range(params.samples)
+    ]
+    return generate(model, requests, params.batch), generate_valid(model, requests, params.attempts, params.batch)

@@ -1,0 +1,149 @@
+"""The ONNX graphs of the music model, built node by node: one time step, looped by a Scan to read or to sample.
+
+By hand, because for a single tune a step is about forty tiny operators: what an exporter adds (masks, transposes,
+a separate embedding) costs as much as a layer. No torch here.
+
+Every row of a batch is one tune. The state is `hidden` and `cell`, both (rows, layers * H), and what the attention
+remembers, so that a tune joins or leaves a batch by one row of each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from components.labs.music.export.graphs.choice import Settings, choose
+from components.labs.music.export.graphs.memory import Memory, memory_states
+from components.labs.music.export.graphs.nodes import Nodes, Value
+from components.labs.music.export.graphs.step import advance
+from components.labs.music.export.graphs.weights import Variant, Weights
+
+
+def reading_graph(weights: Weights, variant: Variant) -> onnx.ModelProto:
+    """ids (B, T) int64, state -> log_probs (B, T, V) of each next character, state after. T from 1 to the lag.
+
+    It steps exactly as the sampler does: reading a tune and sampling it leave the same state, to the bit in int8.
+    """
+    main, step = Nodes(""), Nodes("step_")
+    memory = Memory.before(main, weights, "ids", steps="ids")
+    logits, key = advance(step, weights, variant, memory, "step_id")
+    body = step.graph(
+        [*_layer_states("", weights, variant), *_step_inputs(weights, ("step_id", TensorProto.INT64, ["B"]))],
+        [
+            *_layer_states("_next", weights, variant),
+            (key, TensorProto.FLOAT, ["B", weights.key_size]),
+            (logits, TensorProto.FLOAT, ["B", weights.characters]),
+        ],
+    )
+    _scan(main, body, weights, memory, states=[], sequence="ids", output="logits")
+    Memory.after(main, weights, "ids", "new_keys")
+    main.add("LogSoftmax", "logits", outputs=["log_probs"], axis=-1)
+    return main.model(
+        [("ids", TensorProto.INT64, ["B", "T"]), *_states("", weights, variant)],
+        [("log_probs", TensorProto.FLOAT, ["B", "T", weights.characters]), *_states("_after", weights, variant)],
+    )
+
+
+def sampling_graph(weights: Weights, variant: Variant) -> onnx.ModelProto:
+    """last (B,), uniforms (B, K) in [0, 1), temperature, top_k, top_p (B,), state -> ids (B, K), state after.
+
+    Each row by itself: softmax(logits / temperature); top_k keeps the k likeliest characters (V: all); top_p then
+    keeps, of these, the fewest likeliest that hold this share of them, the one that crosses it included (1: all).
+    Characters exactly as likely as the last one kept stay too. The uniform picks from what is left by the inverse
+    cumulative distribution in the vocabulary's order. K is whatever `uniforms` has, from 1 to the lag, and may change
+    at every call.
+    """
+    main, step = Nodes(""), Nodes("step_")
+    settings = Settings.of(main, weights.characters)
+    first = main.add("Unsqueeze", "last", main.constant(np.array([1])))
+    # Only the first character of the call can be seen, and it is known: what follows it is younger than the lag.
+    memory = Memory.before(main, weights, first, steps="uniforms")
+    logits, key = advance(step, weights, variant, memory, "step_last")
+    chosen = choose(step, settings, logits, "step_uniform", weights.characters)
+    body = step.graph(
+        [
+            *_layer_states("", weights, variant),
+            ("step_last", TensorProto.INT64, ["B"]),
+            *_step_inputs(weights, ("step_uniform", TensorProto.FLOAT, ["B", 1])),
+        ],
+        [
+            *_layer_states("_next", weights, variant),
+            (chosen, TensorProto.INT64, ["B"]),
+            (key, TensorProto.FLOAT, ["B", weights.key_size]),
+            (step.add("Identity", chosen), TensorProto.INT64, ["B"]),
+        ],
+    )
+    columns = main.add("Unsqueeze", "uniforms", main.constant(np.array([2])))
+    _scan(main, body, weights, memory, states=["last"], sequence=columns, output="ids")
+    but_last = main.add("Slice", "ids", *(main.constant(np.array([number])) for number in (0, -1, 1)))
+    Memory.after(main, weights, main.add("Concat", first, but_last, axis=1), "new_keys")
+    return main.model(
+        [
+            ("last", TensorProto.INT64, ["B"]),
+            ("uniforms", TensorProto.FLOAT, ["B", "K"]),
+            ("temperature", TensorProto.FLOAT, ["B"]),
+            ("top_k", TensorProto.INT64, ["B"]),
+            ("top_p", TensorProto.FLOAT, ["B"]),
+            *_states("", weights, variant),
+        ],
+        [("ids", TensorProto.INT64, ["B", "K"]), *_states("_after", weights, variant)],
+    )
+
+
+def _state_type(variant: Variant) -> int:
+    return int(TensorProto.UINT8 if variant == "int8" else TensorProto.FLOAT)
+
+
+def _states(suffix: str, weights: Weights, variant: Variant) -> list[Value]:
+    """hidden and cell of all layers, and the attention's memory, as the caller sees them."""
+    shape = ["B", weights.layers * weights.hidden_size]
+    return [
+        (f"hidden{suffix}", _state_type(variant), shape),
+        (f"cell{suffix}", TensorProto.FLOAT, shape),
+        *memory_states(suffix, weights),
+    ]
+
+
+def _layer_states(suffix: str, weights: Weights, variant: Variant) -> list[Value]:
+    """hidden and cell of each layer, as the step sees them."""
+    shape, layers = ["B", weights.hidden_size], range(weights.layers)
+    hidden: list[Value] = [(f"hidden_{layer}{suffix}", _state_type(variant), shape) for layer in layers]
+    return hidden + [(f"cell_{layer}{suffix}", TensorProto.FLOAT, shape) for layer in layers]
+
+
+def _step_inputs(weights: Weights, own: Value) -> list[Value]:
+    """What a step is given beside the state: its part of the sequence, and its mask of the memory."""
+    return [own, ("step_mask", TensorProto.FLOAT, ["B", 1, 1 + weights.memory])]
+
+
+def _scan(
+    main: Nodes,
+    body: onnx.GraphProto,
+    weights: Weights,
+    memory: Memory,
+    states: list[str],
+    sequence: str,
+    output: str,
+) -> None:
+    """Runs the step along axis 1 of `sequence`, with the state taken apart before and put together after.
+
+    Writes `output` and new_keys (B, size, steps).
+    """
+    layers = range(weights.layers)
+    for name in ("hidden", "cell"):
+        main.add("Split", name, outputs=[f"{name}_{layer}_in" for layer in layers], axis=1, num_outputs=weights.layers)
+    parts = [f"{name}_{layer}" for name in ("hidden", "cell") for layer in layers] + states
+    main.add(
+        "Scan",
+        *[f"{part}_in" if part not in states else part for part in parts],
+        sequence,
+        memory.masks,
+        outputs=[*(f"{part}_out" for part in parts), "new_keys", output],
+        body=body,
+        num_scan_inputs=2,
+        scan_input_axes=[1, 0],
+        scan_output_axes=[2, 1],
+    )
+    for name in ("hidden", "cell"):
+        main.add("Concat", *(f"{name}_{layer}_out" for layer in layers), outputs=[f"{name}_after"], axis=1)

@@ -1,0 +1,91 @@
+"""Other tunes that a tune could have been: in another key, under another tune's headers."""
+
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from components.labs.music.params import Train
+from components.labs.music.training.transpose import TranspositionError, between, is_key, mode, pitches, transpose
+
+LOWEST, HIGHEST = 0, 23  # C to b: what whistle, fiddle and flute players write; semitones above middle C
+KIND = re.compile(r"^Z:.*?([a-z]+)-\d", re.MULTILINE)  # the collection's number says what a tune is: dc-reel-12
+NUMBER = re.compile(r"^(X: *|Z:.*-)(\d+)$", re.MULTILINE)
+
+
+class Augmentation:
+    """Draws a variant of a training tune. Knows training tunes only."""
+
+    def __init__(self, tunes: Sequence[str], vocabulary: Sequence[str], params: Train) -> None:
+        self.params = params
+        keys = Counter(key for tune in tunes if (key := field(tune, "K")) and is_key(key))
+        alphabet = set(vocabulary)
+        self.variants = [in_other_keys(tune, keys, alphabet) if params.transpose else {tune: 1} for tune in tunes]
+        self.alike: dict[str, list[str]] = defaultdict(list)
+        for tune in tunes:
+            self.alike[kind(tune)].append(tune)
+
+    def draw(self, index: int, rng: random.Random) -> str:
+        """Training tune `index`, in a key drawn as often as tunes of its mode have it, perhaps with other headers."""
+        variants = self.variants[index]
+        (tune,) = rng.choices(list(variants), list(variants.values()))
+        if rng.random() < self.params.header_shuffle:
+            tune = with_header(tune, rng.choice(self.alike[kind(tune)]))
+        jitter = self.params.number_jitter
+        return renumbered(tune, rng.randint(-jitter, jitter))
+
+
+def in_other_keys(tune: str, keys: Counter[str], alphabet: set[str]) -> dict[str, int]:
+    """The tune in each of `keys` that has its mode, and how often that key occurs. The tune itself is the first.
+
+    A key is left out where it cannot be written with the alphabet, or leads out of the range further than the tune is.
+    """
+    own = field(tune, "K")
+    variants = {tune: keys[own] or 1}
+    found = pitches(tune) if own in keys else []
+    if not found:
+        return variants
+    for key, count in keys.items():
+        if key == own or mode(key) != mode(own):
+            continue
+        nearest = min(between(own, key), key=lambda by: (_outside(found, by.semitones), abs(by.semitones)))
+        if _outside(found, nearest.semitones) > _outside(found, 0) + 2:
+            continue
+        try:
+            moved = transpose(tune, nearest)
+        except TranspositionError:
+            continue
+        if set(moved) <= alphabet:
+            variants[moved] = count
+    return variants
+
+
+def with_header(tune: str, other: str) -> str:
+    """The tune under the number, title and source of another one, which belong together: titles are in order."""
+    for name in "XTZ":
+        line = field(other, name, whole=True)
+        if line:
+            tune = re.sub(rf"^{name}:.*$", line.replace("\\", r"\\"), tune, count=1, flags=re.MULTILINE)
+    return tune
+
+
+def renumbered(tune: str, by: int) -> str:
+    """The tune with the number of its X: and Z: fields moved; the two run through the collection side by side."""
+    return NUMBER.sub(lambda match: match[1] + str(max(1, int(match[2]) + by)), tune)
+
+
+def field(tune: str, name: str, whole: bool = False) -> str:
+    """Value of a tune's first field of that name, or its `whole` line; empty where there is none."""
+    match = re.search(rf"^{name}:[ \t]*(.*?)[ \t]*$", tune, re.MULTILINE)
+    return match[0 if whole else 1] if match else ""
+
+
+def kind(tune: str) -> str:
+    """Type of tune by its Z: field ("reel", "jig", ...), else its metre."""
+    match = KIND.search(tune)
+    return match[1] if match else field(tune, "M")
+
+
+def _outside(found: Sequence[int], semitones: int) -> int:
+    """By how many semitones, below and above together, moved notes leave the range."""
+    return max(0, LOWEST - min(found) - semitones) + max(0, max(found) + semitones - HIGHEST)

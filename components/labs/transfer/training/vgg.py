@@ -1,0 +1,117 @@
+"""VGG16's convolutions (Simonyan and Zisserman 2015, configuration D) by torchvision's names, and its state file."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from components.errors import UserError
+from components.files import sha256_file
+from components.sources.download import download
+from components.sources.errors import UnavailableError
+
+log = logging.getLogger(__name__)
+
+CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+"""Of the 3 x 3 convolutions, each followed by ReLU; after each group the largest of 2 x 2 is kept."""
+HEAD = "classifier."
+"""What torchvision calls the three layers that this lab replaces."""
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's red, green and blue, 0 to 1: what torchvision's weights expect to be taken off and divided by."""
+
+
+class Vgg(nn.Module):
+    """Pictures (B, 3, S, S), 0 to 1, as (B, 512 width) numbers: the mean of the last map over its places.
+
+    The mean stands for torchvision's fully connected layers, which hold 90 % of VGG16's weights and are made for
+    1,000 categories; so any size that is a multiple of 32 can be read.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, width: float) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 3
+        for group in CHANNELS:
+            for channels in (max(1, round(width * each)) for each in group):
+                layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU(inplace=True)]
+                before = channels
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.outputs = before
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(DEVIATION).view(3, 1, 1), persistent=False)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        normal = ((pictures - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
+        maps: Tensor = self.features(normal)
+        return maps.mean(dim=(2, 3))
+
+
+def load_state(network: Vgg, state: Mapping[str, Any], origin: str) -> None:
+    """Takes the convolutions of a torchvision VGG16 (names `features.<layer>.weight` and `.bias`), not its head.
+
+    Raises UserError that names the first tensor that is missing, unknown or of another shape.
+    """
+    own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith("features.")}
+    given = {name: tensor for name, tensor in state.items() if not name.startswith(HEAD)}
+    for name in (*own, *given):
+        if name not in given:
+            raise UserError(f"{origin} is no VGG16 state file: it has no {name}")
+        if name not in own:
+            raise UserError(f"{origin} is of another network: VGG16 has no {name} (with batch norm it is another one)")
+        shapes = [tuple(getattr(tensor, "shape", ())) for tensor in (given[name], own[name])]
+        if shapes[0] != shapes[1]:
+            raise UserError(f"{origin}: {name} is {shapes[0]}, not {shapes[1]}; is transfer.width that of the file?")
+    network.load_state_dict(given, strict=True)
+
+
+def read_state(address: str, sha256: str, folder: Path) -> dict[str, Any]:
+    """The state file at a path or an http address; what is downloaded is kept in `folder` under its hash.
+
+    Raises UserError when it cannot be had, its hash is another, or it is no file of tensors.
+    """
+    path = Path(address)
+    if address.startswith(("http://", "https://")):
+        path = _downloaded(address, sha256, folder)
+    elif not path.is_file():
+        raise UserError(f"transfer.weights: there is no file {address}")
+    if (found := sha256_file(path)) != sha256:
+        raise UserError(f"{path} has the sha256 {found}, not {sha256} as transfer.sha256 says: it is not used")
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
+        raise UserError(f"{path} is no file of tensors ({' '.join(str(error).split())[:100]})") from None
+    if not isinstance(state, dict):
+        raise UserError(f"{path} holds a {type(state).__name__}, not tensors by name")
+    return state
+
+
+def _downloaded(address: str, sha256: str, folder: Path) -> Path:
+    path = folder / f"{sha256}.pth"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        log.info("downloading %s", address)
+        try:
+            download(address, part)
+        except UnavailableError as error:
+            raise UserError(f"transfer.weights: {error}") from None
+        if (found := sha256_file(part)) != sha256:
+            part.unlink()
+            raise UserError(f"{address} has the sha256 {found}, not {sha256} as transfer.sha256 says: it is not used")
+        part.rename(path)
+    return path

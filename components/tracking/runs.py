@@ -1,0 +1,369 @@
+"""Runs in MLflow. A step only writes a journal; whoever opens MLflow anyway uploads all there are.
+
+Importing MLflow and opening its database takes three seconds, which most steps would spend for a few lines; and a
+journal can't be lost to an outage. What a dead process left unfinished is marked KILLED by the next command.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import yaml
+from filelock import FileLock
+
+from components.errors import UserError
+from components.files import read_json, write_json
+from components.provenance import Provenance
+from components.settings import settings
+from components.tracking.journal import JOURNALS, Journal, Run, journals
+from components.tracking.mlflow_client import MlflowError, check_reachable, connect, database, failures_named
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run as MlflowRun
+    from pytorch_lightning.loggers.logger import Logger
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "labs"
+UPLOAD_SECONDS = 5.0
+"""Between two uploads of a live run, and between two samples of its system metrics."""
+PARAM_LENGTH = 6000
+BATCH = 500
+"""MLflow's limits: characters of a parameter, and (half of) the metrics in one request."""
+
+
+@contextmanager
+def tracked(
+    lab: str,
+    step: str,
+    params: Mapping[str, Any],
+    provenance: Provenance | None,
+    live: bool = False,
+    folder: Path = JOURNALS,
+) -> Iterator[Run]:
+    """Records the block as a run, below the run of this `make repro` where there is one.
+
+    params may be nested. live: upload every few seconds, for steps that take minutes. folder: of the journals.
+    Raises MlflowError before the block when MLflow can't be reached; a later outage is a warning, and the journal
+    waits for the next command.
+    """
+    check_reachable()
+    if any(journal.status == "KILLED" for journal in journals(folder)):
+        upload_or_warn(folder=folder)
+    tags = {"lab": lab, "step": step} | {name: str(value) for name, value in provenance or ()}
+    run = Run.open(f"{lab} {step}", settings().repro_run, tags, folder)
+    run.log_params(_flat(params))
+    if provenance is not None:
+        run.log_dataset(provenance.data_profile, provenance.data_version)
+    with _ending(run, (lambda: upload_or_warn(folder=folder)) if live else None), _sampled(run, live):
+        yield run
+
+
+@contextmanager
+def repro(labs: tuple[str, ...]) -> Iterator[Run]:
+    """The parent run of one `make repro`; its `id`, given to the steps as REPRO_RUN, puts their runs below it.
+
+    At the end every stage of dvc.lock that was skipped is linked to the run that made its output.
+    """
+    check_reachable()
+    run = Run.open(" ".join(["repro", *labs]), None, {"labs": " ".join(labs)})
+    with _ending(run, lambda: upload_or_warn(lambda mlflow: _link_stages(mlflow, run, labs))):
+        yield run
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """A finished step below a parent run, as MLflow has it. artifacts: text files of its report, by name."""
+
+    step: str
+    status: str
+    seconds: float
+    metrics: dict[str, float]
+    artifacts: dict[str, str]
+
+
+def open_parent(name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> None:
+    """Opens the run that REPRO_RUN names, for steps on other machines to attach to; again after a restart changes none.
+
+    Raises MlflowError.
+    """
+    from mlflow.entities import Param
+
+    parent = _parent()
+    mlflow = connect()
+    with failures_named():
+        if _find(mlflow, parent) is None:
+            run = mlflow.create_run(_experiment(mlflow), tags={**tags, "journal": parent}, run_name=name)
+            values = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in _flat(params).items()]
+            mlflow.log_batch(run.info.run_id, params=values)
+
+
+def close_parent(status: str, read: tuple[str, ...] = ()) -> list[StepRun]:
+    """Ends the run that REPRO_RUN names and returns the steps below it, oldest first. Raises MlflowError.
+
+    status: MLflow's FINISHED, FAILED or KILLED; steps that still run then died and are marked KILLED.
+    read: text artifacts to bring, where a step has them.
+    """
+    parent = _parent()
+    mlflow = upload()
+    with failures_named():
+        run_id = _find(mlflow, parent)
+        if run_id is None:  # nothing of it ever reached MLflow
+            return []
+        children = _search(mlflow, f"tags.mlflow.parentRunId = '{run_id}'")[::-1]
+        for child in children:
+            if child.info.status == "RUNNING":
+                mlflow.set_terminated(child.info.run_id, "KILLED")
+        mlflow.set_terminated(run_id, status)
+        return [_step_run(mlflow, child.info.run_id, read) for child in children]
+
+
+def _parent() -> str:
+    parent = settings().repro_run
+    if parent is None:
+        raise UserError("REPRO_RUN is not set: it names the run that the steps belong to")
+    return parent
+
+
+def _step_run(mlflow: MlflowClient, run_id: str, read: tuple[str, ...]) -> StepRun:
+    from mlflow.artifacts import load_text
+
+    run = mlflow.get_run(run_id)
+    names = {file.path for file in mlflow.list_artifacts(run_id)}
+    return StepRun(
+        step=run.data.tags["step"],
+        status=run.info.status,
+        seconds=((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000,
+        metrics={name: value for name, value in run.data.metrics.items() if not name.startswith("system/")},
+        artifacts={name: load_text(f"{run.info.artifact_uri}/{name}") for name in read if name in names},
+    )
+
+
+def lightning_logger(run: Run) -> Logger:
+    """A Lightning logger that journals metrics. Parameters are logged by `tracked`."""
+    from pytorch_lightning.loggers.logger import Logger
+
+    class JournalLogger(Logger):
+        name = "journal"
+        version = run.id
+
+        def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+            run.log_metrics(metrics, step or 0)
+
+        def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+            pass
+
+    return JournalLogger()
+
+
+def upload_or_warn(then: Callable[[MlflowClient], None] | None = None, folder: Path = JOURNALS) -> None:
+    """Uploads every journal, then calls `then`; an MLflow that fails is a warning that names what is not recorded."""
+    try:
+        mlflow = upload(folder)
+        if then is not None:
+            with failures_named():
+                then(mlflow)
+    except UserError as error:
+        waiting = ", ".join(journal.start.name for journal in journals(folder))
+        log.warning("NOT RECORDED YET: %s (%s); the next command will try again", waiting, error)
+
+
+def upload(folder: Path = JOURNALS) -> MlflowClient:
+    """Brings MLflow up to date with every journal; finished ones are then removed. Raises MlflowError.
+
+    Killed anywhere, the next upload ends with the same runs: each is found again by its journal's name.
+    """
+    mlflow = connect()
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"), failures_named():
+        for journal in journals(folder):
+            _upload(mlflow, journal)
+    return mlflow
+
+
+def mlflow_run(mlflow: MlflowClient, run: Run) -> str:
+    """MLflow's id of a run that has been uploaded at least once."""
+    found = _find(mlflow, run.id)
+    if found is None:
+        raise MlflowError(f"the run {run.name} is not in MLflow: was its database replaced?")
+    return found
+
+
+def _find(mlflow: MlflowClient, journal: str) -> str | None:
+    found = _search(mlflow, f"tags.journal = '{journal}'")
+    return found[0].info.run_id if found else None
+
+
+def _upload(mlflow: MlflowClient, journal: Journal) -> None:
+    status = journal.status  # before the events are counted: a run that ends meanwhile is taken up next time
+    run_id = _find(mlflow, journal.id) or _create(mlflow, journal)
+    progress = journal.folder / "uploaded.json"
+    _log(mlflow, run_id, journal.events[_uploaded(progress, run_id) :])
+    write_json(progress, {"run": run_id, "events": len(journal.events)})
+    if status != "RUNNING":
+        if journal.artifacts.exists():
+            mlflow.log_artifacts(run_id, str(journal.artifacts))
+        mlflow.set_terminated(run_id, status, journal.ended)
+        shutil.rmtree(journal.folder)
+
+
+def _uploaded(progress: Path, run_id: str) -> int:
+    """How many events the run has. All of them again, where that is not known, makes no doubles."""
+    try:
+        done = read_json(progress)
+        return int(done["events"]) if done["run"] == run_id else 0
+    except (UserError, LookupError, TypeError, ValueError):
+        return 0
+
+
+def _create(mlflow: MlflowClient, journal: Journal) -> str:
+    start = journal.start
+    parent = _find(mlflow, start.parent) if start.parent else None
+    tags = {**start.tags, "journal": journal.id} | ({"mlflow.parentRunId": parent} if parent else {})
+    run = mlflow.create_run(_experiment(mlflow), start.time, tags, start.name)
+    return str(run.info.run_id)
+
+
+def _log(mlflow: MlflowClient, run_id: str, events: list[dict[str, Any]]) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+    metrics = [
+        Metric(name, value, event["time"], event["step"])
+        for event in events
+        for name, value in event.get("metrics", {}).items()
+    ]
+    params = [Param(name, value[:PARAM_LENGTH]) for event in events for name, value in event.get("params", {}).items()]
+    mlflow.log_batch(run_id, params=params)
+    for first in range(0, len(metrics), BATCH):
+        mlflow.log_batch(run_id, metrics[first : first + BATCH])
+    for event in events:
+        if "dataset" in event:
+            dataset = Dataset(**event["dataset"], source_type="dvc", source=event["dataset"]["digest"])
+            mlflow.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "input")])])
+
+
+def _experiment(mlflow: MlflowClient) -> str:
+    found = mlflow.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    file = database(settings().mlflow_tracking_uri)
+    return mlflow.create_experiment(EXPERIMENT, str(file.absolute().parent / "mlartifacts") if file else None)
+
+
+def _search(mlflow: MlflowClient, condition: str) -> list[MlflowRun]:
+    """Runs that meet a condition, newest first."""
+    return mlflow.search_runs([_experiment(mlflow)], condition, order_by=["attributes.start_time DESC"])
+
+
+def _link_stages(mlflow: MlflowClient, run: Run, labs: tuple[str, ...]) -> None:
+    """Tags finished stages' runs with their output's hash, and the parent with the runs that made the other outputs."""
+    lock = Path("dvc.lock")
+    if not lock.exists():
+        return
+    parent = mlflow_run(mlflow, run)
+    children = _search(mlflow, f"tags.mlflow.parentRunId = '{parent}'")
+    finished = {
+        f"{child.data.tags['step']}@{child.data.tags['lab']}": child.info.run_id
+        for child in children
+        if child.info.status == "FINISHED"
+    }
+    for stage, output in _outputs(lock, labs).items():
+        if stage in finished:
+            mlflow.set_tag(finished[stage], "output", output)
+        else:
+            step, _, lab = stage.partition("@")
+            makers = _search(mlflow, f"tags.output = '{output}'")
+            mlflow.set_tag(parent, f"skipped/{lab}/{step}", makers[0].info.run_id if makers else "unknown")
+
+
+def _outputs(lock: Path, labs: tuple[str, ...]) -> dict[str, str]:
+    """Path and hash of the first output of every stage `step@lab` in dvc.lock."""
+    stages = yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages", {})
+    return {
+        name: f"{stage['outs'][0]['path']} {stage['outs'][0]['md5']}"
+        for name, stage in stages.items()
+        if name.partition("@")[2] in labs
+    }
+
+
+@contextmanager
+def _ending(run: Run, then: Callable[[], None] | None) -> Iterator[None]:
+    status = "FAILED"
+    try:
+        yield
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        run.end(status)
+        if then is not None:
+            then()
+
+
+@contextmanager
+def _sampled(run: Run, live: bool) -> Iterator[None]:
+    """Journals system metrics at the end; when live also every few seconds, and uploads them."""
+    psutil.cpu_percent()  # the next call reports the load since this one
+    stop = threading.Event()
+
+    def loop() -> None:
+        failing = False
+        while not stop.wait(UPLOAD_SECONDS):
+            run.log_metrics(_system_metrics())
+            try:
+                upload(run.folder.parent)
+                failing = False
+            except UserError as error:
+                if not failing:
+                    log.warning("MLflow failed, %s goes on and journals: %s", run.name, error)
+                failing = True
+
+    thread = threading.Thread(target=loop, name="upload", daemon=True)
+    if live:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        if live:
+            thread.join()
+        run.log_metrics(_system_metrics())
+
+
+def _system_metrics() -> dict[str, float]:
+    """Under the names that MLflow's own monitor uses."""
+    memory = psutil.virtual_memory()
+    metrics = {
+        "system/cpu_utilization_percentage": psutil.cpu_percent(),
+        "system/system_memory_usage_megabytes": memory.used / 1e6,
+        "system/system_memory_usage_percentage": memory.percent,
+        "system/process_memory_megabytes": psutil.Process().memory_info().rss / 1e6,
+    }
+    torch = sys.modules.get("torch")
+    # Another thread may be in the middle of importing it: then it has no such function yet.
+    is_initialized = getattr(getattr(torch, "cuda", None), "is_initialized", None)
+    if torch is not None and is_initialized is not None and is_initialized():
+        metrics["system/gpu_0_memory_usage_megabytes"] = torch.cuda.memory_allocated(0) / 1e6
+    return metrics
+
+
+def _flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

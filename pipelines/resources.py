@@ -1,0 +1,56 @@
+"""How a task is placed on a cluster: image, resources, retries, time, identity, memory. All from params.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kfp import dsl, kubernetes
+
+from pipelines.config import Needs, Pipelines
+
+RUN_LABEL = "metadata.labels['pipeline/runid']"
+"""Where a pod says which run of Kubeflow it belongs to."""
+UNCACHED = ("open_run", "audit", "gate", "promote", "close_run")
+"""What they do is an effect, or depends on the champion, which no input names."""
+CHECKPOINTS = "/checkpoints"
+
+
+def placed(task: dsl.PipelineTask, name: str, cluster: Pipelines, environment: Mapping[str, str]) -> dsl.PipelineTask:
+    """Sets what the section `pipelines` says of the task `name`.
+
+    environment: variables that take the place of the section's. A local run names its MLflow run there; on a cluster
+    a run takes the id that Kubeflow gave it, from its pod: as an input it would make every run a cache miss.
+    """
+    needs = cluster.needs(name)
+    task.set_container_image(cluster.image)
+    for variable, value in {**cluster.environment, **environment}.items():
+        task.set_env_variable(variable, value)
+    if "REPRO_RUN" not in environment:
+        kubernetes.use_field_path_as_env(task, "REPRO_RUN", RUN_LABEL)
+    if name in UNCACHED or not cluster.cached:
+        task.set_caching_options(False)
+    _resources(task, needs, cluster)
+    if needs.retries:
+        backoff = cluster.backoff
+        task.set_retry(needs.retries, f"{backoff.first}s", backoff.factor, f"{backoff.longest}s")
+    kubernetes.set_timeout(task, needs.minutes * 60)
+    kubernetes.set_security_context(task, run_as_user=cluster.user, run_as_group=cluster.user, run_as_non_root=True)
+    kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=cluster.scratch)  # noqa: S108 - a mount of its own
+    kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=cluster.shared_memory)  # noqa: S108
+    for secret in cluster.secrets:
+        kubernetes.use_secret_as_env(task, secret.name, dict(secret.variables))
+    if name == "train" and cluster.checkpoints:
+        kubernetes.mount_pvc(task, cluster.checkpoints, CHECKPOINTS)
+        task.set_env_variable("CHECKPOINTS", CHECKPOINTS)
+    return task
+
+
+def _resources(task: dsl.PipelineTask, needs: Needs, cluster: Pipelines) -> None:
+    task.set_cpu_request(needs.cpu).set_cpu_limit(needs.cpu)
+    task.set_memory_request(needs.memory).set_memory_limit(needs.memory)
+    if needs.gpus:
+        task.set_accelerator_type(needs.gpu).set_accelerator_limit(needs.gpus)
+        for toleration in cluster.tolerations:
+            kubernetes.add_toleration(task, **toleration.model_dump())
+        for label, value in cluster.node_selector.items():
+            kubernetes.add_node_selector(task, label, value)

@@ -1,0 +1,261 @@
+"""The door every request comes through: who asks, how much may be sent, what is refused, and what is written down.
+
+BentoML has no body limit, answers unknown errors without a detail, labels metrics with any path that is asked for and
+goes on working for clients that have left. This middleware stands in front of it and does these things.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from components.config import Limits
+    from serving.core.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+LINGER_BYTES = 2**20
+"""Of a body too large, this much more is read and thrown away: so the refusal reaches a client that still sends."""
+
+
+class RefusalError(Exception):
+    """An answer other than 200: an RFC 9457 problem that says what was wrong and, for a field, which."""
+
+    def __init__(
+        self, status: int, detail: str, errors: Sequence[tuple[str, str]] = (), headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers or {}
+
+    def response(self, request_id: str) -> Response:
+        problem = {
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "errors": [{"field": field, "reason": reason} for field, reason in self.errors],
+            "request_id": request_id,
+        }
+        return Response(json.dumps(problem), self.status, self.headers, media_type="application/problem+json")
+
+
+class FullError(Exception):
+    """Every place is taken: come back later."""
+
+
+class DrainingError(Exception):
+    """The server is finishing what it has and takes nothing new."""
+
+
+class BrokenError(Exception):
+    """What does the work died of an error: this process will do none again."""
+
+
+def busy(status: int, detail: str, retry_after: int) -> RefusalError:
+    return RefusalError(status, detail, headers={"retry-after": str(retry_after)})
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the door must know of the house behind it."""
+
+    route: Callable[[str], str | None]
+    """The name of a path in metrics and logs: one of a few. None: there is no such path."""
+    limits: Limits
+    headers: Sequence[tuple[bytes, bytes]]
+    """Put on every answer: where the model comes from."""
+    metrics: Metrics
+
+
+class Door:
+    """ASGI middleware: request id, known paths, bounded body, provenance headers, metrics, log; a 500 has a reason.
+
+    A client that leaves has its request cancelled, which frees what the request holds.
+    """
+
+    def __init__(self, app: ASGIApp, rules: Callable[[], Rules]) -> None:
+        self._app = app
+        self._rules = rules
+        self._held = 0
+        """Bytes of all bodies in memory."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        rules = self._rules()
+        visit = Visit(scope, send, rules)
+        body = bytearray()
+        try:
+            if visit.route is None:
+                raise RefusalError(404, "no such path: see /docs.json")
+            await self._read_body(scope, receive, rules.limits, body)
+            await _until_left(self._app, scope, bytes(body), receive, visit.send)
+        except RefusalError as refusal:
+            await visit.refuse(refusal, receive)
+        except _LeftError:
+            visit.status = 499  # nginx's number for a client that closed its request
+        except Exception:
+            log.exception("request failed", extra={"fields": {"request_id": visit.id}})
+            await visit.refuse(
+                RefusalError(500, "internal error: the server's log has it under this request id"), receive
+            )
+        finally:
+            self._held -= len(body)
+            visit.record()
+
+    async def _read_body(self, scope: Scope, receive: Receive, limits: Limits, body: bytearray) -> None:
+        """Adds to the body, no further than the limits allow. Raises RefusalError (413, 408, 429) or _LeftError."""
+        too_large = RefusalError(413, f"the body is larger than {limits.body_bytes:,} bytes")
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > limits.body_bytes:
+            raise too_large
+        try:
+            async with asyncio.timeout(limits.body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _LeftError
+                    piece = message.get("body", b"")
+                    body += piece
+                    self._held += len(piece)
+                    if len(body) > limits.body_bytes:
+                        raise too_large
+                    if self._held > limits.held_bytes:
+                        raise busy(429, "too much is being sent at once: come back later", limits.retry_after_seconds)
+                    if not message.get("more_body", False):
+                        return
+        except TimeoutError:
+            raise RefusalError(408, f"the body did not arrive within {limits.body_seconds:g} s") from None
+
+
+class Visit:
+    """One request on its way: its id, its answer's status, its time."""
+
+    def __init__(self, scope: Scope, send: Send, rules: Rules) -> None:
+        self.route = rules.route(scope["path"])
+        self.status = 0
+        self._replaced = False
+        """Another answer has been sent in place of the one that comes."""
+        self._scope = scope
+        self._send = send
+        self._rules = rules
+        self._started = time.perf_counter()
+        given = dict(scope["headers"]).get(b"x-request-id", b"")
+        self.id = given.decode() if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = self.id
+
+    async def send(self, message: Message) -> None:
+        if self._replaced:
+            return
+        if message["type"] == "http.response.start":
+            if message["status"] >= 400 and not _is_problem(message):
+                await self._replace(message)
+                return
+            self.status = message["status"]
+            message = {
+                **message,
+                "headers": [*message["headers"], (b"x-request-id", self.id.encode()), *self._rules.headers],
+            }
+        await self._send(message)
+
+    async def _replace(self, start: Message) -> None:
+        """Answers as a problem what BentoML's probes and the files of the page refuse in plain text."""
+        of_the_body = (b"content-type", b"content-length")
+        kept = {name.decode(): value.decode() for name, value in start["headers"] if name not in of_the_body}
+        refusal = RefusalError(start["status"], HTTPStatus(start["status"]).phrase.lower(), headers=kept)
+        await refusal.response(self.id)(self._scope, _nothing, self.send)
+        self._replaced = True
+
+    async def refuse(self, refusal: RefusalError, receive: Receive) -> None:
+        """Sends the refusal, unless an answer is under way: then the connection breaks, which says so."""
+        if self.status:
+            return
+        if refusal.status in (408, 413, 429):  # of the body: it is not read to its end
+            refusal.headers["connection"] = "close"
+        response = refusal.response(self.id)
+        if refusal.status not in (413, 429):
+            await response(self._scope, receive, self.send)
+            return
+        await self.send({"type": "http.response.start", "status": refusal.status, "headers": response.raw_headers})
+        await self.send({"type": "http.response.body", "body": response.body, "more_body": True})
+        await _linger(receive)
+        await self.send({"type": "http.response.body"})
+
+    def record(self) -> None:
+        seconds = time.perf_counter() - self._started
+        if self.route is not None:
+            self._rules.metrics.requests.labels(self.route, self.status).inc()
+            self._rules.metrics.seconds.labels(self.route).observe(seconds)
+        fields = {"request_id": self.id, "route": self.route, "status": self.status, "ms": round(1000 * seconds, 1)}
+        log.info("request", extra={"fields": fields})
+
+
+class _LeftError(Exception):
+    """The client closed its connection."""
+
+
+async def _until_left(app: ASGIApp, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+    """Runs the request until it is answered, or until the client has left. Raises _LeftError."""
+    unread = [body]
+    left = asyncio.ensure_future(_disconnect(receive))
+
+    async def replay() -> Message:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        await asyncio.shield(left)
+        return {"type": "http.disconnect"}
+
+    work = asyncio.ensure_future(app(scope, replay, send))
+    try:
+        await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise _LeftError
+        work.result()
+    finally:
+        left.cancel()
+        if not work.done():
+            work.cancel()
+            await asyncio.wait((work,))
+
+
+def _is_problem(start: Message) -> bool:
+    return any(name == b"content-type" and value == b"application/problem+json" for name, value in start["headers"])
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _linger(receive: Receive) -> None:
+    """Throws away a little of what still comes: closing on a client that sends would reset its unread answer."""
+    thrown = 0
+    try:
+        async with asyncio.timeout(1):
+            while thrown < LINGER_BYTES:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+                thrown += len(message.get("body", b""))
+    except TimeoutError:
+        return

@@ -1,0 +1,39 @@
+"""The digits API's description."""
+
+from __future__ import annotations
+
+from components.labs.digits.params import Serve
+from serving.core import openapi
+from serving.core.openapi import Json, json_of, operation, picture_bodies, reference, work_problems
+from serving.digits.preprocess import SIZE
+from serving.digits.schemas import ReadAnswer, ReadRequest
+
+REFUSED = work_problems(
+    {
+        400: "there is no picture, or the body is not JSON",
+        413: "the body is too large, or the picture has too many pixels",
+        415: "it is no picture",
+        422: "the picture is damaged, there is nothing on it, or a field is wrong: `errors` names it",
+    }
+)
+STROKE = [[255 if 4 <= row < 24 and 13 <= column < 15 else 0 for column in range(SIZE)] for row in range(SIZE)]
+
+
+def document(limits: Serve, version: str) -> Json:
+    """version: of the model that is served."""
+    about = {
+        "title": "Digits",
+        "version": version,
+        "description": "Which digit is this? Drawings are neither stored nor logged. At most "
+        f"{limits.max_pixels:,} pixels a picture, {limits.body_bytes:,} bytes a request.",
+    }
+    json_body = {"schema": reference("ReadRequest"), "example": {"image": STROKE}}
+    read = operation(
+        "read",
+        "Read a digit: a picture, dark on light or the reverse, without a shadow's edge across it, framed as MNIST is "
+        "before it is read; or 28 x 28 numbers, read as they are",
+        json_of("ReadAnswer"),
+        body={"application/json": json_body, **picture_bodies()},
+        problems=REFUSED,
+    )
+    return openapi.document(about, {"/read": {"post": read}}, [ReadRequest, ReadAnswer])

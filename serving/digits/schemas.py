@@ -1,0 +1,27 @@
+"""What the digits API takes and answers, as types: OpenAPI is made of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.core.schemas import Origin
+from serving.digits.preprocess import SIZE
+
+Ink = Annotated[int, Field(ge=0, le=255)]
+Row = Annotated[list[Ink], Field(min_length=SIZE, max_length=SIZE)]
+Image = Annotated[list[Row], Field(min_length=SIZE, max_length=SIZE)]
+
+
+class ReadRequest(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    image: Image = Field(description="rows from the top, 0 paper to 255 ink; read as it is, so framed as MNIST is")
+
+
+class ReadAnswer(BaseModel):
+    digit: int = Field(ge=0, le=9)
+    probabilities: list[float] = Field(min_length=10, max_length=10, description="of the digits 0 to 9")
+    image: Image = Field(description="what the model was shown: the digit, cut out, scaled and centred")
+    model: Origin

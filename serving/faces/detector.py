@@ -1,0 +1,75 @@
+"""Looks at pictures as evaluation and audit did: the same graph, framing, thresholds and settings."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from components.datasets.faces.reader import centre
+from components.labs.faces import params
+from components.labs.faces.runtime.detection import detect
+from components.labs.faces.runtime.model import FaceModel, sigmoid
+from serving.core.pictures import FORMATS, Picture, decode, middle_square, open_picture
+from serving.faces.schemas import Classification, Detection, Face
+
+
+class Eye:
+    """chosen: evaluation's `serve`. Where it says nothing, a face is what is likelier one than not, and boxes are
+    looked for by `detection`."""
+
+    def __init__(
+        self, model: FaceModel, chosen: Mapping[str, Any], detection: params.Detection, max_pixels: int
+    ) -> None:
+        self._model = model
+        self._max_pixels = max_pixels
+        self._threshold = float(chosen.get("threshold", 0.0))
+        self._detection_threshold = float(chosen.get("detection_threshold", self._threshold))
+        self._detection = params.Detection(**chosen["detection"]) if "detection" in chosen else detection
+        self.threshold = _probability(self._threshold)
+        self.detection_threshold = _probability(self._detection_threshold)
+
+    def open(self, content: bytes) -> Picture:
+        """Raises RefusalError."""
+        return open_picture(content, self._max_pixels)
+
+    def classify(self, picture: Picture) -> Classification:
+        """Is this a face? The picture is framed as the audit's are. Raises RefusalError."""
+        side = self._model.picture_size
+        image = decode(picture, (side, side))
+        crop = centre(np.asarray(middle_square(image, side))[None])
+        logit = float(self._model.logits(crop)[0])
+        return Classification(is_face=logit > self._threshold, probability=_probability(logit))
+
+    def detect(self, picture: Picture) -> Detection:
+        """Where are faces in this photograph? Raises RefusalError."""
+        width, height = picture.width, picture.height
+        # The largest scale of the pyramid: a decoder need not give more pixels than are looked at.
+        scale = min(self._model.size / self._detection.min_face, (self._detection.max_pixels / width / height) ** 0.5)
+        image = decode(picture, (math.ceil(width * scale), math.ceil(height * scale)))
+        found = detect(self._model, np.asarray(image), self._detection_threshold, self._detection)
+        boxes = found.boxes * np.tile([width / image.width, height / image.height], 2)
+        boxes = np.clip(boxes, 0, [width, height, width, height])
+        faces = [
+            Face(left=left, top=top, right=right, bottom=bottom, score=score)
+            for (left, top, right, bottom), score in zip(
+                boxes.round(1).tolist(), sigmoid(found.logits).tolist(), strict=True
+            )
+        ]
+        return Detection(faces=faces, width=width, height=height)
+
+    def warm_up(self) -> None:
+        """Looks at a picture of each format, so that the first request finds decoders loaded and memory allocated."""
+        for name in FORMATS:
+            content = io.BytesIO()
+            Image.new("RGB", (640, 480), "grey").save(content, name)
+            self.classify(self.open(content.getvalue()))
+            self.detect(self.open(content.getvalue()))
+
+
+def _probability(logit: float) -> float:
+    return float(sigmoid(np.array(logit)))

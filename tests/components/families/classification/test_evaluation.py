@@ -1,0 +1,81 @@
+"""What is measured means what it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.families.classification.evaluation import measures
+from components.families.classification.evaluation.corruptions import blurred, noisy, rotated, shifted
+from components.families.classification.runtime import softmax
+from tests.digits_data import raw_folders
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    from components.datasets.digits.prepare import read_raw
+
+    return read_raw(raw_folders()["uci"]).images[:100]
+
+
+def answers(digits: list[int], confidence: float) -> np.ndarray:
+    """Probabilities (N, 10) of a model that is so sure of each of these."""
+    probabilities = np.full((len(digits), 10), (1 - confidence) / 9)
+    probabilities[np.arange(len(digits)), digits] = confidence
+    return probabilities
+
+
+def test_the_confusion_matrix_has_truth_in_rows() -> None:
+    matrix = measures.confusion_matrix(np.array([7, 7, 1]), np.array([7, 1, 1]))
+    assert matrix[1, 7] == 1
+    assert matrix.sum() == 3
+    assert measures.recalls(matrix)[[1, 7]].tolist() == [0.5, 1.0]
+    assert np.isnan(measures.recalls(matrix)[0])
+
+
+def test_a_model_as_sure_as_it_is_right_is_calibrated() -> None:
+    labels = np.zeros(100, int)
+    probabilities = answers([0] * 80 + [1] * 20, 0.8)
+    assert measures.calibration_error(measures.reliability(probabilities, labels, 15)) == pytest.approx(0)
+    boasting = answers([0] * 80 + [1] * 20, 0.99)
+    assert measures.calibration_error(measures.reliability(boasting, labels, 15)) == pytest.approx(0.19)
+
+
+def test_the_worst_mistakes_are_the_surest() -> None:
+    probabilities = np.concatenate([answers([1], 0.6), answers([2], 0.9), answers([3], 0.99)])
+    found = measures.worst_mistakes(probabilities, np.array([0, 0, 3]), 5)
+    assert [(mistake.row, mistake.label, mistake.answer) for mistake in found] == [(1, 0, 2), (0, 0, 1)]
+
+
+@given(scale=st.floats(0, 1e5))
+def test_probabilities_sum_to_one_for_any_logits(scale: float) -> None:
+    logits = np.random.default_rng(0).standard_normal((6, 10)).astype(np.float32) * np.float32(scale)
+    assert np.allclose(softmax(logits).sum(axis=1), 1)
+
+
+def test_cross_entropy_of_a_certain_mistake_is_a_number() -> None:
+    assert np.isfinite(measures.cross_entropy(answers([1], 1.0), np.array([0])))
+
+
+def test_a_turn_and_back_is_where_it_was(images: np.ndarray) -> None:
+    there_and_back = rotated(rotated(images, 20), -20).astype(int)
+    assert np.abs(there_and_back - images).mean() < 12
+    assert np.array_equal(rotated(images, 0), images)
+    assert np.abs(rotated(images, 90).astype(int) - np.rot90(images, axes=(1, 2))).max() <= 1
+
+
+def test_what_shifts_out_is_lost_and_paper_comes_in(images: np.ndarray) -> None:
+    assert shifted(images, 28, 0).max() == 0
+    assert np.array_equal(shifted(shifted(images, 3, 2), -3, -2), images)
+
+
+def test_blur_keeps_the_ink_of_what_stays_inside(images: np.ndarray) -> None:
+    assert blurred(images, 0.8).sum() == pytest.approx(images.astype(int).sum(), rel=0.02)
+    assert blurred(images, 2.0).max() < images.max()
+
+
+def test_noise_is_the_same_for_the_same_seed(images: np.ndarray) -> None:
+    assert np.array_equal(noisy(images, 0.2, 1), noisy(images, 0.2, 1))
+    assert not np.array_equal(noisy(images, 0.2, 1), noisy(images, 0.2, 2))

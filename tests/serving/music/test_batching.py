@@ -1,0 +1,290 @@
+"""The generator thread: tunes made together are the tunes made alone, and slots are shared fairly and given back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.bundle import Bundle
+from components.labs.music.runtime.sampler import Request, State, TuneModel, generate
+from serving.core.request_guard import BrokenError, DrainingError, FullError
+from serving.music.batching import Batcher, Plan, Tune
+
+T = TypeVar("T")
+PLANS = [
+    Plan(seed=1, temperature=1.0, top_k=83, top_p=1.0, max_length=300),
+    Plan(seed=2, temperature=0.7, top_k=5, top_p=1.0, max_length=203),
+    Plan(seed=3, temperature=1.3, top_k=83, top_p=0.9, max_length=1),
+    Plan(seed=4, temperature=0.5, top_k=83, top_p=1.0, max_length=400, forced={2: "Z: id:dc-reel-", 5: "K:G Major\n"}),
+    Plan(
+        seed=5,
+        temperature=0.5,
+        top_k=83,
+        top_p=1.0,
+        max_length=300,
+        forced={0: "X:1\nT:Start\nM:C\nL:1/8\nK:A Dorian\n"},
+    ),
+    Plan(
+        seed=6, temperature=0.9, top_k=83, top_p=1.0, max_length=300, forced={1: "T:a\n", 2: "M:C\n", 4: "K:B Minor\n"}
+    ),
+]
+
+
+class Watched:
+    """A model that counts the tunes in each of its blocks. blocks: how many it may make; for ever by default."""
+
+    def __init__(self, model: TuneModel, blocks: int = 10**9) -> None:
+        self._model = model
+        self.turns = threading.Semaphore(blocks)
+        self.batches: list[int] = []
+        self.reads: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def sample(self, state: State, last: np.ndarray, *settings: np.ndarray) -> tuple[np.ndarray, State]:
+        assert self.turns.acquire(timeout=600)
+        self.batches.append(len(last))
+        return self._model.sample(state, last, *settings)
+
+    def read(self, ids: np.ndarray, state: State) -> tuple[State, np.ndarray]:
+        self.reads.append(ids.shape[1])
+        return self._model.read(ids, state)
+
+
+@pytest.fixture(scope="module")
+def model(music_bundle: Path) -> TuneModel:
+    return TuneModel.load(Bundle.open(music_bundle), "int8")
+
+
+@asynccontextmanager
+async def batching(model: Any, active: int = 32, waiting: int = 0, read_chars: int = 64) -> AsyncIterator[Batcher]:
+    batcher = Batcher(model, active, waiting, read_chars)
+    batcher.start()
+    try:
+        yield batcher
+    finally:
+        batcher.stop()
+
+
+async def whole(batcher: Batcher, plan: Plan, streamed: bool = False) -> str:
+    with batcher.make(plan, streamed=streamed) as tune:
+        return await tune.whole()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(asyncio.wait_for(work, 600))
+
+
+def test_a_tune_is_the_one_that_the_bundle_writes_offline(model: TuneModel) -> None:
+    """Evaluation measures the one sampler, users get the other: free, from a start, and with header lines forced."""
+    music = Plan(
+        seed=7,
+        temperature=0.8,
+        top_k=83,
+        top_p=1.0,
+        max_length=250,
+        forced={2: "Z: id:dc-jig-", 3: "M:6/8\n", 5: "K:G Major\n", 6: "B3 cBc|"},
+    )
+
+    async def serve() -> list[str]:
+        async with batching(model) as batcher:
+            return await asyncio.gather(*(whole(batcher, plan) for plan in (*PLANS, music)))
+
+    requests = [
+        Request(
+            plan.seed,
+            temperature=plan.temperature,
+            top_k=plan.top_k,
+            top_p=plan.top_p,
+            max_length=plan.max_length + sum(map(len, plan.forced.values())),  # the one counts forced characters, too
+            forced=plan.forced,
+        )
+        for plan in (*PLANS, music)
+    ]
+    assert run(serve()) == [text.strip() for text in generate(model, requests)]
+
+
+def test_a_start_may_be_read_in_another_spelling_than_it_has(model: TuneModel) -> None:
+    plain, other = "X:1\nT:A\nM:C\nL:1/8\nK:A Dorian\n", "X: 1\nT:A\nR:reel\nM:C\nL:1/8\nK:Ador\n"
+    plan = replace(PLANS[0], forced={0: plain})
+
+    async def serve() -> list[str]:
+        async with batching(model, read_chars=7) as batcher:
+            plans = (plan, replace(plan, forced={0: other}, read_as={0: plain}))
+            return await asyncio.gather(*(whole(batcher, each) for each in plans))
+
+    one, two = run(serve())
+    assert one.startswith(plain)
+    assert two == other + one.removeprefix(plain)
+
+
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    crowd=st.lists(st.sampled_from(range(len(PLANS))), max_size=8),
+    active=st.integers(1, 5),
+    read_chars=st.sampled_from([7, 64]),
+)
+def test_a_tune_does_not_depend_on_the_tunes_beside_it(
+    model: TuneModel, crowd: list[int], active: int, read_chars: int
+) -> None:
+    async def alone() -> list[str]:
+        async with batching(model) as batcher:
+            return [await whole(batcher, plan) for plan in PLANS]
+
+    async def together() -> list[str]:
+        async with batching(model, active, read_chars=read_chars) as batcher:
+            chosen = [*PLANS, *(PLANS[index] for index in crowd)]
+            return await asyncio.gather(*(whole(batcher, plan, bool(plan.seed % 2)) for plan in chosen))
+
+    assert run(together())[: len(PLANS)] == run(alone())
+
+
+def test_forced_lines_are_in_the_tune_and_the_model_writes_the_others(model: TuneModel) -> None:
+    async def serve() -> list[str]:
+        async with batching(model) as batcher:
+            return await asyncio.gather(*(whole(batcher, plan) for plan in (PLANS[3], PLANS[5])))
+
+    one, other = (text.split("\n") for text in run(serve()))
+    assert one[2].startswith("Z: id:dc-reel-")
+    assert one[5] == "K:G Major"
+    assert one[0].startswith("X:")
+    assert other[1:3] == ["T:a", "M:C"]
+    assert other[3].startswith("L:")
+    assert other[4] == "K:B Minor"
+
+
+def test_pieces_add_up_to_the_tune_and_come_one_by_one(model: TuneModel) -> None:
+    async def serve() -> tuple[list[str], int, str]:
+        watched = Watched(model, blocks=0)
+        pieces = []
+        async with batching(watched) as batcher:
+            watched.turns.release()
+            with batcher.make(PLANS[3], streamed=True) as tune:
+                async for piece in tune.pieces():
+                    pieces.append(piece)
+                    watched.turns.release()  # no block before the last one's text was there
+            blocks = len(watched.batches)
+            watched.turns.release(10_000)
+            return pieces, blocks, await whole(batcher, PLANS[3])
+
+    pieces, blocks, text = run(serve())
+    assert "".join(pieces).strip() == text
+    assert 1 < len(pieces) in (blocks - 1, blocks), "the last may be empty"
+
+
+def test_tunes_are_stepped_together_and_never_more_than_there_are_slots(model: TuneModel) -> None:
+    watched = Watched(model, blocks=0)
+
+    async def serve() -> None:
+        async with batching(watched, active=3, waiting=9) as batcher:
+            tunes = asyncio.gather(*(whole(batcher, PLANS[0]) for _ in range(9)))
+            await asyncio.sleep(0)  # all are asked for before the first can be finished
+            watched.turns.release(10_000)
+            await tunes
+
+    run(serve())
+    assert max(watched.batches) == 3
+
+
+def test_slots_are_given_first_come_first_served(model: TuneModel) -> None:
+    finished: list[int] = []
+
+    async def one(batcher: Batcher, index: int) -> None:
+        await whole(batcher, Plan(seed=index, temperature=1.0, top_k=83, top_p=1.0, max_length=1))
+        finished.append(index)
+
+    async def serve() -> None:
+        async with batching(model, active=1, waiting=9) as batcher:
+            await asyncio.gather(*(one(batcher, index) for index in range(10)))
+
+    run(serve())
+    assert finished == list(range(10))
+
+
+def test_a_tune_nobody_waits_for_frees_its_slot(model: TuneModel) -> None:
+    endless = Plan(seed=1, temperature=2.0, top_k=83, top_p=1.0, max_length=2_000_000)
+
+    async def serve() -> str:
+        async with batching(model, active=1) as batcher:
+            with batcher.make(endless, streamed=True) as tune:
+                async for _ in tune.pieces():
+                    break
+            return await whole(batcher, PLANS[0])
+
+    assert run(serve())
+
+
+def test_a_long_start_is_read_in_stretches_between_the_blocks_of_the_others(model: TuneModel) -> None:
+    watched = Watched(model)
+    start = "X:1\nT:Long\nM:C\nL:1/8\nK:D Major\n" + "abcd efga|" * 50
+
+    async def serve() -> None:
+        async with batching(watched, read_chars=50) as batcher:
+            await asyncio.gather(
+                whole(batcher, PLANS[0]),
+                whole(batcher, Plan(seed=1, temperature=1.0, top_k=83, top_p=1.0, max_length=10, forced={0: start})),
+            )
+
+    run(serve())
+    assert sum(watched.reads) == len(start)
+    assert max(watched.reads) == 50
+    assert set(watched.batches[:10]) == {1}, "the tune without a start plays on meanwhile"
+
+
+def test_places_run_out_and_come_back(model: TuneModel) -> None:
+    async def serve() -> None:
+        async with batching(model, active=2, waiting=1) as batcher:
+            with batcher.hold(2):
+                with pytest.raises(FullError), batcher.hold(2):
+                    pass
+                with batcher.hold(1):
+                    assert batcher.taken == 3
+            assert batcher.taken == 0
+            batcher.draining = True
+            with pytest.raises(DrainingError), batcher.hold(1):
+                pass
+
+    run(serve())
+
+
+def test_when_the_model_fails_everybody_hears_of_it(model: TuneModel) -> None:
+    class Failing(Watched):
+        def sample(self, *_: Any) -> Any:
+            raise RuntimeError("out of memory")
+
+    async def serve() -> list[BaseException | str]:
+        async with batching(Failing(model), active=1, waiting=2) as batcher:
+            heard = await asyncio.gather(*(whole(batcher, plan) for plan in PLANS[:3]), return_exceptions=True)
+            late = await asyncio.gather(whole(batcher, PLANS[0]), return_exceptions=True)
+            with pytest.raises(BrokenError), batcher.hold(1):
+                pass
+            return [*heard, *late]
+
+    assert [type(error) for error in run(serve())] == [BrokenError] * 4
+
+
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_the_end_is_found_wherever_a_block_is_cut(model: TuneModel, cut: int) -> None:
+    """A tune's text, fed in blocks of every length, ends at its empty line and forgets what follows."""
+    ids = model.vocabulary.encode("X:1\nK:C\nabc|\n\nX:2\nT:next")
+    tune = Tune(Plan(seed=0, temperature=1.0, top_k=83, top_p=1.0, max_length=100), model, streamed=False)
+    last = int(model.vocabulary.encode("\n")[0])
+    for first in range(0, len(ids), cut):
+        block = ids[first : first + cut]
+        tune.take(block, last)
+        last = int(block[-1])
+        if tune.ended:
+            break
+    assert tune.ended
+    assert tune.new_text().strip() == "X:1\nK:C\nabc|"

@@ -1,0 +1,47 @@
+"""/docs.json describes what the server does: checked by requests made from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from components.config import load
+from components.datasets.music.prepare import Block
+from components.labs.music.runtime.conditioning import Options
+from serving.music.openapi import document
+from serving.music.schemas import requests
+from tests.music_data import real_tunes
+from tests.serving.described import schema_of
+from tests.serving.servers import PROJECT, Server
+
+PARAMS = load("music", PROJECT / "params.yaml")
+OPTIONS = Options.of_tunes((text for text in real_tunes() if Block(text, 1).split == "train"), PARAMS.export.min_tunes)
+description = document(requests(PARAMS.serve, OPTIONS), "test")
+schema = schema_of(description)
+
+
+@schema.parametrize()
+@settings(max_examples=12, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+def test_answers_are_as_described_and_never_a_5xx(case: schemathesis.Case[Any], server: Server) -> None:
+    # What is a character of the model, or playable ABC, no schema can say: such requests may be refused.
+    case.call_and_validate(base_url=server.address, excluded_checks=[positive_data_acceptance], timeout=600)
+
+
+def test_the_server_publishes_this_description(server: Server) -> None:
+    published = server.client.get("/docs.json").json()
+    published["info"]["version"] = description["info"]["version"]
+    assert published == description
+
+
+@pytest.mark.parametrize("path", [path for path, item in description["paths"].items() if "post" in item])
+def test_the_example_of_an_operation_works(path: str, server: Server) -> None:
+    example: dict[str, Any] = description["paths"][path]["post"]["requestBody"]["content"]["application/json"][
+        "example"
+    ]
+    if path == "/generate":  # the small model of the tests knows no jigs
+        example = {**example, "valid_only": False}
+    assert server.client.post(path, json=example).status_code == 200
