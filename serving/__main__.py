@@ -1,4 +1,4 @@
-"""The API that serves a lab: `python -m serving scratch` is `python -m serving.digits.service` with that lab's champion."""
+"""The API that serves a lab: `python -m serving mlp` starts the digits API with the champion of mlp."""
 
 from __future__ import annotations
 

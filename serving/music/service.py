@@ -1,7 +1,7 @@
 """The music API as a BentoML service: `python -m serving.music.service --help`.
 
-BentoML brings the service's life (start, readiness, stop) and its packaging; the routes are in `serving.music.routes`, and
-`serving.core.request_guard.Door` stands in front of both.
+BentoML brings the service's life (start, readiness, stop) and its packaging; the routes are in `serving.music.routes`,
+and `serving.core.request_guard.Door` stands in front of both.
 """
 
 from __future__ import annotations

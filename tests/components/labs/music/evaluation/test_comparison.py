@@ -11,7 +11,7 @@ from components.labs.music.evaluation.limitations import weaknesses
 from components.labs.music.evaluation.novelty import body
 from components.labs.music.evaluation.success import Success
 from components.labs.music.training.transpose import between, transpose
-from tests.components.labs.music.evaluation.test_judge import HORNPIPE, JIG, POLKA, TWO_KEYS
+from tests.components.labs.music.evaluation.test_music21_validator import HORNPIPE, JIG, POLKA, TWO_KEYS
 from tests.music_data import real_tunes
 
 TRAINING = judged([tune for tune in real_tunes() if tune.startswith("X:")][:120:4], "training tunes")

@@ -7,7 +7,7 @@ import pytest
 from components.labs.music.evaluation.comparison import Comparison, judged
 from components.labs.music.evaluation.limitations import weaknesses
 from components.labs.music.evaluation.success import Success
-from tests.components.labs.music.evaluation.test_judge import HORNPIPE, JIG, POLKA
+from tests.components.labs.music.evaluation.test_music21_validator import HORNPIPE, JIG, POLKA
 
 ALL_WRITTEN = {"anything": Success(20, 20, 30), "metre_6-8": Success(20, 20, 40)}
 REAL = [HORNPIPE, JIG, POLKA] * 20

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from components.labs.music.evaluation.music21_validator import Note, read
 from components.labs.music.evaluation.novelty import Corpus, body, melody
-from tests.components.labs.music.evaluation.test_judge import HORNPIPE, JIG, POLKA
+from tests.components.labs.music.evaluation.test_music21_validator import HORNPIPE, JIG, POLKA
 
 WORDS = st.text(alphabet="ab|", max_size=12)
 
