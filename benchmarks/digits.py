@@ -35,7 +35,7 @@ from components.families.classification.runtime import DigitModel
 from components.families.classification.training.batches import DigitsData, to_ink
 from components.files import write_json
 from components.labs.digits.model import DigitsModel, network
-from components.labs.mlp.training.model import ScratchModel
+from components.labs.mlp.training.model import MlpModel
 from components.steps.train import precision
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -173,8 +173,8 @@ def sides(prepared: Path, steps: int) -> dict[str, Callable[[], float]]:
     alike_batch = still.model_copy(update={"batch_size": COURSE_BATCH})
     return {
         "course_fully_connected": lambda: course_rate(course_fully_connected(), 0.1, train, 4 * steps),
-        "scratch_same_network": lambda: our_rate(ScratchModel(alike), alike, prepared, 4 * steps),
-        "scratch_default": lambda: our_rate(ScratchModel(scratch), scratch, prepared, 4 * steps),
+        "scratch_same_network": lambda: our_rate(MlpModel(alike), alike, prepared, 4 * steps),
+        "scratch_default": lambda: our_rate(MlpModel(scratch), scratch, prepared, 4 * steps),
         "course_convolutional": lambda: course_rate(course_convolutional(), 0.01, train, steps),
         "digits_same_network": lambda: our_rate(DigitsModel(same_network(), still), still, prepared, steps),
         "digits_same_network_same_batch": lambda: our_rate(

@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.generation import processor
 from components.config import LabParams, load
-from components.datasets.faces.categories import categories, middle, photographs
+from components.datasets.faces.category_reader import categories, middle, photographs
 from components.files import output_folder, read_json, sha256_file, write_json
 from components.labs import find
 from components.labs.transfer.params import Train

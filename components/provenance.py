@@ -6,52 +6,48 @@ import ast
 import hashlib
 import shutil
 import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import yaml
-from pydantic import BaseModel, ConfigDict
-
-from components.config import LabParams
-from components.errors import UserError
-from components.labs import find
+from components.config import DatasetParams, LabParams
+from components.records import Provenance
 from components.settings import settings
+from components.sources.pin import dataset_version
+
+if TYPE_CHECKING:
+    from components.datasets import Dataset
+    from components.labs import Lab
 
 PACKAGE = Path(__file__).resolve().parent
-MAKING_CODE = (
-    "quantisation.py",
-    "schedule.py",
-    "steps/prepare.py",
-    "steps/sharding.py",
-    "steps/train.py",
-    "steps/training_callbacks.py",
-    "steps/export.py",
-)
-"""What makes the bundles of every lab."""
-NOT_MAKING = ("runtime", "evaluate", "evaluation", "audit")
-"""A lab's modules and folders that only run or judge a bundle."""
+
+PARTS = {
+    "train": ("training", "model"),
+    "export": ("export",),
+    "evaluate": ("evaluation", "runtime"),
+    "audit": ("audit", "runtime"),
+    "gate": (),
+    "promote": (),
+}
+"""Folders and modules of a lab or a family whose code a step runs, by their names without `.py`."""
+METHODS = {"train": ("module", "data"), "export": ("export",), "evaluate": ("evaluate",), "audit": ("audit",)}
+"""Methods of a lab that a step calls. Methods of other names count for every step."""
+SHARED = {
+    "prepare": ("steps/prepare.py", "sources/archive.py"),
+    "validate": ("steps/validate.py", "datasets/validation.py", "report/validation_page.py"),
+    "train": ("training",),
+    "export": ("steps/export.py", "onnx", "bundle.py"),
+    "evaluate": ("steps/evaluate.py", "onnx", "report", "bundle.py", "stats.py"),
+    "audit": ("steps/audit.py", "onnx", "report", "bundle.py", "stats.py"),
+    "gate": ("steps/gate.py", "promotion.py"),
+    "promote": ("steps/promote.py",),
+}
+"""What a step runs for every lab or dataset, below components/."""
+READER = "reader"
+"""A dataset's modules whose names end so read the prepared data, for training and for everything after it."""
 
 
-class Provenance(BaseModel):
-    """Recorded in the bundle and in everything that is said of it. The commit is recorded, the rest is compared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    git_commit: str
-    git_dirty: bool
-    data_version: str
-    data_profile: str
-    params_hash: str
-    code_hash: str
-
-    def differences(self, other: Provenance) -> list[str]:
-        """Names of the compared fields in which both differ."""
-        return [name for name in COMPARED if getattr(self, name) != getattr(other, name)]
-
-
-COMPARED = ("data_version", "data_profile", "params_hash", "code_hash")
-
-
-def provenance(lab: str, params: LabParams, root: Path = Path()) -> Provenance:
+def provenance(lab: Lab, params: LabParams, dataset: DatasetParams, root: Path = Path()) -> Provenance:
     """Provenance of what a step of `lab` makes now, in the project at `root`.
 
     Raises UserError when the data has no version.
@@ -60,37 +56,27 @@ def provenance(lab: str, params: LabParams, root: Path = Path()) -> Provenance:
     return Provenance(
         git_commit=commit,
         git_dirty=dirty,
-        data_version=data_version(root / f"{params.data.folder}.dvc"),
-        data_profile=params.data.profile,
+        data_version=dataset_version(root, lab.dataset, dataset.profile),
+        data_profile=dataset.profile,
         params_hash=hashlib.sha256(params.train.model_dump_json().encode()).hexdigest(),
-        code_hash=code_hash(lab),
+        code_hash=_hash(
+            [*_lab_files(lab, "train"), *_lab_files(lab, "export"), *_dataset_files(lab.dataset, "prepare")]
+        ),
     )
 
 
-def data_version(pin: Path) -> str:
-    """The hash that DVC gave the data folder. Raises UserError naming the pin when it holds none."""
-    try:
-        version = yaml.safe_load(pin.read_text(encoding="utf-8"))["outs"][0]["md5"]
-    except FileNotFoundError:
-        raise UserError(
-            f"{pin} is missing: the data has no version; git has it, or `python -m components accept-data` makes it"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, IndexError, TypeError):
-        raise UserError(f"{pin} is not a DVC pin with an md5: restore it from git") from None
-    return str(version)
+def dataset_code(dataset: Dataset, step: str) -> str:
+    """Hash of the code that a step runs on a dataset. Comments and layout don't count."""
+    return _hash(_dataset_files(dataset.name, step))
 
 
-def code_hash(lab: str) -> str:
-    """Hash of the code that makes the bundle. Comments and layout don't count: a better comment trains no model."""
-    files = [PACKAGE / name for name in MAKING_CODE]
-    for own in (PACKAGE / "labs" / lab, *(PACKAGE / folder for folder in find(lab).shared)):
-        found = own.rglob("*.py")
-        files += [file for file in found if file.relative_to(own).with_suffix("").parts[0] not in NOT_MAKING]
-    digest = hashlib.sha256()
-    for file in sorted(file for file in files if file.exists()):
-        code = ast.unparse(ast.parse(file.read_text(encoding="utf-8")))
-        digest.update(f"{file.relative_to(PACKAGE).as_posix()}\0{code}\0".encode())
-    return digest.hexdigest()
+def lab_code(lab: Lab, step: str) -> str:
+    """Hash of the code that a step runs on a lab. Comments and layout don't count: a better comment trains no model.
+
+    The folders say what counts: `PARTS` of the lab and of the family that it belongs to, the dataset's readers, and
+    what the step runs for every lab. Docstrings don't count either.
+    """
+    return _hash(_lab_files(lab, step))
 
 
 def git_state(root: Path) -> tuple[str, bool]:
@@ -106,6 +92,65 @@ def git_state(root: Path) -> tuple[str, bool]:
     return commit, _git(git, root, "status", "--porcelain", "--untracked-files=no") != ""
 
 
-def _git(git: str, root: Path, *arguments: str) -> str | None:
-    done = subprocess.run([git, "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+def _lab_files(lab: Lab, step: str) -> Iterator[tuple[str, str]]:
+    for kind in type(lab).__mro__:  # the lab itself and, where it has one, its family
+        parts = kind.__module__.split(".")
+        if parts[:2] not in (["components", "labs"], ["components", "families"]) or len(parts) < 3:
+            continue
+        folder = PACKAGE.joinpath(*parts[1:3])
+        for path in sorted(folder.rglob("*.py")):
+            part = path.relative_to(folder).with_suffix("").parts[0]
+            if part in PARTS[step]:
+                yield _code(path)
+            elif part in ("__init__", "lab"):
+                yield _code(path, step)
+    for path in sorted((PACKAGE / "datasets" / lab.dataset).glob(f"*{READER}.py")):
+        yield _code(path)
+    yield from _shared(step)
+
+
+def _dataset_files(dataset: str, step: str) -> Iterator[tuple[str, str]]:
+    folder = PACKAGE / "datasets" / dataset
+    for path in sorted(folder.rglob("*.py")):
+        if step == "validate" or path.name != "tables.py":
+            yield _code(path)
+    if step == "validate":
+        for path in sorted(folder.glob("expectations/*.json")):
+            yield path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")
+    yield from _shared(step)
+
+
+def _shared(step: str) -> Iterator[tuple[str, str]]:
+    for name in SHARED[step]:
+        path = PACKAGE / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            yield _code(file)
+
+
+def _code(path: Path, step: str | None = None) -> tuple[str, str]:
+    """Name and code of a file, without comments and layout; of a lab's contract only the methods that `step` calls."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if step is not None:
+        others = {name for other, names in METHODS.items() if other != step for name in names}
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name not in others]
+        tree = ast.Module(body=list(functions), type_ignores=[])
+    for node in ast.walk(tree):
+        _drop_docstring(node)
+    return path.relative_to(PACKAGE).as_posix(), ast.unparse(tree)
+
+
+def _drop_docstring(node: ast.AST) -> None:
+    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+        node.body = node.body[1:] or [ast.Pass()]
+
+
+def _hash(code: Iterable[tuple[str, str]]) -> str:
+    digest = hashlib.sha256()
+    for name, text in sorted(set(code)):
+        digest.update(f"{name}\0{text}\0".encode())
+    return digest.hexdigest()
+
+
+def _git(git: str | None, root: Path, *arguments: str) -> str | None:
+    done = subprocess.run([str(git), "-C", str(root), *arguments], capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None

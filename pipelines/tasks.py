@@ -30,7 +30,7 @@ def open_run(
 
     Returns the data's version: `data_version`, or, where that is the address of a pin, what the pin says now.
     """
-    from components.steps.fetch_version import resolved
+    from components.sources.version import resolved
     from components.tracking.runs import open_parent
     from pipelines.workspace import place, sections_of
 
@@ -47,7 +47,7 @@ def data(lab: str, data_folder: str, data_version: str, raw: Output[Dataset]) ->
     """Brings the data's pinned version and checks every file of it."""
     from pathlib import Path
 
-    from components.steps.fetch_version import bring_version
+    from components.sources.version import bring_version
     from pipelines.workspace import land, place
 
     with place(lab, data_folder, data_version, {}):

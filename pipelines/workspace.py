@@ -21,7 +21,7 @@ from components.errors import UserError
 from components.files import write_text
 from components.labs import find
 from components.settings import project_root, settings
-from components.steps.fetch_version import write_pin
+from components.sources.version import write_pin
 from components.tracking.journal import JOURNALS
 from components.tracking.mlflow_client import database
 from components.tracking.runs import upload_or_warn

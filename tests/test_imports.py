@@ -12,7 +12,7 @@ FOLDERS = ("components", "infra", "serving", "pipelines")
 MODULES = sorted(path for folder in FOLDERS for path in (PROJECT / folder).rglob("*.py"))
 OWN_ENVIRONMENT = ("components/settings.py", "infra/docker/tracking.py")
 """The second runs in an image that holds MLflow and not this project."""
-TORCH_FREE = ("", "params", "runtime", "abc", "abc_reader", "notation", "options", "detect", "images")
+TORCH_FREE = ("", "params", "runtime", "abc", "abc_parser", "notation", "options", "detect", "images")
 SLOW = ("torch", "pytorch_lightning", "mlflow", "great_expectations", "pandas", "bentoml", "onnxruntime", "music21")
 
 

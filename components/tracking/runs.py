@@ -23,7 +23,6 @@ from filelock import FileLock
 
 from components.errors import UserError
 from components.files import read_json, write_json
-from components.provenance import Provenance
 from components.settings import settings
 from components.tracking.journal import JOURNALS, Journal, Run, journals
 from components.tracking.mlflow_client import MlflowError, check_reachable, connect, database, failures_named
@@ -45,40 +44,42 @@ BATCH = 500
 
 @contextmanager
 def tracked(
-    lab: str,
+    subject: str,
     step: str,
     params: Mapping[str, Any],
-    provenance: Provenance | None,
+    tags: Mapping[str, str],
+    data: tuple[str, str] | None,
+    *,
     live: bool = False,
     folder: Path = JOURNALS,
 ) -> Iterator[Run]:
     """Records the block as a run, below the run of this `make repro` where there is one.
 
-    params may be nested. live: upload every few seconds, for steps that take minutes. folder: of the journals.
+    subject: the lab or dataset. params may be nested. data: profile and version of what the step reads.
+    live: upload every few seconds, for steps that take minutes. folder: of the journals.
     Raises MlflowError before the block when MLflow can't be reached; a later outage is a warning, and the journal
     waits for the next command.
     """
     check_reachable()
     if any(journal.status == "KILLED" for journal in journals(folder)):
         upload_or_warn(folder=folder)
-    tags = {"lab": lab, "step": step} | {name: str(value) for name, value in provenance or ()}
-    run = Run.open(f"{lab} {step}", settings().repro_run, tags, folder)
+    run = Run.open(f"{subject} {step}", settings().repro_run, {**tags, "subject": subject, "step": step}, folder)
     run.log_params(_flat(params))
-    if provenance is not None:
-        run.log_dataset(provenance.data_profile, provenance.data_version)
+    if data is not None:
+        run.log_dataset(*data)
     with _ending(run, (lambda: upload_or_warn(folder=folder)) if live else None), _sampled(run, live):
         yield run
 
 
 @contextmanager
-def repro(labs: tuple[str, ...]) -> Iterator[Run]:
+def repro(labs: tuple[str, ...], datasets: tuple[str, ...] = ()) -> Iterator[Run]:
     """The parent run of one `make repro`; its `id`, given to the steps as REPRO_RUN, puts their runs below it.
 
     At the end every stage of dvc.lock that was skipped is linked to the run that made its output.
     """
     check_reachable()
     run = Run.open(" ".join(["repro", *labs]), None, {"labs": " ".join(labs)})
-    with _ending(run, lambda: upload_or_warn(lambda mlflow: _link_stages(mlflow, run, labs))):
+    with _ending(run, lambda: upload_or_warn(lambda mlflow: _link_stages(mlflow, run, (*labs, *datasets)))):
         yield run
 
 
@@ -266,7 +267,7 @@ def _search(mlflow: MlflowClient, condition: str) -> list[MlflowRun]:
     return mlflow.search_runs([_experiment(mlflow)], condition, order_by=["attributes.start_time DESC"])
 
 
-def _link_stages(mlflow: MlflowClient, run: Run, labs: tuple[str, ...]) -> None:
+def _link_stages(mlflow: MlflowClient, run: Run, subjects: tuple[str, ...]) -> None:
     """Tags finished stages' runs with their output's hash, and the parent with the runs that made the other outputs."""
     lock = Path("dvc.lock")
     if not lock.exists():
@@ -274,26 +275,26 @@ def _link_stages(mlflow: MlflowClient, run: Run, labs: tuple[str, ...]) -> None:
     parent = mlflow_run(mlflow, run)
     children = _search(mlflow, f"tags.mlflow.parentRunId = '{parent}'")
     finished = {
-        f"{child.data.tags['step']}@{child.data.tags['lab']}": child.info.run_id
+        f"{child.data.tags['step']}@{child.data.tags['subject']}": child.info.run_id
         for child in children
         if child.info.status == "FINISHED"
     }
-    for stage, output in _outputs(lock, labs).items():
+    for stage, output in _outputs(lock, subjects).items():
         if stage in finished:
             mlflow.set_tag(finished[stage], "output", output)
         else:
-            step, _, lab = stage.partition("@")
+            step, _, subject = stage.partition("@")
             makers = _search(mlflow, f"tags.output = '{output}'")
-            mlflow.set_tag(parent, f"skipped/{lab}/{step}", makers[0].info.run_id if makers else "unknown")
+            mlflow.set_tag(parent, f"skipped/{subject}/{step}", makers[0].info.run_id if makers else "unknown")
 
 
-def _outputs(lock: Path, labs: tuple[str, ...]) -> dict[str, str]:
-    """Path and hash of the first output of every stage `step@lab` in dvc.lock."""
+def _outputs(lock: Path, subjects: tuple[str, ...]) -> dict[str, str]:
+    """Path and hash of the first output of every stage `step@lab` or `step@dataset` in dvc.lock."""
     stages = yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages", {})
     return {
         name: f"{stage['outs'][0]['path']} {stage['outs'][0]['md5']}"
         for name, stage in stages.items()
-        if name.partition("@")[2] in labs
+        if name.partition("@")[2] in subjects
     }
 
 

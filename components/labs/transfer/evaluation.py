@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from components.bundle import Evaluation
-from components.datasets.faces.categories import Labelled, middle, photographs
+from components.datasets.faces.category_reader import Labelled, middle, photographs
 from components.families.classification.evaluation import measures, plots
 from components.families.classification.evaluation.plots import write_csv
 from components.families.classification.evaluation.report import STYLE

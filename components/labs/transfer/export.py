@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 
 from components.bundle import BundleSpec
-from components.datasets.faces.categories import middle, photographs
+from components.datasets.faces.category_reader import middle, photographs
 from components.errors import UserError
 from components.families.classification.export import check
 from components.files import write_json

@@ -13,7 +13,7 @@ import pytest
 from components.errors import UserError
 from components.settings import settings
 from components.sources.pin import accept_data, listing
-from components.steps.fetch_version import bring_version, resolved
+from components.sources.version import bring_version, resolved
 
 FILES = {"music/a.abc": b"X:1\n", "mnist/b.gz": b"digits"}
 
@@ -77,7 +77,7 @@ def test_without_a_remote_the_declared_sources_must_be_that_version(
 
     monkeypatch.delenv("DATA_REMOTE")
     settings.cache_clear()
-    monkeypatch.setattr("components.steps.fetch_version.fetch", fetch)
+    monkeypatch.setattr("components.sources.version.fetch", fetch)
     assert bring_version(tmp_path / "task", "data", version).is_dir()
     with pytest.raises(UserError, match=r"gave version [0-9a-f]+\.dir of data/, not 0+\.dir: name a DATA_REMOTE"):
         bring_version(tmp_path / "other", "data", "0" * 32 + ".dir")

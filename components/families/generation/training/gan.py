@@ -26,7 +26,7 @@ class Gan(pl.LightningModule):
     Optimisation is manual: two networks take a step each on every batch, the discriminator first.
     """
 
-    monitor = "val_sliced_distance"
+    monitor = "val_objective"
 
     def __init__(self, shape: Shape, params: Train) -> None:
         super().__init__()

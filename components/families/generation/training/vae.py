@@ -23,7 +23,7 @@ FIRST_LOG_SCALE = -2.0
 class Vae(pl.LightningModule):
     """Raises the evidence lower bound (ELBO): log p(x|z) - KL(q(z|x) || p(z)), in nats a picture."""
 
-    monitor = "val_loss"
+    monitor = "val_objective"
 
     def __init__(self, shape: Shape, params: Train) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from components.labs.mlp.training.network import GradientDescent, Network, cross
 from components.training.lr_schedule import one_cycle
 
 
-class ScratchModel(pl.LightningModule):
+class MlpModel(pl.LightningModule):
     """Trains a Network with manual optimisation: Lightning's own would call autograd."""
 
     monitor = "val_loss"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from components.datasets.faces.categories import Labelled, faces, middle, photographs
+from components.datasets.faces.category_reader import Labelled, faces, middle, photographs
 from components.errors import UserError
 from components.labs.transfer.params import Train
 

@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 
 from components.bundle import Bundle
-from components.datasets.faces.categories import categories, faces, middle, photographs
+from components.datasets.faces.category_reader import categories, faces, middle, photographs
 from components.errors import UserError
 from components.files import sha256_file
 from components.labs.transfer.evaluation import MISTAKES

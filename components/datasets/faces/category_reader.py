@@ -1,18 +1,14 @@
-"""The small labelled set and what is pretrained on, from pictures as components/datasets/faces prepared them."""
+"""Photographs by category, and faces by what annotators perceived: what the lab transfer learns from. No torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from components.datasets.faces.prepare import SPLITS
 from components.datasets.faces.reader import Split, SplitName, read_split
 from components.errors import UserError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CALTECH = "101_ObjectCategories"
 FACE, OTHER = "face", "other"
@@ -31,45 +27,22 @@ def categories(prepared: Path) -> tuple[str, ...]:
     return tuple(sorted(set(_categories(read_split(prepared, "train")).tolist()) - {""}))
 
 
-def facts(prepared: Path) -> pd.DataFrame | None:
-    """A row for each prepared photograph: its category, as it is learned, and whether that is its file's own.
-
-    None where there are no photographs by category.
-    """
-    import pandas as pd
-
-    parts = []
-    for split in SPLITS:
-        part = pd.read_csv(prepared / f"{split}.csv", keep_default_na=False)
-        part.insert(1, "line", np.arange(len(part)) + 2)
-        part["split"] = split
-        parts.append(part[part["photo"].str.startswith(f"{CALTECH}/")])
-    table = pd.concat(parts, ignore_index=True)
-    if table.empty:
-        return None
-    # As _categories reads them.
-    table["category"] = table["photo"].str.split("/").str[1]
-    table["of_another_category"] = (table["category"] != table["file"].str.split("/").str[1]).astype(int)
-    table["photo_in_splits"] = table.groupby("photo")["split"].transform("nunique")
-    return table[["id", "line", "split", "photo", "category", "of_another_category", "photo_in_splits"]]
-
-
 def photographs(prepared: Path, split: SplitName, each: int = 0, seed: int = 0) -> Labelled:
-    """A split's pictures with their categories; with `each`, that many of every category, chosen by `seed`.
+    """A split's photographs, each as its largest square, with their categories.
 
-    Raises UserError when a category of the training split is missing or has fewer.
+    each: as many of every category, chosen by `seed`; 0 takes all. Raises UserError when a category of the training split is missing or has fewer.
     """
     found = read_split(prepared, split, in_memory=True)
     names = categories(prepared)
     labels = np.searchsorted(names, of := _categories(found))
-    rows = np.flatnonzero(np.isin(of, names))
+    rows = np.flatnonzero(np.isin(of, names) & (found.crop == 0))
     if each:
         draw = np.random.default_rng(seed)
         chosen = [draw.permutation(rows[labels[rows] == label])[:each] for label in range(len(names))]
         for name, some in zip(names, chosen, strict=True):
             if len(some) < each:
                 raise UserError(
-                    f"{prepared} has {len(some)} training pictures of '{name}'; transfer.labelled asks for {each}"
+                    f"{prepared} has {len(some)} training pictures of '{name}'; transfer.train.labelled asks for {each}"
                 )
         rows = np.sort(np.concatenate(chosen))
     return Labelled(found.images[rows], labels[rows].astype(np.int64))
