@@ -29,7 +29,7 @@ $(ENVIRONMENT): requirements.lock pyproject.toml serving/page/package-lock.json 
 	touch $@
 
 data: $(ENVIRONMENT) ## fetch the datasets and check them against their pin
-	@python -m components fetch
+	@python -m components fetch $(LAB)
 
 repro: data ## run what has changed of the graph (LAB=music: one lab)
 	@python -m components repro $(LAB)

@@ -26,7 +26,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from benchmarks.debiasing_report import write_report
-from components.config import LabParams, Section, load
+from components.config import LabParams, Section
 from components.datasets.faces.reader import Split, read_split
 from components.errors import UserError
 from components.files import output_folder, read_json, sha256_file, write_json
@@ -34,7 +34,8 @@ from components.labs.faces import LAB, FacesLab
 from components.labs.faces.evaluation.evaluate import cells as cells_of
 from components.labs.faces.evaluation.measures import rate_above, roc_auc, threshold_at
 from components.labs.faces.params import Train
-from components.provenance import code_hash
+from components.params import load
+from components.provenance import lab_code
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("train.csv", "train_images.npy", "validation.csv", "validation_images.npy", "audit.csv", "audit_images.npy")
@@ -260,7 +261,7 @@ def _favoured(model: Any, prepared: Path) -> dict[str, Any]:
 
 def inputs_of(params: Train, version: str, rates: tuple[float, ...]) -> str:
     """Names what a cell's result depends on."""
-    parts = [params.model_dump_json(), version, json.dumps(rates), code_hash(LAB.name)]
+    parts = [params.model_dump_json(), version, json.dumps(rates), lab_code(LAB.name)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 

@@ -28,15 +28,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.generation import processor
 from components.bundle import Bundle
-from components.config import load
-from components.datasets.digits.prepare import Split, read_split
+from components.datasets.digits.reader import Split, read_split
 from components.families.classification.params import Augmentation
 from components.families.classification.runtime import DigitModel
 from components.families.classification.training.batches import DigitsData, to_ink
 from components.files import write_json
 from components.labs.digits.model import DigitsModel, network
 from components.labs.mlp.training.model import MlpModel
-from components.steps.train import precision
+from components.params import load
+from components.training.trainer import precision
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE_BATCH = 64

@@ -27,7 +27,7 @@ import yaml
 
 from benchmarks.generation import processor
 from components.config import read
-from components.datasets.digits.prepare import read_split
+from components.datasets.digits.reader import read_split
 from components.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -26,7 +26,6 @@ from cv2.data import haarcascades
 
 from benchmarks.generation import processor
 from components.bundle import Bundle
-from components.config import load
 from components.datasets.faces.reader import read_split
 from components.errors import UserError
 from components.files import read_json, write_json
@@ -34,6 +33,7 @@ from components.labs.faces.evaluation.scenes import Scene, average_precision, co
 from components.labs.faces.params import Evaluate
 from components.labs.faces.runtime.detection import Found, detect
 from components.labs.faces.runtime.model import FaceModel
+from components.params import load
 
 ROOT = Path(__file__).resolve().parent.parent
 NEIGHBOURS = (1, 2, 3, 5)

@@ -27,10 +27,10 @@ from PIL import Image
 from benchmarks.generation import processor
 from benchmarks.serving import ROOT, Server, started
 from components.bundle import Bundle
-from components.config import load
 from components.datasets.faces.reader import SIZE
 from components.files import write_json
 from components.labs.faces.runtime.model import FaceModel
+from components.params import load
 from serving.core.bundles import open_bundle
 
 CLIENTS = (1, 16)

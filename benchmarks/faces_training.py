@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.generation import processor
-from components.config import load
 from components.datasets.faces.reader import Split, centre, read_split
 from components.files import write_json
 from components.labs.faces.params import Train
@@ -29,7 +28,8 @@ from components.labs.faces.training.batches import FaceData
 from components.labs.faces.training.dbvae import DebiasingVae
 from components.labs.faces.training.model import FaceClassifier
 from components.labs.faces.training.resampling import face_weights
-from components.steps.train import precision
+from components.params import load
+from components.training.trainer import precision
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, LATENT = 32, 100

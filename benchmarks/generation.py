@@ -22,12 +22,12 @@ import torch
 from torch import nn
 
 from components.bundle import Bundle, write_bundle
-from components.config import load
-from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import read_texts
 from components.files import write_json
 from components.labs import find
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char
 from components.labs.music.runtime.sampler import Request, TuneModel, generate
+from components.params import load
 from components.provenance import provenance
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -26,15 +26,17 @@ from torch import nn
 
 from benchmarks.generation import NotebookModel, processor
 from components.bundle import Bundle
-from components.config import LabParams, load
-from components.datasets.music.prepare import read_texts
+from components.config import LabParams
+from components.datasets.music.reader import read_texts
 from components.files import write_json
 from components.labs import find
 from components.labs.music.evaluation import likelihood
 from components.labs.music.runtime.sampler import TuneModel
 from components.labs.music.training.model import IGNORED, MusicData, MusicModel, bits_per_char, read_vocabulary
+from components.params import load
 from components.steps.export import export
-from components.steps.train import precision, train
+from components.steps.train import train
+from components.training.trainer import precision
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, SEQUENCE, LEARNING_RATE = 8, 100, 5e-3

@@ -22,14 +22,16 @@ import pytorch_lightning as pl
 import torch
 
 from benchmarks.generation import processor
-from components.config import LabParams, load
+from components.config import LabParams
 from components.datasets.faces.category_reader import categories, middle, photographs
 from components.files import output_folder, read_json, sha256_file, write_json
 from components.labs import find
 from components.labs.transfer.params import Train
 from components.labs.transfer.training.batches import TransferData
 from components.labs.transfer.training.model import TransferModel
-from components.steps.train import precision, train
+from components.params import load
+from components.steps.train import train
+from components.training.trainer import precision
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = "vgg.pth"

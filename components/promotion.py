@@ -31,8 +31,8 @@ def decide(
     data and were measured with the same reference models.
 
     requirements: an audit's answers, which count like metrics.
-    reference_models: what their own gates said of the models that the candidate was measured with, by lab; None where none
-    did. What was measured with one that did not pass is INSUFFICIENT.
+    reference_models: what their own gates said of the models that the candidate was measured with, by lab; None where
+    none did. What was measured with one that did not pass is INSUFFICIENT.
     FAIL when any metric fails, else INSUFFICIENT when any was not measured well enough, else WAIVED when a waiver
     was needed, else PASS. A metric that is not a number fails, and no waiver helps it.
     """

@@ -32,7 +32,8 @@ def repro(names: tuple[str, ...]) -> int:
 
 def _with_reference_models(name: str) -> dict[str, Lab]:
     """A lab after those that it is measured with, by name."""
-    lab, found = find(name), {}
+    lab = find(name)
+    found: dict[str, Lab] = {}
     for reference in lab.reference_models:
         found |= _with_reference_models(reference)
     return {**found, name: lab}

@@ -16,7 +16,7 @@ import yaml
 from components import config as parameters
 from components.files import write_text
 from components.labs import Lab, find
-from components.provenance import data_version
+from components.sources.pin import dataset_version
 from pipelines.config import Pipelines
 from pipelines.sweep import grid
 
@@ -59,7 +59,7 @@ class Request:
     def arguments(self) -> dict[str, Any]:
         """Every parameter of the pipeline, by name."""
         own = {name: (self.sections.get(name) or {}).get(self.lab.name, {}) for name in STEPS}
-        data = {"data_version": self.version, "data_folder": self.sections["data"]["folder"]}
+        data = {"dataset_version": self.version, "data_folder": self.sections["data"]["folder"]}
         sweep = {"candidates": self.candidates} if self.candidates else {}
         return {**data, "train": self.sections[self.lab.name], **own, **sweep}
 
@@ -85,7 +85,7 @@ def request(lab_name: str, assignments: Sequence[str] = (), sweep: Sequence[str]
         lab=lab,
         sections=sections,
         cluster=parameters.section(Pipelines, sections, "pipelines", PARAMS),
-        version=data_version(root / f"{params.data.folder}.dvc"),
+        version=dataset_version(root / f"{params.data.folder}.dvc"),
         candidates=candidates,
     )
 

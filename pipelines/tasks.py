@@ -231,7 +231,7 @@ def gate(
     """
     from shutil import copyfile
 
-    from components.promotion import Decision, read_record
+    from components.records import Decision, read_record
     from pipelines.workspace import run_step
 
     inputs, sections = {"evaluate": evaluated, "audit": judged}, {"train": train, "gate": gate}

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from components.config import LabParams, checked, read
+from components.config import LabParams, read
 from components.errors import UserError
 from components.files import write_text
 from components.labs import find
+from components.params import checked
 from components.settings import project_root, settings
 from components.sources.version import write_pin
 from components.tracking.journal import JOURNALS

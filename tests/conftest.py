@@ -43,11 +43,11 @@ def raw_data() -> Path:
 @pytest.fixture(scope="session")
 def prepared_music(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All real tunes, as the step prepare leaves them."""
+    from components.config import DatasetParams
     from components.datasets.music.prepare import prepare
-    from components.labs.music.params import Prepare
 
     folder = tmp_path_factory.mktemp("prepared")
-    prepare(raw_data, folder, Prepare(limit=0))
+    prepare(raw_data, folder, DatasetParams(limit=0))
     return folder
 
 
@@ -55,7 +55,7 @@ def prepared_music(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def overfitted_tunes(prepared_music: Path) -> list[str]:
     """The shortest valid tune of each of some keys and metres."""
     from components.datasets.music.abc_notation import check
-    from components.datasets.music.prepare import read_texts
+    from components.datasets.music.reader import read_texts
 
     tunes = sorted(read_texts(prepared_music, "train"), key=len)
     found: dict[str, dict[str, str]] = {metre: {} for metre in OVERFIT_TUNES}
@@ -75,11 +75,11 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
     import torch
 
     from components.bundle import write_bundle
-    from components.config import load
     from components.labs.music.export.bundle import export
     from components.labs.music.runtime.sampler import TUNE_END
     from components.labs.music.training.model import MusicModel, read_vocabulary, to_batches
-    from components.provenance import Provenance
+    from components.params import load
+    from components.records import Provenance
 
     params = load("music", PROJECT / "params.yaml")
     # Its own sizes throughout, so that other defaults do not make it another model.

@@ -6,8 +6,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from components.config import DatasetParams
 from components.datasets.digits.prepare import prepare
-from components.families.classification.params import Prepare
 from components.settings import project_root
 
 
@@ -21,7 +21,7 @@ def raw_folders() -> dict[str, Path]:
 def prepared(folder: Path, limit: int, dataset: str = "uci") -> Path:
     """A slice, as the step prepare leaves it."""
     folder.mkdir(exist_ok=True, parents=True)
-    prepare(raw_folders()[dataset], folder, Prepare(limit=limit))
+    prepare(raw_folders()[dataset], folder, DatasetParams(limit=limit))
     return folder
 
 

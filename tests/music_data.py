@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from components.datasets.music.prepare import FILE, read_blocks, read_text
+from components.datasets.music.raw import FILE, read_blocks, read_text
 from components.settings import project_root
 
 RAW = next(folder for name in ("data", "data.starter") if (folder := project_root() / name).exists())

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components.config import load
 from components.labs import LABS
+from components.params import load
 from tests.workspace import PROJECT, SMOKE, overlaid
 
 

@@ -62,7 +62,7 @@ class EvaluateContext:
 
 @dataclass(frozen=True)
 class AuditContext:
-    """An audit. champion: the model to compare with; None where there is none, it is the candidate, or saw other data."""
+    """An audit. champion: None where there is none, it is the candidate, or it was made from other data."""
 
     candidate: Candidate
     champion: Candidate | None

@@ -22,7 +22,8 @@ WORK_FOLDER = Path(DATA, ".fetch")
 def bring(file: SourceFile, folder: Path, work: Path, mirror: str | None) -> str:
     """Brings one file into its dataset's folder and says where it came from.
 
-    work: where half-finished downloads are.  mirror: a folder or an http address that holds dataset/path, or path; None for none.
+    work: where half-finished downloads are.
+    mirror: a folder or an http address that holds dataset/path, or path; None for none.
     Raises WrongHashError when a place (or the folder itself) has other content under that name, UnavailableError
     when no place has it, naming each place's reason.
     """

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from components.bundle import Bundle, EvaluationReport
+from components.bundle import Bundle
 from components.errors import UserError
 from components.files import sha256_file
 from components.labs import find
-from components.promotion import AuditReport, Decision, Promotion, read_record
+from components.records import AuditReport, Decision, EvaluationReport, Promotion, read_record
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
-from components.provenance import Provenance
+from components.records import Provenance
 from serving.core.bundles import Served
 
 

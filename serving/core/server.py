@@ -16,8 +16,9 @@ import typer
 import uvicorn
 from starlette.applications import Starlette
 
-from components.config import LabParams, load
+from components.config import LabParams
 from components.errors import UserError
+from components.params import load
 from components.settings import project_root, settings
 from serving.core import logs
 from serving.core.backend import House

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from components.config import LabParams
+from components.families.classification.params import Serve
 from components.families.classification.runtime import DigitModel
-from components.labs.digits.params import Serve
 from serving.core.backend import House
 from serving.core.bundles import Served
 from serving.core.metrics import Metrics

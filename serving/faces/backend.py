@@ -9,7 +9,7 @@ from components.config import LabParams
 from components.errors import UserError
 from components.labs.faces.params import Serve
 from components.labs.faces.runtime.model import FaceModel
-from components.promotion import Verdict
+from components.records import Verdict
 from serving.core.backend import House
 from serving.core.bundles import Served
 from serving.core.metrics import Metrics

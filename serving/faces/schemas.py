@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from components.promotion import Requirement
+from components.records import Requirement
 from serving.core.schemas import Info, Origin
 
 Standing = Literal["PASS", "WAIVED", "FAIL", "INSUFFICIENT", "NONE"]

@@ -13,9 +13,10 @@ import pytest
 from benchmarks import debiasing
 from benchmarks.debiasing import EvenGroups, Plan, cells, divide, params_of, read_plan, results_of, sweep
 from benchmarks.debiasing_report import compared, point, summary, write_report
-from components.config import LabParams, load
+from components.config import LabParams
 from components.datasets.faces.reader import read_split
 from components.errors import UserError
+from components.params import load
 from tests.face_data import PROJECT, write_prepared
 
 SETTINGS = PROJECT / "benchmarks" / "debiasing.yaml"

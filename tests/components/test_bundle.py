@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from components.bundle import Bundle, BundleError, BundleSpec, write_bundle
-from components.errors import UserError
+from components.bundle import Bundle, BundleSpec, write_bundle
+from components.errors import BundleError, UserError
 from components.files import sha256_file
 from components.settings import Settings
 from tests.components import bundles

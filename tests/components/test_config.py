@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from components.config import checked, overridden, read
+from components.config import overridden, read
 from components.errors import UserError
+from components.params import checked
 from components.settings import project_root
 
 

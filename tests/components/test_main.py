@@ -12,7 +12,7 @@ from components import config as parameters
 from components.config import STEP_SECTIONS
 from components.errors import UserError
 from components.labs import LABS, find
-from components.steps import recorded
+from components.steps import lab_step
 from components.tracking.journal import journals
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -140,12 +140,12 @@ def test_a_section_that_is_none_is_one_line_where_the_lab_needs_it(value: object
 def test_a_lab_has_a_step_or_says_in_one_line_that_it_has_not(workplace: Path, lab: str, step: str) -> None:
     Path("data.dvc").write_text("outs: [{md5: aaaa.dir, path: data}]\n")
     if step == "audit" and not find(lab).audited:
-        with pytest.raises(UserError) as refused, recorded(step, lab, PROJECT / "params.yaml", Path("build")):
+        with pytest.raises(UserError) as refused, lab_step(step, lab, PROJECT / "params.yaml", Path("build")):
             pytest.fail("the step began")
         assert str(refused.value) == f"the lab {lab} has no audit"
         assert journals() == []
     else:
-        with recorded(step, lab, PROJECT / "params.yaml", Path("build")) as this:
+        with lab_step(step, lab, PROJECT / "params.yaml", Path("build")) as this:
             assert this.lab.name == lab
 
 

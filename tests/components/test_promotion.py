@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.bundle import EvaluationReport
 from components.config import Bound, Gate, Waiver
-from components.promotion import WORST_FIRST, Champion, Decision, Verdict, decide
+from components.promotion import decide
+from components.records import WORST_FIRST, Champion, Decision, EvaluationReport, Verdict
 from tests.components.bundles import PROVENANCE
 
 TODAY = date(2026, 11, 21)

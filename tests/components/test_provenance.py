@@ -11,8 +11,9 @@ import pytest
 from components import provenance as module
 from components.config import Bound, Data, Gate, LabParams, Section
 from components.errors import UserError
-from components.provenance import code_hash, data_version, git_state, provenance
+from components.provenance import git_state, lab_code, provenance
 from components.settings import settings
+from components.sources.pin import dataset_version
 from tests.components.bundles import PROVENANCE
 
 PIN = "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  path: data\n"
@@ -88,20 +89,20 @@ def test_outside_a_repository_the_commit_is_unknown(tmp_path: Path, monkeypatch:
 
 
 def test_a_comment_changes_no_code_hash_and_a_statement_does(package: Path) -> None:
-    first = code_hash("music")
+    first = lab_code("music")
     model = package / "labs" / "music" / "model.py"
     model.write_text("# why\n" + model.read_text())
-    assert code_hash("music") == first
+    assert lab_code("music") == first
     model.write_text(model.read_text() + "\nLIMIT = 1\n")
-    assert code_hash("music") != first
+    assert lab_code("music") != first
 
 
 @pytest.mark.parametrize("name", ["labs/music/data.py", "labs/music/new.py", "steps/train.py", "steps/export.py"])
 def test_code_that_makes_the_bundle_counts(package: Path, name: str) -> None:
-    first = code_hash("music")
+    first = lab_code("music")
     with (package / name).open("a") as file:
         file.write("\nLIMIT = 1\n")
-    assert code_hash("music") != first
+    assert lab_code("music") != first
 
 
 @pytest.mark.parametrize(
@@ -115,22 +116,22 @@ def test_code_that_makes_the_bundle_counts(package: Path, name: str) -> None:
     ],
 )
 def test_code_that_only_runs_or_judges_it_does_not(package: Path, name: str) -> None:
-    first = code_hash("music")
+    first = lab_code("music")
     with (package / name).open("a") as file:
         file.write("\nLIMIT = 1\n")
-    assert code_hash("music") == first
+    assert lab_code("music") == first
 
 
 def test_code_that_a_lab_shares_counts_as_its_own(package: Path) -> None:
     labs = ("scratch", "digits", "music")
-    first = [code_hash(lab) for lab in labs]
+    first = [lab_code(lab) for lab in labs]
     for name in ("runtime.py", "evaluation/measures.py"):
         with (package / "datasets" / "digits" / name).open("a") as file:
             file.write("\nLIMIT = 1\n")
-    assert [code_hash(lab) for lab in labs] == first
+    assert [lab_code(lab) for lab in labs] == first
     with (package / "datasets" / "digits" / "batches.py").open("a") as file:
         file.write("\nLIMIT = 1\n")
-    assert [code_hash(lab) != before for lab, before in zip(labs, first, strict=True)] == [True, True, False]
+    assert [lab_code(lab) != before for lab, before in zip(labs, first, strict=True)] == [True, True, False]
 
 
 @pytest.mark.parametrize("content", [None, "", "outs: []", "outs:\n- path: data\n", "[", "\x00"])
@@ -139,23 +140,23 @@ def test_data_without_a_version_is_one_line_that_names_the_pin(tmp_path: Path, c
     if content is not None:
         pin.write_text(content)
     with pytest.raises(UserError, match=r"data\.dvc") as raised:
-        data_version(pin)
+        dataset_version(pin)
     assert "\n" not in str(raised.value)
 
 
 def test_the_commit_is_recorded_and_not_compared() -> None:
     other = PROVENANCE.model_copy(update={"git_commit": "f" * 40, "git_dirty": True})
     assert PROVENANCE.differences(other) == []
-    other = PROVENANCE.model_copy(update={"data_version": "x", "code_hash": "y"})
-    assert PROVENANCE.differences(other) == ["data_version", "code_hash"]
+    other = PROVENANCE.model_copy(update={"dataset_version": "x", "lab_code": "y"})
+    assert PROVENANCE.differences(other) == ["dataset_version", "lab_code"]
 
 
 def test_code_that_only_audits_is_not_code_that_makes_a_bundle(package: Path) -> None:
-    first = code_hash("faces")
+    first = lab_code("faces")
     (package / "labs" / "faces" / "audit" / "verdict.py").write_text("anything = 1\n")
-    assert code_hash("faces") == first
+    assert lab_code("faces") == first
     (package / "labs" / "faces" / "layers.py").write_text("anything = 1\n")
-    assert code_hash("faces") != first
+    assert lab_code("faces") != first
 
 
 def test_where_there_is_no_repository_the_image_says_its_commit(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from components.config import checked, load, overridden, read
+from components.config import overridden, read
+from components.params import checked, load
 from components.settings import project_root
 
 SETTINGS = sorted((project_root() / "infra" / "gpu").glob("*.txt"))

@@ -15,8 +15,8 @@ import promql_parser
 import pytest
 import yaml
 
-from components.config import load
 from components.labs import LABS
+from components.params import load
 from infra.images import APIS
 from tests.infra.manifests import K8S, OVERLAYS, containers, objects, of_kind, templates
 from tests.serving.servers import Server, serving

@@ -15,12 +15,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from components.bundle import Bundle, EvaluationReport
+from components.bundle import Bundle
 from components.config import Bound, Gate
 from components.errors import UserError
 from components.files import read_json, write_json
 from components.labs import find
-from components.promotion import decide, read_record
+from components.promotion import decide
+from components.records import EvaluationReport, read_record
 from components.settings import settings
 from components.steps.promote import promote
 from components.tracking.journal import Run

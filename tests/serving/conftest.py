@@ -13,12 +13,13 @@ import onnx
 import pytest
 from playwright.sync_api import Browser
 
-from components.bundle import Bundle, BundleSpec, Evaluation, EvaluationReport, Judged, write_bundle
+from components.bundle import Bundle, BundleSpec, Candidate, write_bundle
 from components.config import Bound, Gate
 from components.files import sha256_file, write_json
 from components.labs.music.export.graphs import reading_graph, sampling_graph
 from components.labs.music.export.graphs.weights import Weights
-from components.promotion import AuditReport, Promotion, decide
+from components.promotion import decide
+from components.records import AuditReport, Evaluation, EvaluationReport, Promotion
 from tests.serving.browsing import chromium
 from tests.serving.servers import Server, serving
 
@@ -95,14 +96,14 @@ def promoted_faces(faces_bundle: Bundle, prepared_faces: Path, tmp_path_factory:
     bundle = Bundle.open(folder)
     few = section(Evaluate, "evaluate", "faces", scenes=8, false_boxes=4.0, false_positive_rate=0.05)
     measured = evaluate(bundle, prepared_faces, tmp_path_factory.mktemp("evaluation"), few)
-    evaluation = EvaluationReport.of(bundle, measured.model_copy(update={"weaknesses": (FACES_WEAKNESS,)}))
+    evaluation = bundle.report(measured.model_copy(update={"weaknesses": (FACES_WEAKNESS,)}))
     easy = dict.fromkeys(("max_false_positive_rate", "max_gap", "max_calibration_error"), 0.99)
     few_audits = {"audits": 10, "gaps": [0.1]}
     asked = params(
         draws=200, simulation=few_audits, small_cell=1, min_faces=1, min_photographs=1, min_recall=0.01, **easy
     )
     reports = tmp_path_factory.mktemp("audit")
-    findings = audit(Judged(bundle, evaluation), None, prepared_faces, reports, asked, FaceModel.load)
+    findings = audit(Candidate(bundle, evaluation), None, prepared_faces, reports, asked, FaceModel.load)
     files = {path.name: sha256_file(path) for path in reports.iterdir()}
     shutil.copytree(reports, folder, dirs_exist_ok=True)
     audited = AuditReport.of_audit(evaluation, findings, None, files)

@@ -30,7 +30,8 @@ def categories(prepared: Path) -> tuple[str, ...]:
 def photographs(prepared: Path, split: SplitName, each: int = 0, seed: int = 0) -> Labelled:
     """A split's photographs, each as its largest square, with their categories.
 
-    each: as many of every category, chosen by `seed`; 0 takes all. Raises UserError when a category of the training split is missing or has fewer.
+    each: so many of every category, chosen by `seed`; 0 takes all.
+    Raises UserError when a category of the training split is missing or has fewer.
     """
     found = read_split(prepared, split, in_memory=True)
     names = categories(prepared)

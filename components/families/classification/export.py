@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from components.bundle import BundleSpec
-from components.datasets.digits.prepare import DIGITS, SIZE, read_split
+from components.datasets.digits.reader import DIGITS, SIZE, read_split
 from components.errors import UserError
 from components.families.classification.params import Export
 from components.families.classification.runtime import DigitModel

@@ -1,4 +1,4 @@
-"""What every lab of generated pictures answers alike: a lab adds its name, its pictures and the classifier to judge by."""
+"""What every lab of generated pictures answers alike: a lab adds its name, its pictures and its classifier."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.datasets.digits.prepare import DIGITS, SIZE
+from components.datasets.digits.reader import DIGITS, SIZE
 from components.families.classification.training.batches import Batch
 from components.labs.digits.params import Train
 from components.training.lr_schedule import one_cycle

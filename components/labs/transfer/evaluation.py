@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.bundle import Evaluation
 from components.datasets.faces.category_reader import Labelled, middle, photographs
 from components.families.classification.evaluation import measures, plots
 from components.families.classification.evaluation.plots import write_csv
@@ -19,6 +18,7 @@ from components.files import write_text
 from components.labs.transfer.params import Evaluate
 from components.labs.transfer.runtime import CategoryModel
 from components.onnx.variants import choose, quantisation_cost
+from components.records import Evaluation
 from components.stats import wilson_interval
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     worst = sorted(found, key=lambda name: found[name])[:NAMED]
     never = sum(share == 0 for share in found.values())
     least = f"it never finds {never}" if never else f"it finds {worst[0]} least often: {found[worst[0]]:.0%} of them"
-    weaknesses = (
+    limitations = (
         f"Of the {len(found)} categories in the test {least}.",
         "It puts every picture into one of its categories, whatever it shows.",
     )
@@ -66,14 +66,14 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
         "Calibration": plots.calibration(measures.reliability(probabilities, test.labels, params.bins)),
     }
     shown = {name: found[name] for name in worst}
-    _write_report(out / "report.html", bundle, variants, right, shown, served, weaknesses, pictures)
+    _write_report(out / "report.html", bundle, variants, right, shown, served, limitations, pictures)
     on_validation = ("accuracy_validation", "quantisation_cost")
     return Evaluation(
         metrics=metrics,
         counts={name: len((validation if name in on_validation else test).labels) for name in metrics},
         variants=variants,
         serve={"graph": served},
-        weaknesses=weaknesses,
+        limitations=limitations,
     )
 
 
@@ -103,7 +103,7 @@ def _write_report(
     right: np.ndarray,
     worst: Mapping[str, float],
     served: str,
-    weaknesses: Sequence[str],
+    limitations: Sequence[str],
     pictures: Mapping[str, str],
 ) -> None:
     manifest = bundle.manifest
@@ -126,7 +126,7 @@ def _write_report(
         f"<table><tr>{head}</tr>{rows}</table><h2>Categories found least often</h2><table>"
         + "".join(f"<tr><th>{escape(name)}</th><td>{share:.0%}</td></tr>" for name, share in worst.items())
         + "</table><h2>Weaknesses</h2><ul>"
-        + "".join(f"<li>{escape(each)}</li>" for each in weaknesses)
+        + "".join(f"<li>{escape(each)}</li>" for each in limitations)
         + "</ul>"
         + "".join(f"<figure><figcaption>{escape(name)}</figcaption>{svg}</figure>" for name, svg in pictures.items())
         + "</body></html>\n",

@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from components.datasets.music.prepare import facts, prepare
+from components.config import DatasetParams
+from components.datasets.music.prepare import prepare
+from components.datasets.music.tables import tables
 from components.datasets.validation import EXPECTATIONS, Failure, read_suite, run_suite, validate_tables
 from components.errors import UserError
-from components.labs.music.params import Prepare
 from tests.music_data import RAW
 
 Break = Callable[[pd.DataFrame], pd.DataFrame | None]
@@ -93,13 +94,13 @@ def label(config: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
-    prepare(RAW, folder, Prepare(limit=0))
+    prepare(RAW, folder, DatasetParams(limit=0))
     return folder
 
 
 @pytest.fixture(scope="module")
 def tables(prepared: Path) -> dict[str, pd.DataFrame]:
-    return facts(RAW, prepared)
+    return tables(RAW, prepared)
 
 
 def validate(table: str, frame: pd.DataFrame, out: Path) -> list[Failure]:
@@ -131,8 +132,8 @@ def test_an_expectation_fails_alone_when_what_it_guards_against_happens(
 
 
 def test_a_small_slice_meets_every_expectation(tmp_path: Path) -> None:
-    prepare(RAW, tmp_path, Prepare(limit=30))
-    assert validate_tables("music", facts(RAW, tmp_path), tmp_path / "out") == []
+    prepare(RAW, tmp_path, DatasetParams(limit=30))
+    assert validate_tables("music", tables(RAW, tmp_path), tmp_path / "out") == []
 
 
 def test_a_failure_names_expectation_column_and_rows(tables: dict[str, pd.DataFrame], tmp_path: Path) -> None:

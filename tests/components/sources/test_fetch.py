@@ -22,7 +22,7 @@ from components.sources import derived_tables, download
 from components.sources.archive import read_tar, write_tar
 from components.sources.catalogue import SOURCES, Git, SourceFile, declared, select
 from components.sources.errors import UnavailableError, WrongHashError
-from components.sources.fetch import WORKSHOP, bring
+from components.sources.fetch import WORK_FOLDER, bring
 from components.sources.git import chosen_files
 from components.sources.patterns import matches
 from tests.components.sources import web as serving
@@ -189,7 +189,7 @@ def test_a_download_that_always_breaks_off_never_lands(tmp_path: Path, web: Web)
 
 def test_a_server_without_ranges_starts_over(tmp_path: Path, web: Web) -> None:
     web.pages["/a"] = serving.without_ranges(CONTENT)
-    workshop = tmp_path / WORKSHOP
+    workshop = tmp_path / WORK_FOLDER
     workshop.mkdir()
     (workshop / f"{hashlib.sha256(CONTENT).hexdigest()}.part").write_bytes(CONTENT[:1000])
 
@@ -201,7 +201,7 @@ def test_a_server_without_ranges_starts_over(tmp_path: Path, web: Web) -> None:
 @pytest.mark.parametrize("left", [b"not the beginning of it", CONTENT, CONTENT + b"more", b""])
 def test_what_an_earlier_try_left_is_never_trusted(tmp_path: Path, web: Web, left: bytes) -> None:
     web.pages["/a"] = serving.whole(CONTENT)
-    workshop = tmp_path / WORKSHOP
+    workshop = tmp_path / WORK_FOLDER
     workshop.mkdir()
     (workshop / f"{hashlib.sha256(CONTENT).hexdigest()}.part").write_bytes(left)
 
@@ -273,7 +273,7 @@ def test_a_killed_fetch_leaves_no_data_and_the_next_one_continues(tmp_path: Path
     )
     source = file(at(f"{web.address}/a"))
     arguments = [sys.executable, "-c", program, source.model_dump_json(by_alias=True), str(tmp_path)]
-    part = tmp_path / WORKSHOP / f"{source.sha256}.part"
+    part = tmp_path / WORK_FOLDER / f"{source.sha256}.part"
     with subprocess.Popen(arguments, cwd=PROJECT) as child:
         while child.poll() is None and not (part.exists() and part.stat().st_size >= 250_000):
             released.wait(0.01)
@@ -339,7 +339,7 @@ def test_chosen_files_of_a_commit_become_the_deterministic_tar(
     bring(file(place, content=expected), Path("data"), mirror=None)
 
     assert landed(tmp_path / "data") == expected
-    assert list((tmp_path / "data" / WORKSHOP).iterdir()) == []
+    assert list((tmp_path / "data" / WORK_FOLDER).iterdir()) == []
 
 
 def test_only_the_chosen_files_are_downloaded(

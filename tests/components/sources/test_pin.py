@@ -11,7 +11,7 @@ import yaml
 
 from components.errors import UserError
 from components.sources import pin
-from components.sources.fetch import WORKSHOP
+from components.sources.fetch import WORK_FOLDER
 
 PROJECT = Path(__file__).resolve().parents[3]
 FILES = {
@@ -52,8 +52,8 @@ def root(pinned: Path, tmp_path: Path) -> Path:
 
 
 def test_data_that_matches_its_pin_passes(root: Path) -> None:
-    (root / "data" / WORKSHOP).mkdir()
-    (root / "data" / WORKSHOP / "half.part").write_bytes(b"a download that waits to be continued")
+    (root / "data" / WORK_FOLDER).mkdir()
+    (root / "data" / WORK_FOLDER / "half.part").write_bytes(b"a download that waits to be continued")
 
     pin.check_pin(root, "data")
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from components.bundle import Bundle, BundleError, Judged
-from components.errors import UserError
+from components.bundle import Bundle, Candidate
+from components.errors import BundleError, UserError
 from components.files import sha256_file
-from components.promotion import AuditFindings, AuditReport, ChampionSeen, Requirement, Verdict
+from components.records import AuditFindings, AuditReport, ChampionSeen, Requirement, Verdict
 from components.steps.audit import audit
 from components.steps.gate import gate
 from components.steps.promote import promote
@@ -27,11 +27,11 @@ class Auditing(Audited):
 
     def __init__(self, verdict: Verdict = Verdict.PASS, **metrics: float) -> None:
         self.verdict, self.metrics = verdict, metrics
-        self.candidate: Judged | None = None
-        self.champion: Judged | None = None
+        self.candidate: Candidate | None = None
+        self.champion: Candidate | None = None
 
     def audit(
-        self, candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: Any
+        self, candidate: Candidate, champion: Candidate | None, prepared: Path, out: Path, params: Any
     ) -> AuditFindings:
         self.candidate, self.champion = candidate, champion
         (out / "audit.html").write_text("<p>looked at</p>")

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from components.bundle import Bundle, BundleError, Evaluation, EvaluationReport
+from components.bundle import Bundle
 from components.config import Bound, Data, Gate, LabParams
-from components.errors import UserError
+from components.errors import BundleError, UserError
 from components.labs import find
+from components.records import Evaluation, EvaluationReport
 from components.steps import Step
 from components.steps.evaluate import evaluate
 from components.tracking.journal import Run

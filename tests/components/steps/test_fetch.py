@@ -17,7 +17,7 @@ from components.errors import UserError
 from components.settings import settings
 from components.sources import download, pin
 from components.sources.catalogue import SourceFile
-from components.sources.fetch import WORKSHOP
+from components.sources.fetch import WORK_FOLDER
 from components.steps.fetch import fetch
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -175,11 +175,11 @@ def test_data_that_was_accepted_on_purpose_is_left_alone(root: Path, mirror: Pat
 
 def test_two_fetches_take_turns(root: Path, mirror: Path) -> None:
     put(mirror / "mnist/mnist.txt", DIGITS)
-    (root / "data" / WORKSHOP).mkdir(parents=True)
+    (root / "data" / WORK_FOLDER).mkdir(parents=True)
     reports: list[Any] = []
     second = Thread(target=lambda: reports.append(fetch((), None, root)))
 
-    with FileLock(root / "data" / WORKSHOP / "lock"):
+    with FileLock(root / "data" / WORK_FOLDER / "lock"):
         second.start()
         second.join(timeout=0.3)
         assert not (root / "data/music").exists()

@@ -14,7 +14,7 @@ from components.config import Bound, Data, Gate, LabParams, Waiver
 from components.errors import BlockedError, UserError
 from components.files import sha256_file
 from components.labs import find
-from components.promotion import ChampionSeen, Decision, Verdict
+from components.records import ChampionSeen, Decision, Verdict
 from components.steps.gate import gate
 from tests.components import bundles
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from components.config import LabParams, load
+from components.config import LabParams
 from components.errors import UserError
 from components.files import read_json
 from components.labs import find
+from components.params import load
 from components.settings import project_root
 from components.steps.prepare import prepare
 from tests.music_data import RAW, raw_folder

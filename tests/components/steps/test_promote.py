@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from components.bundle import Bundle, BundleError
-from components.errors import UserError
+from components.bundle import Bundle
+from components.errors import BundleError, UserError
 from components.files import sha256_file, write_json
 from components.labs import find
-from components.promotion import AuditReport, Champion, Decision, Promotion, Verdict, decide
+from components.promotion import decide
+from components.records import AuditReport, Champion, Decision, Promotion, Verdict
 from components.steps.gate import gate
 from components.steps.promote import promote, roll_back
 from components.tracking.journal import Run

@@ -13,11 +13,10 @@ import pytest
 import torch
 
 from components import config as parameters
-from components.config import LabParams
+from components.config import DatasetParams, LabParams
 from components.datasets.music.prepare import prepare
 from components.errors import UserError
 from components.labs import find
-from components.labs.music.params import Prepare
 from components.steps.train import train
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -36,7 +35,7 @@ def small() -> LabParams:
 def music_prepared(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A slice of the real tunes."""
     folder = tmp_path_factory.mktemp("prepared")
-    prepare(raw_data, folder, Prepare(limit=60))
+    prepare(raw_data, folder, DatasetParams(limit=60))
     return folder
 
 

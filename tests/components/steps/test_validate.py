@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from components.config import LabParams, load
-from components.datasets.music.prepare import FILE
+from components.config import LabParams
+from components.datasets.music.raw import FILE
 from components.errors import UserError
 from components.labs import find
+from components.params import load
 from components.settings import project_root
 from components.steps.prepare import prepare
 from components.steps.validate import validate

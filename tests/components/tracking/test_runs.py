@@ -20,7 +20,7 @@ from mlflow.entities import Run as MlflowRun
 
 from components.errors import UserError
 from components.settings import project_root, settings
-from components.steps import recorded
+from components.steps import lab_step
 from components.steps.promote import roll_back
 from components.tracking import runs as tracking_runs
 from components.tracking.journal import JOURNALS, Run, journals
@@ -362,7 +362,7 @@ def test_a_damaged_note_of_what_is_uploaded_makes_no_doubles(workplace: Path, te
 
 def test_runs_of_another_build_folder_are_journalled_there(workplace: Path) -> None:
     Path("data.dvc").write_text("outs: [{md5: aaaa.dir, path: data}]\n")
-    with recorded("train", "music", PROJECT / "params.yaml", Path("elsewhere"), live=True) as this:
+    with lab_step("train", "music", PROJECT / "params.yaml", Path("elsewhere"), live=True) as this:
         assert [journal.id for journal in journals(Path("elsewhere/.runs"))] == [this.run.id]
     assert run_of("train").info.status == "FINISHED"
     with pytest.raises(UserError, match="no version 7"):

@@ -10,7 +10,8 @@ import pytest
 from components.config import Bound, Gate
 from components.errors import UserError
 from components.files import sha256_file, write_json
-from components.promotion import Promotion, Verdict, decide
+from components.promotion import decide
+from components.records import Promotion, Verdict
 from serving.core.bundles import open_bundle
 from tests.components import bundles
 

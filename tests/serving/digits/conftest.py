@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from components.bundle import write_bundle
-from components.config import load
-from components.datasets.digits.prepare import Split, read_raw, read_split
+from components.datasets.digits.raw import read_raw
+from components.datasets.digits.reader import Split, read_split
+from components.params import load
 from tests.components.bundles import PROVENANCE
 from tests.digits_data import raw_folders
 from tests.serving.servers import PROJECT, Server, serving

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from components.bundle import Bundle, BundleSpec, write_bundle
-from components.datasets.digits.prepare import Split
+from components.datasets.digits.reader import Split
 from components.families.classification.runtime import DigitModel
 from serving.core.request_guard import RefusalError
 from serving.digits.openapi import STROKE

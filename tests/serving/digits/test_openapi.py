@@ -8,7 +8,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from components.config import load
+from components.params import load
 from serving.digits.openapi import document
 from tests.serving.described import register_pictures, schema_of
 from tests.serving.servers import PROJECT, Server

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from components.datasets.digits.prepare import Split
+from components.datasets.digits.reader import Split
 from tests.serving.browsing import Visitor, needs_browser, resize, visitors
 from tests.serving.digits.test_api import on_paper
 from tests.serving.hostile import saved

@@ -9,7 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from components.config import load
+from components.params import load
 from serving.core.pictures import FORMATS
 from serving.faces.openapi import document
 from tests.serving.described import picture, register_pictures, schema_of

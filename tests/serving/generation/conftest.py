@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from components.bundle import write_bundle
-from components.config import load
+from components.params import load
 from tests.components.bundles import PROVENANCE
 from tests.serving.servers import PROJECT, Server, serving
 

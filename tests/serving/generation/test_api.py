@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, Phase, settings
 from PIL import Image
 
 from components.bundle import Bundle
-from components.config import load
 from components.families.generation.runtime import Generator
+from components.params import load
 from serving.generation.openapi import document
 from tests.serving.described import schema_of
 from tests.serving.servers import PROJECT, Server, serving

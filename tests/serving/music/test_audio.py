@@ -15,9 +15,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mido import MidiFile
 
-from components.config import load
 from components.datasets.music.abc_notation import parse_tune
 from components.errors import UserError
+from components.params import load
 from components.settings import project_root
 from serving.music import audio, soundfont
 from serving.music.notes import melody

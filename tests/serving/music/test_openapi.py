@@ -9,9 +9,9 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from components.config import load
-from components.datasets.music.prepare import Block
+from components.datasets.music.raw import Block
 from components.labs.music.runtime.conditioning import Options
+from components.params import load
 from serving.music.openapi import document
 from serving.music.schemas import requests
 from tests.music_data import real_tunes

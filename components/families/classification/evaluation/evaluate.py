@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.bundle import Evaluation
-from components.datasets.digits.prepare import Split, read_split
+from components.datasets.digits.reader import Split, read_split
 from components.families.classification.evaluation import measures
 from components.families.classification.evaluation.corruptions import corrupted
 from components.families.classification.evaluation.plots import write_csv
@@ -18,6 +17,7 @@ from components.families.classification.evaluation.report import UNITS, Findings
 from components.families.classification.params import Evaluate
 from components.families.classification.runtime import DigitModel
 from components.onnx.variants import choose, quantisation_cost
+from components.records import Evaluation
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -58,7 +58,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
         reliability=reliability,
         mistakes=measures.worst_mistakes(probabilities, test.labels, params.mistakes),
         robustness=curves,
-        weaknesses=tuple(weaknesses(matrix, curves)),
+        limitations=tuple(limitations(matrix, curves)),
     )
     _write_tables(out / "plots", findings)
     write_report(out, findings)
@@ -67,7 +67,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
         counts={name: _count(name, matrix, len(validation.labels)) for name in metrics},
         variants=variants,
         serve={"graph": served},
-        weaknesses=findings.weaknesses,
+        limitations=findings.limitations,
     )
 
 
@@ -93,7 +93,7 @@ def robustness(model: DigitModel, test: Split, params: Evaluate) -> Curves:
     return {kind: (list(levels), [float(np.mean(ways)) for ways in levels.values()]) for kind, levels in found.items()}
 
 
-def weaknesses(matrix: np.ndarray, curves: Curves) -> list[str]:
+def limitations(matrix: np.ndarray, curves: Curves) -> list[str]:
     """Sentences, with the measured values that say so, for those who use the model."""
     sentences = []
     wrong = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))

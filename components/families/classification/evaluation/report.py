@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from components.bundle import Manifest
-from components.datasets.digits.prepare import Split
+from components.datasets.digits.reader import Split
 from components.families.classification.evaluation import plots
 from components.families.classification.evaluation.measures import Mistake, Reliability
 from components.files import write_text
@@ -41,7 +41,7 @@ class Findings:
     mistakes: Sequence[Mistake]
     robustness: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     """By kind of corruption: its levels and the accuracy under each."""
-    weaknesses: tuple[str, ...]
+    limitations: tuple[str, ...]
 
 
 def write_report(out: Path, findings: Findings) -> None:
@@ -70,7 +70,7 @@ def write_report(out: Path, findings: Findings) -> None:
         _table(results),
         "<h2>Variants</h2>",
         _variants(findings.variants),
-        "<h2>Weaknesses</h2><ul>" + "".join(f"<li>{escape(each)}</li>" for each in findings.weaknesses) + "</ul>",
+        "<h2>Weaknesses</h2><ul>" + "".join(f"<li>{escape(each)}</li>" for each in findings.limitations) + "</ul>",
         _figure("Confusion: what is read as what", plots.confusion(findings.matrix)),
         _figure("Calibration", plots.calibration(findings.reliability)),
         _figure("Accuracy on corrupted test digits", plots.robustness(findings.robustness, UNITS)),

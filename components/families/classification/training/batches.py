@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from components.datasets.digits.prepare import read_split
+from components.datasets.digits.reader import read_split
 from components.families.classification.params import Augmentation, Batches
 
 READ_AT_ONCE = 1000

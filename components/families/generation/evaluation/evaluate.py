@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image
 
-from components.bundle import Evaluation
 from components.families.generation.evaluation.features import Features
 from components.families.generation.evaluation.likelihood import bounds
 from components.families.generation.evaluation.measures import (
@@ -30,6 +29,7 @@ from components.families.generation.params import Evaluate
 from components.families.generation.runtime import Generator, sheet
 from components.files import write_text
 from components.onnx.variants import choose, quantisation_cost
+from components.records import Evaluation
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -136,7 +136,7 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
         metrics=metrics,
         rows={**variants, **yardstick.rows},
         served=served,
-        weaknesses=weaknesses(metrics),
+        limitations=limitations(metrics),
     )
     write_report(out, findings)
     return Evaluation(
@@ -144,11 +144,11 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
         counts=counts,
         variants=variants,
         serve={"graph": served},
-        weaknesses=tuple(findings.weaknesses),
+        limitations=tuple(findings.limitations),
     )
 
 
-def weaknesses(metrics: Mapping[str, float]) -> list[str]:
+def limitations(metrics: Mapping[str, float]) -> list[str]:
     """Sentences, with the measured values that say so, for those who use the model."""
     held_out = {name: metrics[f"held_out_{name}"] for name in COLUMNS}
     sentences = [

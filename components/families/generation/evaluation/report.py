@@ -53,7 +53,7 @@ class Findings:
     metrics: Mapping[str, float]
     rows: Mapping[str, Mapping[str, float]]
     served: str
-    weaknesses: Sequence[str]
+    limitations: Sequence[str]
 
 
 def write_report(out: Path, findings: Findings) -> None:
@@ -86,7 +86,7 @@ def write_report(out: Path, findings: Findings) -> None:
         "compare with no published figure, and only with figures of the same classifier.</p>",
         "<h2>Likelihood</h2>" + _table(bounds) if bounds else "",
         FITTED if manifest.spec["prior_components"] else "",
-        "<h2>Weaknesses</h2><ul>" + "".join(f"<li>{escape(each)}</li>" for each in findings.weaknesses) + "</ul>",
+        "<h2>Weaknesses</h2><ul>" + "".join(f"<li>{escape(each)}</li>" for each in findings.limitations) + "</ul>",
         *(_figure(out / name, caption) for name, caption in CAPTIONS.items() if (out / name).exists()),
     ]
     title = f"The model of the lab {escape(manifest.lab)}, measured"

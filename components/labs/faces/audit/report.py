@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from components.bundle import Judged
+from components.bundle import Candidate
 from components.files import write_text
 from components.labs.faces.audit import charts
 from components.labs.faces.audit.charts import Line, Row
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.pictures import Picture, Worst
 from components.labs.faces.audit.schema import Attribute, Details, Estimate, Rate, SimulatedPoint
-from components.promotion import Requirement, Verdict
+from components.records import Requirement, Verdict
 
 CAUGHT = 0.8
 """Share of simulated audits that must not pass for a gap to count as caught."""
@@ -50,8 +50,8 @@ figcaption { font-size: .8rem; line-height: 1.3 } summary { cursor: pointer; fon
 class Findings:
     """All that the reports tell."""
 
-    candidate: Judged
-    champion: Judged | None
+    candidate: Candidate
+    champion: Candidate | None
     details: Details
     requirements: tuple[Requirement, ...]
     """Worst first."""

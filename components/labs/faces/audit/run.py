@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from components.bundle import Bundle, Judged
+from components.bundle import Bundle, Candidate
 from components.errors import UserError
 from components.files import write_text
 from components.labs.faces.audit.analysis import Evidence, examine
@@ -26,7 +26,7 @@ from components.labs.faces.audit.pictures import learned, worst
 from components.labs.faces.audit.report import Findings, write_report
 from components.labs.faces.audit.schema import Details, Group
 from components.labs.faces.audit.table import Scored, read_images, read_table
-from components.promotion import AuditFindings
+from components.records import AuditFindings
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ Load = Callable[[Bundle, Any], Detector]
 
 
 def audit(
-    candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: Audit, load: Load
+    candidate: Candidate, champion: Candidate | None, prepared: Path, out: Path, params: Audit, load: Load
 ) -> AuditFindings:
     """Audits the graph and the threshold that the evaluation chose; without one, both are chosen here.
 
@@ -134,12 +134,12 @@ def _in_batches(run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], images:
     return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
 
 
-def _threshold(judged: Judged, validation: Scored, params: Audit) -> float:
+def _threshold(judged: Candidate, validation: Scored, params: Audit) -> float:
     chosen = judged.evaluation.serve.get("threshold")
     return float(chosen) if chosen is not None else threshold_at(validation.negatives(), params.false_positive_rate)
 
 
-def _champion_finds(champion: Judged, prepared: Path, params: Audit, load: Load) -> NDArray[np.bool_]:
+def _champion_finds(champion: Candidate, prepared: Path, params: Audit, load: Load) -> NDArray[np.bool_]:
     """Which audit faces the champion finds, at its own threshold."""
     log.info("scoring the same pictures with the champion")
     detector = load(champion.bundle, champion.evaluation.serve.get("graph"))

@@ -17,7 +17,7 @@ def simulation(table: Table, detected: Flags, params: Audit) -> tuple[SimulatedP
     """Audits of detectors that find faces at the measured overall recall, in groups as large as the real ones.
 
     One group (the smallest of the first attribute, where a gap is hardest to see) is found less by a known gap; gap 0
-    is a perfectly fair detector. Judged are the requirements on groups: recall of the worst and gap, of every gated
+    is a perfectly fair detector. Candidate are the requirements on groups: recall of the worst and gap, of every gated
     attribute at once. A verdict on false positives would come on top.
     """
     attributes = list(params.groups)

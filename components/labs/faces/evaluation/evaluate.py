@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from components.bundle import Evaluation
 from components.datasets.faces.reader import COURSE_FACES, Split, centre, read_split
 from components.labs.faces import params
 from components.labs.faces.evaluation.measures import rate_above, recall_at, roc_auc, threshold_at
@@ -20,6 +19,7 @@ from components.labs.faces.evaluation.scenes import average_precision, compose, 
 from components.labs.faces.runtime.detection import detect
 from components.labs.faces.runtime.model import FaceModel
 from components.onnx.variants import choose, quantisation_cost
+from components.records import Evaluation
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -72,7 +72,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         counts=found,
         variants=variants,
         serve=serve,
-        weaknesses=weaknesses(metrics, scores[served], audit),
+        limitations=limitations(metrics, scores[served], audit),
     )
 
 
@@ -124,7 +124,7 @@ def measures(scores: Scores, validation: Split, audit: Split, params: params.Eva
     return found
 
 
-def weaknesses(metrics: Mapping[str, float], scores: Scores, audit: Split) -> tuple[str, ...]:
+def limitations(metrics: Mapping[str, float], scores: Scores, audit: Split) -> tuple[str, ...]:
     """Sentences for those who use the model, with the values that say so."""
     found = []
     missed = {name: 1 - rate_above(scores.audit[rows], scores.threshold) for name, rows in cells(audit).items()}

@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from components.datasets.digits.prepare import DIGITS, SIZE
+from components.datasets.digits.reader import DIGITS, SIZE
 from components.families.classification.training.batches import Batch
 from components.labs.mlp.params import Train
 from components.labs.mlp.training.network import GradientDescent, Network, cross_entropy

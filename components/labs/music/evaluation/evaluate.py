@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.bundle import Evaluation
-from components.datasets.music.prepare import SPLITS, read_texts
+from components.datasets.music.reader import SPLITS, read_texts
 from components.errors import UserError
 from components.files import write_text
 from components.labs.music import params
 from components.labs.music.evaluation.comparison import Comparison, agreement, judged, valid_rate
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
-from components.labs.music.evaluation.limitations import weaknesses
+from components.labs.music.evaluation.limitations import limitations
 from components.labs.music.evaluation.plots import write_csv
 from components.labs.music.evaluation.report import Findings, write_report
 from components.labs.music.evaluation.success import Success, by_option
@@ -22,6 +21,7 @@ from components.labs.music.evaluation.success import metrics as success_metrics
 from components.labs.music.runtime.conditioning import Options
 from components.labs.music.runtime.sampler import CheckedTune, Request, TuneModel, generate, generate_valid
 from components.onnx.variants import choose, quantisation_cost
+from components.records import Evaluation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +94,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         asked=asked,
         attempts=params.attempts,
         tables=tables,
-        weaknesses=tuple(weaknesses(metrics, comparison, asked, params.attempts)),
+        limitations=tuple(limitations(metrics, comparison, asked, params.attempts)),
     )
     write_report(out / "report.html", findings)
     return Evaluation(
@@ -107,7 +107,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         },
         variants=variants,
         serve={"graph": served},
-        weaknesses=findings.weaknesses,
+        limitations=findings.limitations,
     )
 
 

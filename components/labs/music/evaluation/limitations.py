@@ -20,7 +20,7 @@ FAULTS: dict[str, str] = {
 """What each kind of fault of the judge is about, in words."""
 
 
-def weaknesses(
+def limitations(
     metrics: Mapping[str, float], comparison: Comparison, asked: Mapping[str, Success], attempts: int
 ) -> Iterator[str]:
     """Where the model falls behind real tunes, each with the numbers that say so.

@@ -70,7 +70,7 @@ class Findings:
     """Samples after which a request is given up."""
     tables: Mapping[str, Table]
     """The numbers of each of PICTURES."""
-    weaknesses: tuple[str, ...]
+    limitations: tuple[str, ...]
 
 
 def write_report(path: Path, findings: Findings) -> None:
@@ -115,7 +115,7 @@ def _results(findings: Findings) -> str:
         (
             "Valid tunes, as they come",
             rate(comparison.generated),
-            f"Judged by an independent parser. Real held-out tunes, same judge: {rate(comparison.held_out)}.",
+            f"Candidate by an independent parser. Real held-out tunes, same judge: {rate(comparison.held_out)}.",
         ),
         (
             "Accepted by the sampler's own check, as they come",
@@ -150,7 +150,7 @@ def _results(findings: Findings) -> str:
 
 
 def _weaknesses(findings: Findings) -> str:
-    return "<h2>Weaknesses</h2><ul>" + "".join(f"<li>{escape(text)}</li>" for text in findings.weaknesses) + "</ul>"
+    return "<h2>Weaknesses</h2><ul>" + "".join(f"<li>{escape(text)}</li>" for text in findings.limitations) + "</ul>"
 
 
 def _validity(findings: Findings) -> str:

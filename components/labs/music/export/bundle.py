@@ -12,7 +12,7 @@ import onnxruntime
 import torch
 
 from components.bundle import BundleSpec
-from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import read_texts
 from components.errors import UserError
 from components.files import read_json, write_json
 from components.labs.music import params

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import read_texts
 from components.errors import UserError
 from components.files import read_json
 from components.labs.music.params import Train

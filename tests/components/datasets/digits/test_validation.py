@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.config import load
-from components.datasets.digits.prepare import facts
+from components.datasets.digits.tables import tables
 from components.datasets.validation import EXPECTATIONS, read_suite, run_suite, validate_tables
 from components.errors import UserError
 from components.labs import find
+from components.params import load
 from components.settings import project_root
 from components.steps.validate import validate
 from tests.digits_data import prepared, raw_folders
@@ -107,10 +107,10 @@ def label(config: dict[str, Any]) -> str:
 
 @cache
 def table_of(name: str) -> pd.DataFrame:
-    """The raw facts of a dataset, or the prepared ones of a slice of the largest that is here."""
+    """The raw tables of a dataset, or the prepared ones of a slice of the largest that is here."""
     dataset = next(iter(raw_folders())) if name == "prepared" else name
     with tempfile.TemporaryDirectory() as folder:
-        return facts(raw_folders()[dataset], prepared(Path(folder), LIMIT, dataset))[name]
+        return tables(raw_folders()[dataset], prepared(Path(folder), LIMIT, dataset))[name]
 
 
 def test_every_expectation_has_a_way_to_break_it() -> None:
@@ -124,7 +124,7 @@ def test_every_expectation_has_a_way_to_break_it() -> None:
 def test_the_real_digits_meet_every_expectation(dataset: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     if dataset not in raw_folders():
         pytest.skip(f"{dataset} is not here: `make data` fetches it")
-    tables = facts(raw_folders()[dataset], prepared(tmp_path / "prepared", 0, dataset))
+    tables = tables(raw_folders()[dataset], prepared(tmp_path / "prepared", 0, dataset))
     assert list(tables) == [dataset, "prepared"]
     assert validate_tables("digits", tables, tmp_path / "report") == []
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
@@ -132,7 +132,7 @@ def test_the_real_digits_meet_every_expectation(dataset: str, tmp_path: Path, ca
 
 
 def test_a_small_slice_meets_every_expectation(tmp_path: Path) -> None:
-    tables = facts(raw_folders()["uci"], prepared(tmp_path / "prepared", 150))
+    tables = tables(raw_folders()["uci"], prepared(tmp_path / "prepared", 150))
     assert validate_tables("digits", tables, tmp_path / "report") == []
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from components.datasets.faces.category_reader import facts
-from components.datasets.faces.prepare import SPLITS
+from components.datasets.faces.reader import SPLITS
 from components.datasets.validation import read_suite, run_suite
 from tests.face_data import RAW, table_rows
 

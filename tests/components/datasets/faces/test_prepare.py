@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from components.datasets.faces.near_duplicates import NEAR, clusters, near_pairs, picture_hash
-from components.datasets.faces.params import Prepare
-from components.datasets.faces.prepare import PEOPLE, SPLITS, facts, prepare, squares
+from components.datasets.faces.params import FacesParams
+from components.datasets.faces.prepare import PEOPLE, prepare, squares
 from components.datasets.faces.raw import read_course_faces
-from components.datasets.faces.reader import COURSE_FACES, read_split
+from components.datasets.faces.reader import COURSE_FACES, SPLITS, read_split
+from components.datasets.faces.tables import tables
 from components.datasets.validation import EXPECTATIONS, read_suite, run_suite, validate_tables
 from components.errors import UserError
 from components.sources.archive import read_tar, write_tar
@@ -38,7 +39,7 @@ LEAKS = {
 }
 """Of FairFace: the first three are the same files under other labels, the others the same photographs."""
 
-PARAMS = Prepare(seed=1, size=80, crops=3, validation_share=0.15, audit_share=0.25, limit=0)
+PARAMS = FacesParams(seed=1, size=80, crops=3, validation_share=0.15, audit_share=0.25, limit=0)
 
 STARTER = DATA.with_name("data.starter")
 Break = Callable[[pd.DataFrame], pd.DataFrame | None]
@@ -155,7 +156,7 @@ def test_the_starter_profile_is_prepared_and_meets_its_expectations(tmp_path: Pa
     report = prepare(STARTER, tmp_path, PARAMS)
     assert report["pictures"] == {"lfw": 200}
     assert np.load(tmp_path / COURSE_FACES).shape == (20, 64, 64, 3), "beside the splits, for evaluation alone"
-    assert validate_tables("faces", facts(STARTER, tmp_path), tmp_path / "out") == []
+    assert validate_tables("faces", tables(STARTER, tmp_path), tmp_path / "out") == []
 
 
 def test_a_damaged_course_face_is_named(tmp_path: Path) -> None:
@@ -177,7 +178,7 @@ def test_a_damaged_picture_is_dropped_and_stops_validation(raw_faces: Path, tmp_
     out.mkdir()
     report = prepare(raw, out, PARAMS)
     assert set(report["dropped"]["damaged"]["pictures"]) == {"val/1.jpg", "val/2.jpg"}
-    failures = validate_tables("faces", facts(raw, out), tmp_path / "validated")
+    failures = validate_tables("faces", tables(raw, out), tmp_path / "validated")
     assert any(failure.column == "damaged" and failure.rows == ("val/1.jpg", "val/2.jpg") for failure in failures)
 
 
@@ -185,7 +186,7 @@ def test_a_folder_without_pictures_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no fairface and no lfw: run the step fetch"):
         prepare(tmp_path, tmp_path, PARAMS)
     with pytest.raises(UserError, match=r"pictures\.csv is missing: run the step prepare first"):
-        facts(tmp_path, tmp_path)
+        tables(tmp_path, tmp_path)
 
 
 def test_a_picture_without_a_row_in_the_table_is_named(raw_faces: Path, tmp_path: Path) -> None:
@@ -317,7 +318,7 @@ def label(config: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def tables(raw_faces: Path, prepared: Path) -> dict[str, pd.DataFrame]:
-    return facts(raw_faces, prepared)
+    return tables(raw_faces, prepared)
 
 
 def test_the_slice_meets_every_expectation(tables: dict[str, pd.DataFrame], tmp_path: Path) -> None:

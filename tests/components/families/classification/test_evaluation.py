@@ -15,7 +15,7 @@ from tests.digits_data import raw_folders
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
-    from components.datasets.digits.prepare import read_raw
+    from components.datasets.digits.raw import read_raw
 
     return read_raw(raw_folders()["uci"]).images[:100]
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.config import load
 from components.families.generation.export.prior import Prior, fit
 from components.families.generation.params import Train
 from components.families.generation.training.networks import Shape
 from components.families.generation.training.vae import Vae
+from components.params import load
 from components.settings import project_root
 
 

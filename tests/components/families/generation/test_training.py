@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from components.config import load
 from components.errors import UserError
 from components.families.generation.params import Train
 from components.families.generation.training.batches import Epoch, PictureData
 from components.families.generation.training.gan import moved, sliced_distance
 from components.families.generation.training.networks import Decoder, Shape, discriminator, encoder
+from components.params import load
 from components.settings import project_root
 
 

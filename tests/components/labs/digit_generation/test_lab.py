@@ -11,13 +11,15 @@ import onnx
 import pytest
 import torch
 
-from components.bundle import Bundle, EvaluationReport
-from components.config import LabParams, load
+from components.bundle import Bundle
+from components.config import LabParams
 from components.errors import UserError
 from components.families.generation.evaluation.evaluate import Real, Yardstick
 from components.families.generation.evaluation.features import Features
 from components.families.generation.runtime import Generator
 from components.labs import find
+from components.params import load
+from components.records import EvaluationReport
 from components.settings import project_root
 from components.steps.evaluate import evaluate
 from components.steps.export import export

@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from components.bundle import Bundle
-from components.config import LabParams, load
-from components.datasets.digits.prepare import read_split
+from components.config import LabParams
+from components.datasets.digits.reader import read_split
 from components.errors import UserError
 from components.families.classification.params import Export
 from components.families.classification.runtime import DigitModel
 from components.labs import find
 from components.labs.digits.model import DigitsModel, network
+from components.params import load
 from components.settings import project_root
 from components.steps.evaluate import evaluate
 from components.steps.export import export

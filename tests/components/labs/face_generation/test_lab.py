@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from components.bundle import Bundle, write_bundle
-from components.config import LabParams, load
+from components.config import LabParams
 from components.families.generation.evaluation.evaluate import Real, Yardstick
 from components.families.generation.evaluation.features import Features
 from components.families.generation.runtime import Generator
 from components.labs import find
-from components.provenance import Provenance
+from components.params import load
+from components.records import Provenance
 from components.settings import project_root
 from components.steps.evaluate import evaluate
 from components.steps.export import export

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.bundle import Bundle, Evaluation
+from components.bundle import Bundle
 from components.datasets.faces.raw import read_course_faces
 from components.datasets.faces.reader import COURSE_FACES, centre, read_split
 from components.labs.faces.evaluation import measures
 from components.labs.faces.evaluation.evaluate import cells, evaluate
 from components.labs.faces.params import Evaluate
 from components.labs.faces.runtime.model import FaceModel
+from components.records import Evaluation
 from tests.face_data import RAW, section
 
 LOGITS = np.array([5.0, 3.0, 1.0, -1.0, 4.0, 0.0, -2.0, -3.0, -4.0, -5.0])

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from components.bundle import Bundle
-from components.config import LabParams, load
-from components.datasets.digits.prepare import read_split
+from components.config import LabParams
+from components.datasets.digits.reader import read_split
 from components.errors import UserError
 from components.families.classification.runtime import DigitModel
 from components.files import read_json
 from components.labs import find
+from components.params import load
 from components.settings import project_root
 from components.steps.export import export
 from components.steps.train import train

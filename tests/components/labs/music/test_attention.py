@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from components.config import load
 from components.labs.music.params import Train
 from components.labs.music.training.attention import Attention
+from components.params import load
 from components.settings import project_root
 
 CHARACTERS = 83

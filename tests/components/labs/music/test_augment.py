@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from components.config import load
 from components.datasets.music.abc_notation import check
-from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import read_texts
 from components.labs.music.params import Train
 from components.labs.music.training.augment import Augmentation, field, in_other_keys, kind, renumbered, with_header
 from components.labs.music.training.model import read_vocabulary
 from components.labs.music.training.transpose import mode, pitches
+from components.params import load
 from components.settings import project_root
 
 JIG = "X:7\nT:The Jig\nZ: id:dc-jig-5\nM:6/8\nL:1/8\nK:D Major\nABA AFA|ABA AFA|ded cBA|BcB BAF:|"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from components.bundle import Bundle
-from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import read_texts
 from components.errors import UserError
 from components.labs.music.runtime.conditioning import Options
 

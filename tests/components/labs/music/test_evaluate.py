@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from components.bundle import Bundle, Evaluation
+from components.bundle import Bundle
+from components.config import DatasetParams
 from components.datasets.music.prepare import prepare
 from components.labs.music import LAB
 from components.labs.music.evaluation.evaluate import evaluate
 from components.labs.music.evaluation.report import PICTURES
-from components.labs.music.params import Evaluate, Prepare
+from components.labs.music.params import Evaluate
 from components.labs.music.runtime.conditioning import Options
+from components.records import Evaluation
 from tests.html_pages import loads
 
 PARAMS = Evaluate(
@@ -34,7 +36,7 @@ PARAMS = Evaluate(
 @pytest.fixture(scope="module")
 def some_tunes(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
-    prepare(raw_data, folder, Prepare(limit=60))
+    prepare(raw_data, folder, DatasetParams(limit=60))
     return folder
 
 

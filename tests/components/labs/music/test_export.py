@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from components.bundle import Bundle, write_bundle
-from components.config import load
-from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import read_texts
 from components.errors import UserError
 from components.files import read_json
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char
@@ -20,7 +19,8 @@ from components.labs.music.export.graphs import reading_graph, sampling_graph
 from components.labs.music.params import Export, Train
 from components.labs.music.runtime.sampler import TuneModel
 from components.labs.music.training.model import MusicModel
-from components.provenance import Provenance
+from components.params import load
+from components.records import Provenance
 
 HERE = Provenance(git_commit="", git_dirty=False, data_version="", data_profile="course", params_hash="", code_hash="")
 PARAMS = Export(variants=("int8", "float"), steps_per_call=8, parity_tolerance=1e-4, min_tunes=3)

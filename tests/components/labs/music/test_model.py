@@ -9,8 +9,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from components.config import load
-from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import read_texts
 from components.errors import UserError
 from components.labs.music.params import Train
 from components.labs.music.runtime.sampler import TUNE_END, TUNE_START
@@ -25,6 +24,7 @@ from components.labs.music.training.model import (
     to_batches,
 )
 from components.labs.music.training.transpose import pitches
+from components.params import load
 from components.settings import project_root
 
 SMALL = {"hidden_size": 32, "embedding_size": 16, "batch_size": 64, "max_epochs": 2, "precision": "32-true"}

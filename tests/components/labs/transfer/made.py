@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.config import LabParams, load
+from components.config import LabParams
 from components.labs import find
+from components.params import load
 from components.settings import project_root
 from components.sources.archive import read_tar
 from tests.face_data import RAW, reduced, table_rows, write_split

@@ -21,7 +21,7 @@ from components.labs.faces.audit.criteria import (
 from components.labs.faces.audit.intervals import Bounds
 from components.labs.faces.audit.schema import Details
 from components.labs.faces.audit.table import Scored
-from components.promotion import Requirement, Verdict
+from components.records import Requirement, Verdict
 from tests.components.labs.faces.audit.made import RACES, evidence, params, scores, table
 
 PARAMS = params()

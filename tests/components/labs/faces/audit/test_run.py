@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.bundle import Bundle, EvaluationReport, Judged
+from components.bundle import Bundle, Candidate
 from components.errors import UserError
 from components.labs.faces.audit.pictures import LEARNED
 from components.labs.faces.audit.run import audit
 from components.labs.faces.audit.schema import Details
 from components.labs.faces.audit.table import COLUMNS, Table, read_table
-from components.promotion import AuditFindings, Verdict
+from components.records import AuditFindings, EvaluationReport, Verdict
 from tests.components import bundles
 from tests.components.labs.faces.audit.made import params, scores, table
 from tests.html_pages import loads
@@ -62,7 +62,7 @@ class Reader:
         return np.random.default_rng(len(images)).normal(size=(len(images), 5)).astype(np.float32)
 
 
-def judged(folder: Path, encoder: bool = False, **serve: object) -> Judged:
+def judged(folder: Path, encoder: bool = False, **serve: object) -> Candidate:
     """A bundle of faces; its graphs are never run, a `Reader` stands for them."""
     from components.bundle import BundleSpec, write_bundle
 
@@ -81,7 +81,7 @@ def judged(folder: Path, encoder: bool = False, **serve: object) -> Judged:
     report = EvaluationReport(
         lab="faces", model_digest=manifest.digest, provenance=manifest.provenance, metrics={}, serve=dict(serve)
     )
-    return Judged(bundle, report)
+    return Candidate(bundle, report)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def audited(folder: Path) -> tuple[AuditFindings, Path, Judged]:
+def audited(folder: Path) -> tuple[AuditFindings, Path, Candidate]:
     """Of a model with an encoder, beside a champion that finds a little less."""
     candidate = judged(folder.parent / "candidate", encoder=True, graph="int8", threshold=0.0)
     champion = judged(folder.parent / "champion", threshold=0.0)
@@ -108,7 +108,7 @@ def audited(folder: Path) -> tuple[AuditFindings, Path, Judged]:
     return audit(candidate, champion, folder, out, PARAMS, load), out, candidate
 
 
-def test_the_metrics_that_others_rely_on_are_there(audited: tuple[AuditFindings, Path, Judged]) -> None:
+def test_the_metrics_that_others_rely_on_are_there(audited: tuple[AuditFindings, Path, Candidate]) -> None:
     findings = audited[0]
     names = {"recall", "worst_group_recall", "worst_cell_recall", "recall_gap", "false_positive_rate", "roc_auc"}
     names |= {"hard_false_positive_rate", "calibration_error", "brier_score"}
@@ -119,7 +119,7 @@ def test_the_metrics_that_others_rely_on_are_there(audited: tuple[AuditFindings,
     assert findings.requirements[0].verdict is Verdict.PASS
 
 
-def test_the_details_are_a_record_of_their_own_version(audited: tuple[AuditFindings, Path, Judged]) -> None:
+def test_the_details_are_a_record_of_their_own_version(audited: tuple[AuditFindings, Path, Candidate]) -> None:
     details = Details.model_validate(json.loads(json.dumps(audited[0].details)))
     assert details.version == 1
     assert details.threshold == 0
@@ -128,7 +128,7 @@ def test_the_details_are_a_record_of_their_own_version(audited: tuple[AuditFindi
     assert len(details.paired) == 9
 
 
-def test_the_report_stands_alone_and_says_the_verdict_first(audited: tuple[AuditFindings, Path, Judged]) -> None:
+def test_the_report_stands_alone_and_says_the_verdict_first(audited: tuple[AuditFindings, Path, Candidate]) -> None:
     html = (audited[1] / "audit.html").read_text()
     assert [address for address in loads(html) if not address.startswith("data:image/")] == []
     assert "<script" not in html
@@ -142,7 +142,7 @@ def test_the_report_stands_alone_and_says_the_verdict_first(audited: tuple[Audit
 
 
 def test_what_a_model_with_latent_features_has_learned_is_shown(
-    audited: tuple[AuditFindings, Path, Judged], folder: Path, tmp_path: Path
+    audited: tuple[AuditFindings, Path, Candidate], folder: Path, tmp_path: Path
 ) -> None:
     html = (audited[1] / "audit.html").read_text()
     assert html.count('src="data:image/png') == len(LEARNED) == 3
@@ -153,7 +153,7 @@ def test_what_a_model_with_latent_features_has_learned_is_shown(
 
 
 def test_the_card_has_the_sections_of_its_paper_and_measured_values(
-    audited: tuple[AuditFindings, Path, Judged],
+    audited: tuple[AuditFindings, Path, Candidate],
 ) -> None:
     card = (audited[1] / "card.md").read_text()
     assert re.findall(r"^## (.*)$", card, re.MULTILINE) == [
@@ -173,7 +173,7 @@ def test_the_card_has_the_sections_of_its_paper_and_measured_values(
 
 
 def test_every_picture_of_the_split_has_its_score_beside_its_labels(
-    audited: tuple[AuditFindings, Path, Judged], folder: Path
+    audited: tuple[AuditFindings, Path, Candidate], folder: Path
 ) -> None:
     with (audited[1] / "scores.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -183,7 +183,7 @@ def test_every_picture_of_the_split_has_its_score_beside_its_labels(
     assert len(found) / of.face.sum() == pytest.approx(audited[0].metrics["recall"])
 
 
-def test_a_second_audit_is_the_same_to_the_byte(folder: Path, audited: tuple[AuditFindings, Path, Judged]) -> None:
+def test_a_second_audit_is_the_same_to_the_byte(folder: Path, audited: tuple[AuditFindings, Path, Candidate]) -> None:
     outs = [folder.parent / name for name in ("once", "twice")]
     for out in outs:
         out.mkdir()
