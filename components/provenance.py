@@ -32,6 +32,8 @@ PARTS = {
 """Folders and modules of a lab or a family whose code a step runs, by their names without `.py`."""
 METHODS = {"train": ("module", "data"), "export": ("export",), "evaluate": ("evaluate",), "audit": ("audit",)}
 """Methods of a lab that a step calls. Methods of other names count for every step."""
+DECLARED = ("name", "Params", "gate_metrics", "headline", "api", "audited", "reference_models")
+"""Attributes of a lab that decide nothing of what a step computes; the others, such as `monitor`, count."""
 SHARED = {
     "prepare": ("steps/prepare.py", "sources/archive.py"),
     "validate": ("steps/validate.py", "datasets/validation.py", "report/validation_page.py"),
@@ -128,15 +130,27 @@ def _shared(step: str) -> Iterator[tuple[str, str]]:
 
 
 def _code(path: Path, step: str | None = None) -> tuple[str, str]:
-    """Name and code of a file, without comments and layout; of a lab's contract only the methods that `step` calls."""
+    """Name and code of a file, without comments and layout; of a lab's declaration only what `step` uses."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     if step is not None:
-        others = {name for other, names in METHODS.items() if other != step for name in names}
-        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name not in others]
-        tree = ast.Module(body=list(functions), type_ignores=[])
+        tree = ast.Module(body=[node for node in _declarations(tree) if _counts(node, step)], type_ignores=[])
     for node in ast.walk(tree):
         _drop_docstring(node)
     return path.relative_to(PACKAGE).as_posix(), ast.unparse(tree)
+
+
+def _declarations(tree: ast.Module) -> Iterator[ast.stmt]:
+    """The functions and attributes of a module's classes."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield from node.body
+
+
+def _counts(node: ast.stmt, step: str) -> bool:
+    if isinstance(node, ast.FunctionDef):
+        return node.name not in {name for other, names in METHODS.items() if other != step for name in names}
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return any(isinstance(target, ast.Name) and target.id not in DECLARED for target in targets)
 
 
 def _drop_docstring(node: ast.AST) -> None:
