@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,13 +131,18 @@ def _shared(step: str) -> Iterator[tuple[str, str]]:
 
 
 def _code(path: Path, step: str | None = None) -> tuple[str, str]:
-    """Name and code of a file, without comments and layout; of a lab's declaration only what `step` uses."""
+    return path.relative_to(PACKAGE).as_posix(), _parsed(path, step, path.stat().st_mtime_ns)
+
+
+@cache
+def _parsed(path: Path, step: str | None, changed: int) -> str:
+    """The code of a file, without comments and layout; of a lab's declaration only what `step` uses."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     if step is not None:
         tree = ast.Module(body=[node for node in _declarations(tree) if _counts(node, step)], type_ignores=[])
     for node in ast.walk(tree):
         _drop_docstring(node)
-    return path.relative_to(PACKAGE).as_posix(), ast.unparse(tree)
+    return ast.unparse(tree)
 
 
 def _declarations(tree: ast.Module) -> Iterator[ast.stmt]:
