@@ -29,4 +29,4 @@ def test_a_setting_fits_its_lab_and_names_only_what_is_there(file: Path, tmp_pat
 
 
 def test_there_is_one_for_every_lab_that_makes_pictures() -> None:
-    assert [file.stem for file in SETTINGS] == ["images", "portraits"]
+    assert [file.stem for file in SETTINGS] == ["digit_generation", "face_generation"]
