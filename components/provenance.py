@@ -59,13 +59,18 @@ def provenance(lab: Lab, params: LabParams, dataset: DatasetParams, root: Path =
     return Provenance(
         git_commit=commit,
         git_dirty=dirty,
-        data_version=dataset_version(root, lab.dataset, dataset.profile),
+        data_version="+".join([dataset_version(root, lab.dataset, dataset.profile), *weights_versions(lab, root)]),
         data_profile=dataset.profile,
         params_hash=hashlib.sha256(params.train.model_dump_json().encode()).hexdigest(),
         code_hash=_hash(
             [*_lab_files(lab, "train"), *_lab_files(lab, "export"), *_dataset_files(lab.dataset, "prepare")]
         ),
     )
+
+
+def weights_versions(lab: Lab, root: Path) -> list[str]:
+    """Versions of the pretrained weights that a lab starts from. Raises UserError where data.dvc has none."""
+    return [dataset_version(root, name, "course") for name in lab.pretrained]
 
 
 def dataset_code(dataset: Dataset, step: str) -> str:

@@ -30,9 +30,8 @@ def bring(file: SourceFile, folder: Path, work: Path, mirror: str | None) -> str
     folder, work = folder.resolve(), work.resolve()  # git and pip run in folders of their own
     target = folder / file.path
     if target.exists():
-        _check(
-            file, target, str(target), "remove it and fetch again, or keep it with `python -m components accept-data`"
-        )
+        advice = f"remove it and fetch again, or keep it with `python -m components accept-data {file.dataset}`"
+        _check(file, target, str(target), advice)
         return "already there"
     target.parent.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)

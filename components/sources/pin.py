@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -91,14 +93,35 @@ def write_pin(root: Path, outs: Iterable[dict[str, Any]]) -> None:
 
 
 def cache_pinned(root: Path) -> None:
-    """Puts the data into DVC's cache, so that `dvc push` has it; only where every pinned dataset is here."""
+    """Puts the datasets that are here into DVC's cache, so that `dvc push` has them.
+
+    In a repository of its own below .dvc/tmp, of links to them: `dvc commit` refuses a pin of which any entry is not
+    here, and most machines have no starter data.
+    """
     if not (root / ".dvc").is_dir():
         return
-    pinned = entries(root / PIN)
-    if all((root / folder).is_dir() for folder in pinned) and any(
-        _cached_listing(root, version) is None for version in pinned.values()
-    ):
-        dvc(root, "commit", "--quiet", "--force", PIN)
+    here = [out for out in _outs(root / PIN) if (root / out["path"]).is_dir()]
+    if all(_cached_listing(root, out["md5"]) for out in here):
+        return
+    work = root.resolve() / ".dvc" / "tmp" / "cache_pinned"
+    shutil.rmtree(work, ignore_errors=True)
+    for out in here:
+        shutil.copytree(root / out["path"], work / out["path"], copy_function=_link)
+    config = (
+        f"[core]\n    no_scm = true\n    analytics = false\n[cache]\n    dir = {root.resolve() / '.dvc' / 'cache'}\n"
+    )
+    write_text(work / ".dvc" / "config", config)
+    write_pin(work, here)
+    dvc(work, "commit", "--quiet", "--force", PIN)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link costs nothing; between two file systems there is none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def listing(folder: Path) -> dict[str, str]:

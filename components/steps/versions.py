@@ -13,7 +13,7 @@ from components.errors import UserError
 from components.files import write_text
 from components.labs import LABS, find
 from components.params import checked_dataset
-from components.provenance import PARTS, dataset_code, lab_code
+from components.provenance import PARTS, dataset_code, lab_code, weights_versions
 from components.sources.pin import dataset_version
 
 
@@ -37,7 +37,8 @@ def write_versions(params_file: Path, out: Path, root: Path = Path()) -> None:
         lab = find(name)
         for step in PARTS:
             if step != "audit" or lab.audited:
-                _write(out / name / step, f"code {lab_code(lab, step)}\n")
+                weights = weights_versions(lab, root) if step in ("train", "export") else []
+                _write(out / name / step, " ".join(["code", lab_code(lab, step), *weights]) + "\n")
 
 
 def _write(path: Path, line: str) -> None:

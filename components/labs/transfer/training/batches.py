@@ -70,7 +70,9 @@ class TransferData(pl.LightningDataModule):
         self.validation = photographs(prepared, "validation")
         side = self.train.images.shape[1]
         if params.input_size > side:
-            raise UserError(f"transfer.input_size is {params.input_size}, larger than the prepared pictures of {side}")
+            raise UserError(
+                f"transfer.train.input_size is {params.input_size}, larger than the prepared pictures of {side}"
+            )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The batches of the trainer's current epoch; rebuilt every epoch (reload_dataloaders_every_n_epochs=1)."""
