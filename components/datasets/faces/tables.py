@@ -29,7 +29,7 @@ def tables(raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
         raise UserError(f"{path} is missing: run the step prepare first")
     seen = pd.read_csv(path, keep_default_na=False)
     tables = {str(source): rows.drop(columns="source") for source, rows in seen.groupby("source")}
-    categories = _categories(prepared)
+    categories = category_table(prepared)
     return {**tables, "prepared": _prepared(prepared)} | ({} if categories is None else {"categories": categories})
 
 
@@ -54,7 +54,7 @@ def _prepared(prepared: Path) -> pd.DataFrame:
     return table
 
 
-def _categories(prepared: Path) -> pd.DataFrame | None:
+def category_table(prepared: Path) -> pd.DataFrame | None:
     """A row for each photograph that is learned by category: the category, and whether that is its file's own.
 
     None where there are no photographs by category, as in the starter data.

@@ -47,17 +47,17 @@ def run_promote(audit: Path | None = None) -> Promotion:
 
 def test_a_model_is_trusted_to_measure_where_its_gate_here_or_its_promotion_says_so(workplace: Path) -> None:
     """Measured with a model that is gated in this folder, as on a laptop, or only in the registry, as on a cluster."""
-    instrument = make_candidate()
-    (workplace / "images").mkdir()
-    report = bundles.evaluate(bundles.write(Path("other"), weight=5.0), Path("images"), bits_per_char=1.3)
-    measured = report.model_copy(update={"instruments": {"music": instrument.digest}})
-    write_json(Path("images/evaluation.json"), measured.model_dump(mode="json"))
+    reference = make_candidate()
+    (workplace / "generation").mkdir()
+    report = bundles.evaluate(bundles.write(Path("other"), weight=5.0), Path("generation"), bits_per_char=1.3)
+    measured = report.model_copy(update={"reference_models": {"music": reference.digest}})
+    write_json(Path("generation/evaluation.json"), measured.model_dump(mode="json"))
 
     def judged(decided: Path) -> Decision:
-        return gate(LAB, PARAMS, Path("images"), Path("images/gate"), instruments={"music": decided})
+        return gate(LAB, PARAMS, Path("generation"), Path("generation/gate"), reference_models={"music": decided})
 
     assert judged(Path("nowhere")).verdict is Verdict.INSUFFICIENT
-    assert "that no gate has judged" in Path("images/gate/decision.md").read_text()
+    assert "that no gate has judged" in Path("generation/gate/decision.md").read_text()
     assert judged(GATE).verdict is Verdict.PASS
     run_promote()
     assert judged(Path("nowhere")).verdict is Verdict.PASS, "it was promoted"
