@@ -92,7 +92,7 @@ def test_a_float_graph_that_differs_from_the_model_is_not_exported(
 ) -> None:
     strict = PARAMS.model_copy(update={"parity_tolerance": 1e-12})
     with pytest.raises(
-        UserError, match=r"the float graph differs from the model by .* in log_probs \(batch 1, length 1;"
+        UserError, match=r"the graph float differs from the model by .* in its log_probs \(shape \[1, 1\];"
     ):
         export(model_of(prepared_music, defaults, layers=1), prepared_music, tmp_path, strict)
 
