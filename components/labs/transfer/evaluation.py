@@ -17,7 +17,7 @@ from components.families.classification.runtime import softmax
 from components.files import write_text
 from components.labs.transfer.params import Evaluate
 from components.labs.transfer.runtime import CategoryModel
-from components.onnx.variants import choose, quantisation_cost
+from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 from components.stats import wilson_interval
 
@@ -43,7 +43,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     )
     variants = {variant: measured(model, test, validation, params) for variant, model in models.items()}
     cost = quantisation_cost(variants, "accuracy_validation")
-    served = choose(variants, cost, params.max_quantisation_cost)
+    served = choose_variant(variants, cost, params.max_quantisation_cost)
     probabilities = softmax(models[served].logits(test.images, params.batch))
     right = probabilities.argmax(axis=1) == test.labels
     found = by_category(right, test.labels, models[served].categories)

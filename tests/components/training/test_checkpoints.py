@@ -31,7 +31,7 @@ SMALL = {"digits": {"model": "fully_connected", "hidden_sizes": [64], "max_epoch
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of prepared digits and a training that came to its end."""
     root = tmp_path_factory.mktemp("checkpoints")
-    overlaid(PROJECT / "config.yaml", SMALL, root / "config.yaml")
+    overlaid(PROJECT / "params.yaml", SMALL, root / "params.yaml")
     prepared(root / "prepare", 400)
     trained(root, root / "whole")
     shutil.copytree(root / "checkpoints", root / "kept")
@@ -39,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def small(root: Path) -> LabParams:
-    return parameters.load("digits", root / "config.yaml")
+    return parameters.load("digits", root / "params.yaml")
 
 
 def trained(root: Path, out: Path) -> dict[str, torch.Tensor]:
@@ -144,7 +144,7 @@ from components.labs import find
 from components.steps.train import train
 
 disk, root = map(Path, sys.argv[1:3])
-arguments = (find("digits"), config.load("digits", root / "config.yaml"), root / "prepare")
+arguments = (find("digits"), config.load("digits", root / "params.yaml"), root / "prepare")
 for room in (10, 300, 700):  # for no checkpoint, for the first of two in the first epoch, for both but no third
     (disk / "filler").write_bytes(bytes((2000 - room) * 1024))
     try:

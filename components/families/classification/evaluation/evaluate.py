@@ -16,7 +16,7 @@ from components.families.classification.evaluation.plots import write_csv
 from components.families.classification.evaluation.report import UNITS, Findings, write_report
 from components.families.classification.params import Evaluate
 from components.families.classification.runtime import DigitModel
-from components.onnx.variants import choose, quantisation_cost
+from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     models = {variant: DigitModel.load(bundle, variant) for variant in bundle.spec["variants"]}
     variants = {variant: measured(model, test, validation, params) for variant, model in models.items()}
     cost = quantisation_cost(variants, "accuracy_validation")
-    served = choose(variants, cost, params.max_quantisation_cost)
+    served = choose_variant(variants, cost, params.max_quantisation_cost)
     probabilities = models[served].probabilities(test.images, params.batch)
     matrix = measures.confusion_matrix(probabilities.argmax(axis=1), test.labels)
     reliability = measures.reliability(probabilities, test.labels, params.bins)

@@ -28,7 +28,7 @@ from components.families.generation.evaluation.report import COLUMNS, Findings, 
 from components.families.generation.params import Evaluate
 from components.families.generation.runtime import Generator, sheet
 from components.files import write_text
-from components.onnx.variants import choose, quantisation_cost
+from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
     }
     variants = {variant: yardstick.measured(variant, images) for variant, images in made.items()}
     cost = quantisation_cost(variants, "relative_frechet_distance", lower_is_better=True)
-    served = choose(variants, cost, params.max_quantisation_cost)
+    served = choose_variant(variants, cost, params.max_quantisation_cost)
     metrics = {**variants[served], "quantisation_cost": cost}
     metrics |= {f"held_out_{name}": value for name, value in yardstick.rows[HELD_OUT].items()}
     counts = yardstick.counts(params.samples)

@@ -18,7 +18,7 @@ from components.labs.faces.evaluation.measures import rate_above, recall_at, roc
 from components.labs.faces.evaluation.scenes import average_precision, compose, matched
 from components.labs.faces.runtime.detection import detect
 from components.labs.faces.runtime.model import FaceModel
-from components.onnx.variants import choose, quantisation_cost
+from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     scores = {variant: _scores(bundle, variant, validation, audit, params) for variant in bundle.spec["variants"]}
     variants = {variant: measures(found, validation, audit, params) for variant, found in scores.items()}
     cost = quantisation_cost(variants, "recall_validation")
-    served = choose(variants, cost, params.max_quantisation_cost)
+    served = choose_variant(variants, cost, params.max_quantisation_cost)
     metrics = variants[served] | {"quantisation_cost": cost}
     for variant, of_variant in scores.items():
         _write_scores(out / f"scores_{variant}.csv", audit, of_variant)

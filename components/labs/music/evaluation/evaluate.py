@@ -20,7 +20,7 @@ from components.labs.music.evaluation.success import Success, by_option
 from components.labs.music.evaluation.success import metrics as success_metrics
 from components.labs.music.runtime.conditioning import Options
 from components.labs.music.runtime.sampler import CheckedTune, Request, TuneModel, generate, generate_valid
-from components.onnx.variants import choose, quantisation_cost
+from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         for variant, found in bits.items()
     }
     cost = quantisation_cost(variants, "bits_per_char_validation", lower_is_better=True)
-    served = choose(variants, cost, params.max_quantisation_cost)
+    served = choose_variant(variants, cost, params.max_quantisation_cost)
     header, music = split_header(texts["test"], bits[served]["test"])
 
     model, options = TuneModel.load(bundle, served), Options.of_spec(bundle.spec)

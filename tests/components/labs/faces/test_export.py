@@ -112,7 +112,7 @@ def test_the_same_weights_make_the_same_digest(
 def test_parity_is_reported_for_every_graph(bundle: Bundle) -> None:
     report = read_json(bundle.folder / "parity.json")
     assert set(report) == set(bundle.manifest.graphs)
-    assert max(case["difference"] for case in report["float"] + report["float_dense"]) < 1e-3
+    assert max(case["logits"] for case in report["float"] + report["float_dense"]) < 1e-3
 
 
 def test_a_diverged_model_and_one_that_differs_are_not_exported(

@@ -73,10 +73,10 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(
     whole = run("whole")
     epoch = FaceData.epoch
 
-    def killed(self: FaceData, number: int, weights: np.ndarray | None = None) -> object:
+    def killed(self: FaceData, number: int) -> object:
         if number == 1:
             raise KeyboardInterrupt
-        return epoch(self, number, weights)
+        return epoch(self, number)
 
     monkeypatch.setattr(FaceData, "epoch", killed)
     with pytest.raises((KeyboardInterrupt, SystemExit)):

@@ -71,7 +71,7 @@ def test_two_exports_in_one_process_are_both_right(prepared_music: Path, default
         folder.mkdir()
         export(model_of(prepared_music, defaults, layers), prepared_music, folder, PARAMS)
         report = read_json(folder / "parity.json")
-        assert {(case["batch"], case["length"]) for case in report["float"]} >= {(1, 1), (33, 5), (2, 300)}
+        assert {tuple(case["shape"]) for case in report["float"]} >= {(1, 1), (33, 5), (2, 300)}
         assert max(case["sampled_state"] for case in report["float"]) < 1e-4
         assert max(case["sampled"] for case in report["float"]) < 1e-4
 
@@ -92,7 +92,7 @@ def test_a_float_graph_that_differs_from_the_model_is_not_exported(
 ) -> None:
     strict = PARAMS.model_copy(update={"parity_tolerance": 1e-12})
     with pytest.raises(
-        UserError, match=r"the float graph differs from the model by .* in log_probs \(batch 1, length 1;"
+        UserError, match=r"the graph float differs from the model by .* in its log_probs \(shape \[1, 1\];"
     ):
         export(model_of(prepared_music, defaults, layers=1), prepared_music, tmp_path, strict)
 

@@ -18,7 +18,7 @@ from components.errors import UserError
 from components.files import sha256_file
 from components.labs.transfer.evaluation import MISTAKES
 from components.labs.transfer.runtime import CategoryModel
-from components.labs.transfer.training.batches import Epoch, TransferData
+from components.labs.transfer.training.batches import TransferData, shuffled
 from components.labs.transfer.training.model import TransferModel
 from components.settings import project_root
 from components.steps.evaluate import evaluate
@@ -93,11 +93,11 @@ def test_the_small_set_has_so_many_of_each_category_and_no_others(prepared: Path
 def test_an_epoch_depends_on_seed_and_epoch_only(prepared: Path) -> None:
     pictures = faces(prepared)
     chosen = params().train
-    first, again, other = (Epoch(pictures, chosen, epoch)[0] for epoch in (1, 1, 2))
+    first, again, other = (shuffled(pictures, chosen, epoch)[0] for epoch in (1, 1, 2))
     assert torch.equal(first.images, again.images)
     assert not torch.equal(first.images, other.images)
     assert first.images.shape == (8, 64, 64, 3)
-    everything = [int(label) for batch in Epoch(pictures, chosen, 1) for label in batch.labels]
+    everything = [int(label) for batch in shuffled(pictures, chosen, 1) for label in batch.labels]
     assert len(everything) == len(pictures.labels) // 8 * 8
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.onnx.variants import choose, quantisation_cost
+from components.onnx.quantisation import choose_variant, quantisation_cost
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_the_cost_is_what_int8_loses(
 
 @pytest.mark.parametrize(("cost", "served"), [(-0.1, "int8"), (0.02, "int8"), (0.0201, "float"), (0.5, "float")])
 def test_int8_is_served_unless_it_costs_too_much(cost: float, served: str) -> None:
-    assert choose({"float": {}, "int8": {}}, cost, max_cost=0.02) == served
+    assert choose_variant({"float": {}, "int8": {}}, cost, max_cost=0.02) == served
 
 
 @pytest.mark.parametrize("variant", ["float", "int8"])
@@ -31,4 +31,4 @@ def test_the_only_variant_there_is_costs_nothing_and_is_served(variant: str) -> 
     variants = {variant: {"accuracy_validation": 0.9}}
     cost = quantisation_cost(variants, "accuracy_validation")
     assert cost == 0
-    assert choose(variants, cost, max_cost=0.0) == variant
+    assert choose_variant(variants, cost, max_cost=0.0) == variant
