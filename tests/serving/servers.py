@@ -21,7 +21,7 @@ PATIENT = {"request_seconds": 600.0, "body_seconds": 600.0, "audio_seconds": 600
 
 
 class Server:
-    """A process of `python -m serving.<lab>`, and a client of it."""
+    """A process of `python -m serving.<api>.service`, and a client of it."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.process = process
@@ -58,7 +58,7 @@ class Server:
 
 
 def command(lab: str, bundle: Path | str, port: int, *options: str) -> list[str]:
-    return [sys.executable, "-m", f"serving.{lab}", "--bundle", str(bundle), "--port", str(port), *options]
+    return [sys.executable, "-m", f"serving.{lab}.service", "--bundle", str(bundle), "--port", str(port), *options]
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 // The page: a sheet of a seed's pictures, and the way to the next seed's.
 
+import { fault } from './shared/form.js'
 import { showModel } from './shared/model.js'
 import { Failure, send } from './shared/server.js'
 
 const $ = (id) => document.getElementById(id)
 const LARGEST_SEED = 4294967295
 const AT_FIRST = { samples: 36, way: 8 } // pictures asked for, where the server makes as many at a time
+const ENDS = 2 // a way has both
 let most = Infinity // pictures that the server makes at a time
 
 $('ask').addEventListener('submit', (event) => {
@@ -18,15 +20,23 @@ $('another').addEventListener('click', () => {
 })
 
 async function make() {
+  const wrong = fault($('ask'))
+  if (wrong) {
+    $('problem').textContent = wrong
+    $('problem').hidden = false
+    return
+  }
   const seed = Number($('seed').value)
   const count = Number($('count').value)
   const next = seed < LARGEST_SEED ? seed + 1 : 0
   busy(true)
   try {
     const sheet = await picture(`samples?seed=${seed}&count=${count}`)
-    const way = await picture(`interpolation?first=${seed}&last=${next}&count=${Math.min(AT_FIRST.way, most)}`)
     show('samples', sheet, `${count} pictures of seed ${seed}`)
-    show('way', way, `The way from a picture of seed ${seed} to one of seed ${next}`)
+    if (most >= ENDS) {
+      const way = await picture(`interpolation?first=${seed}&last=${next}&count=${Math.min(AT_FIRST.way, most)}`)
+      show('way', way, `The way from a picture of seed ${seed} to one of seed ${next}`)
+    }
     $('said').textContent = `Seed ${seed}`
     $('problem').hidden = true
   } catch (error) {
@@ -76,5 +86,6 @@ const model = await showModel((answer) => [
   ...measured(answer),
 ])
 if (model) $('count').max = most = model.limits.max_pictures
+$('way').parentElement.hidden = most < ENDS
 $('count').value = Math.min(AT_FIRST.samples, most)
 make()
