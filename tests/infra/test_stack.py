@@ -145,7 +145,7 @@ def test_a_reader_may_fetch_a_model_and_change_nothing(
     users.grant_user_permission("reader", "experiment", experiment, "READ")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "reader")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
-    monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")  # as there: not from the store
+    _forbid(client.store, monkeypatch)
     assert Bundle.open(fetch_digest("music", digest, Path("reader"))).digest == digest
     changes: tuple[Callable[[], object], ...] = (
         lambda: MlflowClient().delete_registered_model_alias("music", "champion"),
@@ -154,6 +154,22 @@ def test_a_reader_may_fetch_a_model_and_change_nothing(
     for change in changes:
         with pytest.raises(MlflowException, match=r"403|[Pp]ermission"):
             change()
+
+
+def _forbid(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on this process cannot connect to the store, as a task or a pod of another namespace cannot."""
+    from urllib3.util import connection
+
+    port, connect = int(store.rpartition(":")[2]), connection.create_connection
+
+    def refused(address: tuple[str, int], *arguments: object, **options: object) -> object:
+        if address[1] == port:
+            raise ConnectionRefusedError(f"the store is out of reach: {address}")
+        return connect(address, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(connection, "create_connection", refused)
+    for name in ("DOWNLOAD", "UPLOAD"):  # what the shell or an earlier test set does not count
+        monkeypatch.delenv(f"MLFLOW_ENABLE_PROXY_MULTIPART_{name}", raising=False)
 
 
 def test_data_goes_to_s3_and_comes_back(client: Stack) -> None:
