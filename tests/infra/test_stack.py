@@ -26,7 +26,7 @@ from components.steps.promote import promote
 from components.tracking.journal import Run
 from components.tracking.registry import fetch_digest
 from infra.docker.tracking import SECRETS, problems
-from infra.stack import BUCKET, Stack, stack
+from infra.stack import BUCKET, TRACKING, Stack, stack
 from tests.serving.servers import serving
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -116,6 +116,7 @@ def test_nobody_gets_in_without_a_password_or_by_another_name(running: Stack) ->
     assert status(runs, Authorization=default) == 401
     assert status("/api/2.0/mlflow-artifacts/artifacts?path=0") == 401
     assert status(runs, Authorization=known, Host="elsewhere.example") == 403
+    assert status(runs, Authorization=known, Host="10.0.0.1.example:5000") == 403
 
 
 def test_a_reader_may_fetch_a_model_and_change_nothing(
@@ -198,15 +199,17 @@ def test_the_server_refuses_secrets_that_nobody_chose() -> None:
         for line in (PROJECT / "infra/k8s/secrets/tracking.example.env").read_text().splitlines()
         if line and not line.startswith("#")
     )
-    found = problems({**example, "MLFLOW_ARTIFACTS_DESTINATION": "s3://b", "MLFLOW_SERVER_ALLOWED_HOSTS": "tracking"})
+    given = {"MLFLOW_ARTIFACTS_DESTINATION": "s3://b", "MLFLOW_SERVER_ALLOWED_HOSTS": "tracking"}
+    found = problems({**example, **given})
     assert len(found) == len(SECRETS), "the example has a placeholder for each secret, and each is refused"
     chosen = {name: "x" * least for name, least in SECRETS.items()}
-    given = {"MLFLOW_ARTIFACTS_DESTINATION": "s3://b", "MLFLOW_SERVER_ALLOWED_HOSTS": "tracking"}
     assert problems(chosen | given) == []
     for name, least in SECRETS.items():
         assert problems({**chosen, **given, name: "x"}) == [f"{name} has fewer than {least} characters"]
         assert problems({**chosen, **given, name: ""}) == [f"{name} is not set"]
-    done = python(str(PROJECT / "infra/docker/tracking.py"), **example)
+    unfilled = {"MLFLOW_SERVER_ALLOWED_HOSTS": "tracking:5000,$(TRACKING_SERVICE_HOST):$(TRACKING_SERVICE_PORT)"}
+    assert problems(chosen | given | unfilled) == ["MLFLOW_SERVER_ALLOWED_HOSTS still says $(TRACKING_SERVICE_HOST)"]
+    done = python(str(TRACKING), **example)
     assert done.returncode == 1
     assert done.stderr.startswith("error: the tracking server does not start: ")
     assert not any(value in done.stderr for value in example.values() if "://" in value), "no value is shown"
