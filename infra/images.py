@@ -18,6 +18,7 @@ import typer
 
 from components.errors import UserError
 from components.provenance import git_state
+from infra.apis import APIS
 
 PROJECT = Path(__file__).resolve().parent.parent
 BASE = "python:3.11-slim"
@@ -35,7 +36,6 @@ class Image:
     arguments: dict[str, str] = field(default_factory=dict)
 
 
-APIS = ("music", "faces", "digits", "images")
 IMAGES = {
     "training": Image("training", ("train", "remote", "cluster")),
     "tracking": Image("tracking", ("tracking",)),
