@@ -6,6 +6,7 @@ write journals, and whoever opens MLflow anyway uploads all there are.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,9 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "labs"
-
 PARAM_LENGTH = 6000
-
 BATCH = 500
 """MLflow's limits: characters of a parameter, and (half of) the metrics in one request."""
 
