@@ -32,9 +32,9 @@ from components.errors import UserError
 from components.files import output_folder, read_json, sha256_file, write_json
 from components.labs.faces import LAB, FacesLab
 from components.labs.faces.evaluation.evaluate import cells as cells_of
-from components.labs.faces.evaluation.measures import rate_above, roc_auc, threshold_at
 from components.labs.faces.params import Train
 from components.provenance import code_hash
+from components.stats import rate_above, roc_auc, threshold_at
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("train.csv", "train_images.npy", "validation.csv", "validation_images.npy", "audit.csv", "audit_images.npy")
@@ -189,7 +189,7 @@ def run_cell(
     splits = {"validation": read_split(divided / "left", "validation"), "audit": read_split(prepared, "audit")}
     logits = {name: _logits(model, split) for name, split in splits.items()}
     negatives = logits["validation"][~splits["validation"].is_face]
-    thresholds = {f"{rate:g}": threshold_at(negatives, np.zeros(len(negatives), bool), rate) for rate in rates}
+    thresholds = {f"{rate:g}": threshold_at(negatives, rate) for rate in rates}
     thresholds["even odds"] = 0.0
     write_json(
         out,
@@ -202,7 +202,7 @@ def run_cell(
             "favoured": _favoured(model, divided / "taken") if isinstance(model, DebiasingVae) else None,
             **{
                 name: {
-                    "roc_auc": roc_auc(logits[name], split.is_face),
+                    "roc_auc": roc_auc(logits[name][split.is_face], logits[name][~split.is_face]),
                     "at": {point: counts(logits[name], split, threshold) for point, threshold in thresholds.items()},
                 }
                 for name, split in splits.items()

@@ -18,15 +18,14 @@ from components.files import write_text
 from components.labs.faces.audit.analysis import Evidence, examine
 from components.labs.faces.audit.card import write_card
 from components.labs.faces.audit.criteria import requirements
-from components.labs.faces.audit.intervals import Floats
 from components.labs.faces.audit.latent import Latents
-from components.labs.faces.audit.measures import threshold_at
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.pictures import learned, worst
 from components.labs.faces.audit.report import Findings, write_report
 from components.labs.faces.audit.schema import Details, Group
 from components.labs.faces.audit.table import Scored, read_images, read_table
 from components.promotion import AuditFindings
+from components.stats import Floats, threshold_at
 
 log = logging.getLogger(__name__)
 

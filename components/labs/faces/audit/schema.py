@@ -7,7 +7,7 @@ from typing import Literal, Self
 import numpy as np
 
 from components.bundle import Measured, Record
-from components.labs.faces.audit.intervals import Bounds
+from components.stats import Bounds
 
 DETAILS_VERSION: Literal[1] = 1
 

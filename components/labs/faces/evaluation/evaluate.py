@@ -15,11 +15,11 @@ from PIL import Image
 from components.bundle import Evaluation
 from components.datasets.faces.reader import COURSE_FACES, Split, centre, read_split
 from components.labs.faces import params
-from components.labs.faces.evaluation.measures import rate_above, recall_at, roc_auc, threshold_at
 from components.labs.faces.evaluation.scenes import average_precision, compose, matched
 from components.labs.faces.runtime.detection import detect
 from components.labs.faces.runtime.model import FaceModel
 from components.onnx.quantisation import choose_variant, quantisation_cost
+from components.stats import rate_above, roc_auc, threshold_at
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -113,10 +113,10 @@ def measures(scores: Scores, validation: Split, audit: Split, params: params.Eva
     found = {
         "recall": recall,
         "false_positive_rate": rate_above(logits[~is_face], scores.threshold),
-        "roc_auc": roc_auc(logits, is_face),
+        "roc_auc": roc_auc(logits[is_face], logits[~is_face]),
         "worst_group_recall": min(recalls, default=recall),
         "recall_gap": max(recalls, default=recall) - min(recalls, default=recall),
-        "recall_at_rate": recall_at(logits, is_face, params.false_positive_rate),
+        "recall_at_rate": rate_above(logits[is_face], threshold_at(logits[~is_face], params.false_positive_rate)),
         "recall_validation": rate_above(scores.validation[validation.is_face], scores.threshold),
     }
     if audit.is_hard.any():
@@ -173,7 +173,7 @@ def _scores(bundle: Bundle, variant: str, validation: Split, audit: Split, param
     log.info("reading %d images with the %s graph", len(validation) + len(audit), variant)
     model = FaceModel.load(bundle, variant)
     logits = model.logits(centre(validation.images))
-    threshold = threshold_at(logits, validation.is_face, params.false_positive_rate)
+    threshold = threshold_at(logits[~validation.is_face], params.false_positive_rate)
     return Scores(logits, model.logits(centre(audit.images)), threshold)
 
 
