@@ -103,9 +103,10 @@ def measured_detection(
 
 
 def measures(scores: Scores, validation: Split, audit: Split, params: params.Evaluate) -> dict[str, float]:
-    """By the names that gates use. worst_group_recall and recall_gap: over cells of perceived race and gender.
+    """By the names that gates use. worst_cell_recall and cell_recall_gap: over cells of perceived race and gender.
 
-    recall and all rates are at the frozen threshold; recall_at_rate is at the audit split's own one.
+    recall and all rates are at the frozen threshold; recall_at_rate is at the threshold that the audit split's own
+    negatives give.
     """
     logits, is_face = scores.audit, audit.is_face
     recalls = [rate_above(logits[rows], scores.threshold) for rows in cells(audit).values()]
@@ -114,8 +115,8 @@ def measures(scores: Scores, validation: Split, audit: Split, params: params.Eva
         "recall": recall,
         "false_positive_rate": rate_above(logits[~is_face], scores.threshold),
         "roc_auc": roc_auc(logits[is_face], logits[~is_face]),
-        "worst_group_recall": min(recalls, default=recall),
-        "recall_gap": max(recalls, default=recall) - min(recalls, default=recall),
+        "worst_cell_recall": min(recalls, default=recall),
+        "cell_recall_gap": max(recalls, default=recall) - min(recalls, default=recall),
         "recall_at_rate": rate_above(logits[is_face], threshold_at(logits[~is_face], params.false_positive_rate)),
         "recall_validation": rate_above(scores.validation[validation.is_face], scores.threshold),
     }
@@ -162,8 +163,8 @@ def counts(audit: Split, scenes: int) -> dict[str, int]:
         "recall": faces,
         "false_positive_rate": len(audit) - faces,
         "roc_auc": faces,
-        "worst_group_recall": smallest,
-        "recall_gap": smallest,
+        "worst_cell_recall": smallest,
+        "cell_recall_gap": smallest,
         "hard_false_positive_rate": int(audit.is_hard.sum()),
         "average_precision": scenes,
     }

@@ -46,15 +46,15 @@ def test_photographs_have_a_stricter_threshold_than_crops(evaluation: Evaluation
     assert evaluation.metrics["false_boxes"] < 2
 
 
-def test_groups_are_cells_of_perceived_race_and_gender(evaluation: Evaluation, prepared_faces: Path) -> None:
+def test_cells_are_those_of_perceived_race_and_gender(evaluation: Evaluation, prepared_faces: Path) -> None:
     audit = read_split(prepared_faces, "audit")
     found = cells(audit)
     assert sum(map(len, found.values())) == audit.is_face.sum()
     assert "Black Female" in found
-    assert evaluation.counts["worst_group_recall"] == min(map(len, found.values()))
-    gap = evaluation.metrics["recall_gap"]
-    assert 0 <= gap <= 1 - evaluation.metrics["worst_group_recall"]
-    assert evaluation.metrics["worst_group_recall"] <= evaluation.metrics["recall"]
+    assert evaluation.counts["worst_cell_recall"] == min(map(len, found.values()))
+    gap = evaluation.metrics["cell_recall_gap"]
+    assert 0 <= gap <= 1 - evaluation.metrics["worst_cell_recall"]
+    assert evaluation.metrics["worst_cell_recall"] <= evaluation.metrics["recall"]
 
 
 def test_scores_and_worst_pictures_are_written(evaluation: Evaluation, written: Path) -> None:
