@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from components.errors import UserError
+from components.stats import sigmoid
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -93,10 +94,3 @@ class FaceModel:
 def dense_graph(variant: str) -> str:
     """The graph that gives the map of a whole photograph."""
     return f"{variant}_dense"
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits, without overflow."""
-    small = np.exp(-np.abs(logits))
-    probabilities: np.ndarray = np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
-    return probabilities
