@@ -1,8 +1,10 @@
-"""Small statistics that labs share: how sure a rate is, and how far apart two distributions are."""
+"""Small statistics that labs share: how sure a rate is, how far apart distributions are, probabilities of logits."""
 
 from collections.abc import Hashable, Mapping
 from math import log2, sqrt
 from typing import TypeVar
+
+import numpy as np
 
 Value = TypeVar("Value", bound=Hashable)
 
@@ -34,3 +36,17 @@ def jensen_shannon_distance(first: Mapping[Value, float], second: Mapping[Value,
         p, q = first.get(value, 0) / total_first, second.get(value, 0) / total_second
         divergence += sum(x * log2(2 * x / (p + q)) / 2 for x in (p, q) if x)
     return sqrt(max(0.0, divergence))
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Probabilities, in the shape and type of the logits, without overflow."""
+    small = np.exp(-np.abs(logits))
+    probabilities: np.ndarray = np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(logits.dtype)
+    return probabilities
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities (N, K) float64 of logits (N, K), without overflow: the largest is taken off first."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    normalised: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+    return normalised

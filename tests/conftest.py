@@ -76,8 +76,8 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
 
     from components.bundle import write_bundle
     from components.config import load
+    from components.datasets.music.reader import TUNE_END
     from components.labs.music.export.bundle import export
-    from components.labs.music.runtime.sampler import TUNE_END
     from components.labs.music.training.model import MusicModel, read_vocabulary, to_batches
     from components.provenance import Provenance
 

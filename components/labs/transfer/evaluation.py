@@ -14,12 +14,11 @@ from components.datasets.faces.categories import Labelled, middle, photographs
 from components.families.classification.evaluation import measures, plots
 from components.families.classification.evaluation.plots import write_csv
 from components.families.classification.evaluation.report import STYLE
-from components.families.classification.runtime import softmax
 from components.files import write_text
 from components.labs.transfer.params import Evaluate
 from components.labs.transfer.runtime import CategoryModel
 from components.onnx.variants import choose, quantisation_cost
-from components.stats import wilson_interval
+from components.stats import softmax, wilson_interval
 
 if TYPE_CHECKING:
     from components.bundle import Bundle

@@ -13,13 +13,15 @@ import torch
 
 from components.bundle import BundleSpec
 from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import TUNE_END
 from components.errors import UserError
 from components.files import read_json, write_json
 from components.labs.music import params
 from components.labs.music.export.graphs import reading_graph, sampling_graph
 from components.labs.music.export.graphs.weights import HIDDEN_SCALE, Variant, Weights
 from components.labs.music.runtime.conditioning import Options
-from components.labs.music.runtime.sampler import INT8_ZERO, TUNE_END, State, TuneModel, Vocabulary
+from components.labs.music.runtime.model import INT8_ZERO, State, TuneModel
+from components.labs.music.runtime.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from components.labs.music.training.model import MusicModel

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from components.families.classification.evaluation import measures
 from components.families.classification.evaluation.corruptions import blurred, noisy, rotated, shifted
-from components.families.classification.runtime import softmax
+from components.stats import softmax
 from tests.digits_data import raw_folders
 
 

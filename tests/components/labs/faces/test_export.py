@@ -15,9 +15,10 @@ from components.files import read_json
 from components.labs.faces.evaluation.measures import roc_auc
 from components.labs.faces.export.bundle import export, scaled
 from components.labs.faces.params import Export, Train
-from components.labs.faces.runtime.model import FaceModel, sigmoid
+from components.labs.faces.runtime.model import FaceModel
 from components.labs.faces.training.dbvae import DebiasingVae
 from components.labs.faces.training.model import FaceClassifier
+from components.stats import sigmoid
 from tests.face_data import section
 from tests.face_model import bundle_of
 

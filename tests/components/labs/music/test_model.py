@@ -11,9 +11,9 @@ import torch
 
 from components.config import load
 from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import TUNE_END, TUNE_START
 from components.errors import UserError
 from components.labs.music.params import Train
-from components.labs.music.runtime.sampler import TUNE_END, TUNE_START
 from components.labs.music.training.augment import field, kind
 from components.labs.music.training.model import (
     IGNORED,
