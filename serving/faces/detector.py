@@ -19,7 +19,7 @@ from serving.core.pictures import FORMATS, Picture, decode, middle_square, open_
 from serving.faces.schemas import Classification, Detection, Face
 
 
-class Eye:
+class Detector:
     """chosen: evaluation's `serve`. Where it says nothing, a face is what is likelier one than not, and boxes are
     looked for by `detection`."""
 

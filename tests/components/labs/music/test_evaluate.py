@@ -73,7 +73,7 @@ def test_what_may_be_asked_for_is_measured_one_by_one(evaluated: tuple[Evaluatio
 def test_every_variant_is_measured_and_the_one_to_serve_is_named(evaluated: tuple[Evaluation, Path]) -> None:
     evaluation = evaluated[0]
     assert evaluation.variants.keys() == {"float", "int8"}
-    served = evaluation.serve["graph"]
+    served = evaluation.serve["variant"]
     assert evaluation.metrics["bits_per_char"] == evaluation.variants[served]["bits_per_char"]
     assert abs(evaluation.metrics["quantisation_cost"]) < 0.1
 
