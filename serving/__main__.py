@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import typer
 
+from components.apis import api_of
 from components.errors import UserError
-from serving.core.apis import serving_api
 
 USAGE = """Usage: python -m serving [LAB] [OPTIONS]
 
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> None:
 
     lab, *options = arguments
     try:
-        api = serving_api(lab)
+        api = api_of(lab)
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
-from components.config import LabParams, Limits
+from components.config import Limits
 from serving.core.bundles import Served
 from serving.core.metrics import Metrics
 from serving.core.request_guard import Rules
@@ -36,14 +36,14 @@ class Backend:
     def __init__(
         self,
         served: Served,
-        params: LabParams,
+        limits: Limits,
         work: Work,
         info: Info,
         document: dict[str, Any],
         metrics: Metrics | None = None,
     ) -> None:
         """document: the API's description, whose paths are the only ones there are (beside those of the page)."""
-        self.limits = params.serve
+        self.limits = limits
         self.work, self.info = work, info
         self.origin = info.model
         self.metrics = metrics or Metrics()

@@ -15,10 +15,10 @@ from typing import Any
 import bentoml
 from starlette.routing import BaseRoute
 
-from components.config import LabParams
+from components.apis import labs_of
+from components.labs import find
 from components.params import load
 from components.settings import project_root, settings
-from serving.core.apis import labs_of
 from serving.core.application import application
 from serving.core.backend import Backend
 from serving.core.bundles import REGISTRY, Served, open_bundle
@@ -30,7 +30,7 @@ class ApiDefinition:
     """An API: the folder serving/<name>/, and its page in serving/page/static/<name>/."""
 
     name: str
-    backend: Callable[[Served, LabParams], Backend]
+    backend: Callable[[Served, Any], Backend]
     """Its class, called with what is served and the parameters of its lab. Raises UserError."""
     routes: Sequence[BaseRoute]
     """They find the backend in `app.state.backend`."""
@@ -51,7 +51,7 @@ def load_backend(
     """
     labs = labs_of(api.name)
     with open_bundle(reference or champion(labs[0]), labs, allow_unpromoted) as served:
-        return api.backend(served, load(served.lab, params or project_root() / "params.yaml"))
+        return api.backend(served, load(find(served.lab), params or project_root() / "params.yaml"))
 
 
 def champion(lab: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from components.config import LabParams
 from components.families.classification.params import Serve
 from components.families.classification.runtime import DigitModel
 from serving.core.backend import Backend
@@ -20,13 +21,13 @@ from serving.digits.schemas import ReadAnswer
 class DigitsBackend(Backend):
     limits: Serve
 
-    def __init__(self, served: Served, params: LabParams) -> None:
+    def __init__(self, served: Served, params: Any) -> None:
         """Loads the model and warms it up."""
         limits: Serve = params.serve
         self._model = DigitModel.load(served.bundle, served.variant)
         self.worker = Worker(limits.waiting)
         info = Info.of(served, limits, self._model.providers)
-        super().__init__(served, params, self.worker, info, openapi.document(limits, served.version))
+        super().__init__(served, limits, self.worker, info, openapi.document(limits, served.version))
         self.read(np.zeros((SIZE, SIZE), np.uint8))
 
     def read_picture(self, picture: Picture) -> ReadAnswer:

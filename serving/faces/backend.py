@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from components.config import LabParams
 from components.errors import UserError
-from components.labs.faces.params import Serve
+from components.labs.faces.params import FacesParams, Serve
 from components.labs.faces.runtime.model import FaceModel
 from serving.core.backend import Backend
 from serving.core.bundles import Served
@@ -18,7 +17,7 @@ from serving.faces.schemas import AuditedOrigin, FacesInfo
 class FacesBackend(Backend):
     limits: Serve
 
-    def __init__(self, served: Served, params: LabParams) -> None:
+    def __init__(self, served: Served, params: FacesParams) -> None:
         """Loads the model and warms it up. Raises UserError for a bundle that does not say how pictures are framed."""
         limits: Serve = params.serve
         model = FaceModel.load(served.bundle, served.variant)
@@ -40,4 +39,4 @@ class FacesBackend(Backend):
             threshold=self.detector.threshold,
             detection_threshold=self.detector.detection_threshold,
         )
-        super().__init__(served, params, self.worker, info, openapi.document(limits, served.version))
+        super().__init__(served, limits, self.worker, info, openapi.document(limits, served.version))

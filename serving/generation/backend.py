@@ -8,8 +8,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from components.config import LabParams
-from components.families.generation.params import Serve
+from components.families.generation.params import GenerationParams, Serve
 from components.families.generation.runtime import Generator, sheet
 from serving.core.backend import Backend
 from serving.core.bundles import Served
@@ -22,7 +21,7 @@ from serving.generation.schemas import InterpolationQuery, SamplesQuery, limited
 class GenerationBackend(Backend):
     limits: Serve
 
-    def __init__(self, served: Served, params: LabParams) -> None:
+    def __init__(self, served: Served, params: GenerationParams) -> None:
         """Loads the model and warms it up."""
         limits: Serve = params.serve
         self._model = Generator.load(served.bundle, served.variant)
@@ -30,7 +29,7 @@ class GenerationBackend(Backend):
         self.interpolation_query = limited(InterpolationQuery, limits.max_pictures)
         self.worker = Worker(limits.waiting)
         info = Info.of(served, limits, self._model.providers)
-        super().__init__(served, params, self.worker, info, openapi.document(limits, served.version))
+        super().__init__(served, limits, self.worker, info, openapi.document(limits, served.version))
         self.samples(SamplesQuery(count=1))
 
     def samples(self, query: SamplesQuery) -> bytes:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.config import LabParams
-from components.labs.music.params import Serve
+from components.labs.music.params import MusicParams, Serve
 from components.labs.music.runtime.conditioning import Options
 from components.labs.music.runtime.model import TuneModel
 from serving.core.backend import Backend
@@ -22,7 +21,7 @@ class MusicBackend(Backend):
     metrics: TuneMetrics
     limits: Serve
 
-    def __init__(self, served: Served, params: LabParams) -> None:
+    def __init__(self, served: Served, params: MusicParams) -> None:
         """Loads the model and warms it up; starts no thread yet."""
         limits: Serve = params.serve
         options = Options.of_spec(served.bundle.spec)
@@ -35,7 +34,7 @@ class MusicBackend(Backend):
         self.generator = TuneGenerator(self.batcher, options, limits, metrics)
         info = Info.of(served, limits, model.providers)
         document = openapi.document(self.requests, served.version)
-        super().__init__(served, params, self.batcher, info, document, metrics)
+        super().__init__(served, limits, self.batcher, info, document, metrics)
 
     def stop(self) -> None:
         super().stop()

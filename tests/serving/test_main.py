@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from components.apis import api_of, labs_of
 from components.labs import LABS
-from serving.core.apis import api_of, labs_of
 from serving.core.service import definition
 from serving.page import STATIC
 from tests.serving.servers import PROJECT, running
