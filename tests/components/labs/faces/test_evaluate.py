@@ -39,14 +39,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def evaluation(bundle: Bundle, prepared_faces: Path, written: Path) -> Evaluation:
-    params = section(Evaluate, "evaluate", "faces", scenes=6, false_positive_rate=0.05)
+    params = section(Evaluate, "faces", "evaluate", scenes=6, false_positive_rate=0.05)
     return evaluate(bundle, prepared_faces, written, params)
 
 
 def test_the_threshold_comes_from_validation_and_is_applied_to_the_audit_split(
     evaluation: Evaluation, bundle: Bundle, prepared_faces: Path
 ) -> None:
-    model = FaceModel.load(bundle, evaluation.serve["graph"])
+    model = FaceModel.load(bundle, evaluation.serve["variant"])
     validation, audit = read_split(prepared_faces, "validation"), read_split(prepared_faces, "audit")
     threshold = measures.threshold_at(model.logits(centre(validation.images)), validation.is_face, 0.05)
     logits = model.logits(centre(audit.images))
@@ -83,8 +83,8 @@ def test_scores_and_worst_pictures_are_written(evaluation: Evaluation, written: 
     assert (written / "scores_float.csv").exists()
 
 
-def test_weaknesses_say_what_was_measured(evaluation: Evaluation) -> None:
-    said = " ".join(evaluation.weaknesses)
+def test_limitations_say_what_was_measured(evaluation: Evaluation) -> None:
+    said = " ".join(evaluation.limitations)
     assert f"and {1 - evaluation.metrics['recall']:.1%} of all" in said
     assert f"takes {evaluation.metrics['false_positive_rate']:.1%} of cut-outs" in said
     assert f"finds {evaluation.metrics['detection_recall']:.0%} of the faces" in said
@@ -93,7 +93,7 @@ def test_weaknesses_say_what_was_measured(evaluation: Evaluation) -> None:
 def test_the_course_s_faces_are_tried_where_the_data_holds_them(
     bundle: Bundle, prepared_faces: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    params = section(Evaluate, "evaluate", "faces", scenes=0, false_positive_rate=0.05)
+    params = section(Evaluate, "faces", "evaluate", scenes=0, false_positive_rate=0.05)
     without = evaluate(bundle, prepared_faces, tmp_path, params)
     assert "course_faces_recall" not in without.metrics
     assert "NO COURSE FACES" in caplog.text
@@ -107,6 +107,6 @@ def test_the_course_s_faces_are_tried_where_the_data_holds_them(
     np.save(folder / COURSE_FACES, np.stack(faces))
     found = evaluate(bundle, folder, tmp_path, params)
     assert found.counts["course_faces_recall"] == 20
-    logits = FaceModel.load(bundle, found.serve["graph"]).logits(np.stack(faces))
+    logits = FaceModel.load(bundle, found.serve["variant"]).logits(np.stack(faces))
     assert found.metrics["course_faces_recall"] == (logits > found.serve["threshold"]).mean() > 0
     assert found.serve == without.serve, "nothing is chosen by them"
