@@ -130,7 +130,7 @@ def measure(build: Path, params: Evaluate, seeds: Sequence[int]) -> dict[str, An
     validation = compose(read_split(build / "prepare", "validation"), params.scenes, params.seed)
     audit = [compose(read_split(build / "prepare", "audit"), params.scenes, seed) for seed in seeds]
     serve = read_json(build / "evaluate" / "evaluation.json")["serve"]
-    model = FaceModel.load(Bundle.open(build / "export"), serve["graph"])
+    model = FaceModel.load(Bundle.open(build / "export"), serve["variant"])
     ours: Detector = partial(_ours, model, serve["threshold"], params)
     found, _ = run(ours, validation)
     detectors = {"ours": judged(ours, threshold_of(validation, found, params.false_boxes), audit)}

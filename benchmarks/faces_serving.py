@@ -206,7 +206,7 @@ def compare(reference: str, data: Path, out: Path) -> None:
     os.sched_setaffinity(0, {cores[-1]})
     images = pictures(data)
     result: dict[str, Any] = {"picture": {"sides": SIDES, "bytes": float(np.mean([len(image) for image in images]))}}
-    with open_bundle(reference, "faces", allow_unpromoted=True) as served, tempfile.TemporaryDirectory() as scratch:
+    with open_bundle(reference, ("faces",), allow_unpromoted=True) as served, tempfile.TemporaryDirectory() as scratch:
         bundle = served.bundle
         for name, (path, arguments) in servers(reference, bundle.folder.resolve(), Path(scratch)).items():
             with started(cores[0], *arguments) as (server, ready):

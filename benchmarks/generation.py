@@ -26,7 +26,8 @@ from components.datasets.music.reader import read_texts
 from components.files import write_json
 from components.labs import find
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char
-from components.labs.music.runtime.sampler import Request, TuneModel, generate
+from components.labs.music.runtime.model import TuneModel
+from components.labs.music.runtime.sampler import TuneRequest, generate
 from components.params import load
 from components.provenance import provenance
 
@@ -65,8 +66,9 @@ def write_as_the_notebook(model: NotebookModel, characters: int) -> int:
 
 def write_tunes(model: TuneModel, tunes: int, together: int, first_seed: int) -> int:
     """Whole tunes of up to 500 characters; returns the characters that are in them, not those thrown away."""
-    requests = [Request(seed=first_seed + index, start="X:1\n", max_length=500) for index in range(tunes)]
-    return sum(len(text) - len("X:1\n") for text in generate(model, requests, batch=together))
+    start = "X:1\n"
+    requests = [TuneRequest(seed=first_seed + index, forced={0: start}, max_length=500) for index in range(tunes)]
+    return sum(len(sample.text) - len(start) for sample in generate(model, requests, batch=together))
 
 
 def rate(work: Callable[[], int]) -> float:

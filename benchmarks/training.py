@@ -31,7 +31,7 @@ from components.datasets.music.reader import read_texts
 from components.files import write_json
 from components.labs import find
 from components.labs.music.evaluation import likelihood
-from components.labs.music.runtime.sampler import TuneModel
+from components.labs.music.runtime.model import TuneModel
 from components.labs.music.training.model import IGNORED, MusicData, MusicModel, bits_per_char, read_vocabulary
 from components.params import load
 from components.steps.export import export

@@ -1,35 +1,6 @@
-"""Which API serves a lab, and what images, manifests and the deploy command call it.
-
-Everything below infra/ that needs the list of APIs takes it from here. Several labs may share one API; each lab that is
-served has a Deployment of its own, because a pod serves one model.
-"""
+"""What images, manifests and the deploy command call a lab that is served. `components.apis` says which there are."""
 
 from __future__ import annotations
-
-import difflib
-
-from components.errors import UserError
-from components.labs import find
-
-SERVED_LABS: dict[str, str] = {
-    "music": "music",
-    "faces": "faces",
-    "digits": "digits",
-    "mlp": "digits",
-    "digit_generation": "generation",
-    "face_generation": "generation",
-}
-"""Lab -> the API that serves it."""
-APIS = tuple(dict.fromkeys(SERVED_LABS.values()))
-
-
-def api_of(lab: str) -> str:
-    """The API that serves a lab. Raises UserError where there is no such lab, or no API for it."""
-    if lab not in SERVED_LABS:
-        find(lab)
-        near = difflib.get_close_matches(lab, SERVED_LABS, n=1, cutoff=0.0)
-        raise UserError(f"the lab {lab} has no API; did you mean '{near[0]}'? served: {', '.join(SERVED_LABS)}")
-    return SERVED_LABS[lab]
 
 
 def resource_name(lab: str) -> str:
@@ -38,4 +9,5 @@ def resource_name(lab: str) -> str:
 
 
 def deployment_name(lab: str) -> str:
+    """A lab's Deployment: each lab that is served has its own, because a pod serves one model."""
     return f"{resource_name(lab)}-api"

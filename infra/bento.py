@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 import yaml
 
+from components.apis import api_of
 from components.errors import UserError
 from components.labs import LABS, find
 from infra.images import PROJECT
@@ -29,7 +30,7 @@ from pathlib import Path
 
 os.environ.setdefault("SERVE_BUNDLE", str(Path(__file__).resolve().parent / "bundle"))
 
-from serving.{lab} import service  # noqa: E402, F401
+from serving.{api}.service import service  # noqa: E402, F401
 """
 
 
@@ -38,7 +39,7 @@ def build(lab: str, reference: str) -> str:
 
     Raises UserError when the bundle is not promoted or is damaged, or BentoML fails.
     """
-    with tempfile.TemporaryDirectory(prefix="bento-") as temporary, open_bundle(reference, lab, False) as served:
+    with tempfile.TemporaryDirectory(prefix="bento-") as temporary, open_bundle(reference, (lab,), False) as served:
         folder = Path(temporary)
         ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
         for name in SOURCES:
@@ -47,7 +48,7 @@ def build(lab: str, reference: str) -> str:
             else:
                 shutil.copy2(PROJECT / name, folder)
         shutil.copytree(served.bundle.folder, folder / "bundle")
-        (folder / "service.py").write_text(ENTRY.format(lab=lab))
+        (folder / "service.py").write_text(ENTRY.format(api=api_of(lab)))
         (folder / "requirements.txt").write_text(_requirements())
         digest = served.bundle.digest
         description = {

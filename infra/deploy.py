@@ -17,8 +17,9 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from components.apis import served_labs
 from components.errors import UserError
-from infra.apis import SERVED_LABS, deployment_name
+from infra.apis import deployment_name
 from infra.pods import Cluster, ask, pods_say
 
 log = logging.getLogger(__name__)
@@ -219,7 +220,7 @@ def _asked(call: Any, cluster: Cluster, lab: str, *arguments: Any) -> Any:
 
 
 def main(
-    lab: Annotated[str, typer.Argument(metavar="LAB", help=f"One of: {', '.join(SERVED_LABS)}.")],
+    lab: Annotated[str, typer.Argument(metavar="LAB", help=f"One of: {', '.join(served_labs())}.")],
     digest: Annotated[str | None, typer.Option(help="This model instead of the registry's champion.")] = None,
     back: Annotated[bool, typer.Option("--back", help="The model that was served before this one.")] = False,
     namespace: Annotated[str, typer.Option(help="Where the API is.")] = "labs",
@@ -227,7 +228,7 @@ def main(
     seconds: Annotated[float, typer.Option(min=1, help="Time for every pod to serve it; then it goes back.")] = 600,
 ) -> None:
     """Rolls a running API to the champion, or to the model before it."""
-    from infra.apis import api_of
+    from components.apis import api_of
 
     logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stderr)
     log.setLevel("INFO")

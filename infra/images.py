@@ -16,9 +16,9 @@ from typing import Annotated
 
 import typer
 
+from components.apis import apis
 from components.errors import UserError
 from components.provenance import git_state
-from infra.apis import APIS
 
 PROJECT = Path(__file__).resolve().parent.parent
 BASE = "python:3.11-slim"
@@ -40,7 +40,7 @@ IMAGES = {
     "training": Image("training", ("train", "remote", "cluster")),
     "tracking": Image("tracking", ("tracking",)),
     "fetch": Image("serving", ("serve", "fetch"), "fetch"),
-    **{api: Image("serving", ("serve", "fetch"), "serving", {"API": api}) for api in APIS},
+    **{api: Image("serving", ("serve", "fetch"), "serving", {"API": api}) for api in apis()},
 }
 
 

@@ -14,9 +14,10 @@ from typing import Annotated
 
 import typer
 
+from components.apis import served_labs
 from components.errors import UserError
 from components.files import write_text
-from infra.apis import SERVED_LABS, deployment_name, resource_name
+from infra.apis import deployment_name, resource_name
 
 K8S = Path(__file__).resolve().parent / "k8s"
 MADE = "# Made by `make manifests`: change infra/manifests.py, or `api` of the lab.\n"
@@ -24,7 +25,7 @@ MADE = "# Made by `make manifests`: change infra/manifests.py, or `api` of the l
 
 def write_components(k8s: Path = K8S) -> None:
     """Writes labs/<lab> for every lab that has an API: a component for overlays to name."""
-    for lab, api in SERVED_LABS.items():
+    for lab, api in served_labs().items():
         folder = k8s / "labs" / lab
         write_text(folder / "kustomization.yaml", _component(lab))
         write_text(folder / "api" / "kustomization.yaml", _named(lab, api))

@@ -25,7 +25,7 @@ from components.settings import project_root, settings
 from components.sources.version import write_pin
 from components.tracking.journal import JOURNALS
 from components.tracking.mlflow_client import database
-from components.tracking.runs import upload_or_warn
+from components.tracking.upload import upload_or_warn
 
 if TYPE_CHECKING:
     from kfp.dsl import Artifact

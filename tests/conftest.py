@@ -76,9 +76,9 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
     import torch
 
     from components.bundle import write_bundle
+    from components.datasets.music.reader import TUNE_END
     from components.labs.music.export.bundle import export
     from components.labs.music.params import Export, Train
-    from components.labs.music.runtime.sampler import TUNE_END
     from components.labs.music.training.model import MusicModel, read_vocabulary, to_batches
     from components.records import Provenance
     from tests.face_data import section

@@ -22,7 +22,7 @@ from components.records import AuditReport, Decision, EvaluationReport, Promotio
 from components.tracking import registry
 from components.tracking.journal import JOURNALS, Run
 from components.tracking.mlflow_client import connect, failures_named
-from components.tracking.runs import mlflow_run, upload
+from components.tracking.upload import mlflow_run, upload
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from PIL.Image import Resampling, Transpose
 
-from serving.core.request_guard import RefusalError
+from serving.core.problems import RefusalError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """Pillow knows dozens more, and each decoder is a way in."""

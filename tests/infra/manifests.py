@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from infra.apis import SERVED_LABS, deployment_name
+from components.apis import served_labs
+from infra.apis import deployment_name
 from infra.manifests import K8S, overlays, render, write_components
 
 OVERLAYS = overlays()
@@ -69,7 +70,7 @@ def containers(overlay: str) -> Iterator[Container]:
 def served(overlay: str) -> list[str]:
     """The labs that have an API in an overlay."""
     names = {one["metadata"]["name"] for one in of_kind(overlay, "Deployment")}
-    return [lab for lab in SERVED_LABS if deployment_name(lab) in names]
+    return [lab for lab in served_labs() if deployment_name(lab) in names]
 
 
 def millicores(quantity: str) -> int:

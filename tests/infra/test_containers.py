@@ -17,8 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from components.apis import apis
 from components.bundle import Bundle
-from infra.apis import APIS
 from infra.images import build, stage
 from tests.infra.engine import NoEngineError, docker, engine, make_base
 from tests.serving.conftest import EASY
@@ -272,7 +272,7 @@ def test_an_api_without_a_bundle_says_so_in_one_line(serving_image: str, tmp_pat
     assert "\n" not in said
 
 
-@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("api", apis())
 def test_there_is_an_image_for_each_api(api: str, project: Path) -> None:
     said = run(built(api, project), check=False)
     assert said.startswith("error: ")

@@ -15,8 +15,9 @@ import promql_parser
 import pytest
 import yaml
 
+from components.apis import api_of, served_labs
 from components.params import load
-from infra.apis import SERVED_LABS, api_of, deployment_name
+from infra.apis import deployment_name
 from infra.manifests import K8S, render, write_components
 from tests.infra.manifests import (
     OVERLAYS,
@@ -352,11 +353,11 @@ def test_every_lab_with_an_api_has_a_component_of_its_own(tmp_path: Path) -> Non
     shutil.copytree(K8S, copy, ignore=shutil.ignore_patterns("labs", "rendered"))
     write_components(copy)
     own = copy / "overlays" / "local" / "kustomization.yaml"
-    lines = [f"  - ../../labs/{lab}" for lab in SERVED_LABS if lab not in served("local")]
+    lines = [f"  - ../../labs/{lab}" for lab in served_labs() if lab not in served("local")]
     own.write_text(own.read_text().replace("  - ../../labs/faces\n", "\n".join(["  - ../../labs/faces", *lines, ""])))
     made = [one for one in yaml.safe_load_all(render(own.parent)) if one]
     deployments = {one["metadata"]["name"] for one in made if one["kind"] == "Deployment"}
-    assert {deployment_name(lab) for lab in SERVED_LABS} < deployments
+    assert {deployment_name(lab) for lab in served_labs()} < deployments
     for one in made:
         if one["apiVersion"] != OPERATOR:
             kubernetes_validate.validate(one, KUBERNETES, strict=True)

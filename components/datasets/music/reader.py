@@ -1,18 +1,18 @@
-"""The prepared tunes."""
+"""The prepared tunes, and how they are set apart in the text of a file."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from components.errors import UserError
 
-if TYPE_CHECKING:
-    pass
-
-
 SPLITS = ("train", "validation", "test")
+TUNE_START = "\n"
+"""What stands before a tune's first character, in the text that the model reads and writes."""
+TUNE_END = "\n\n"
+"""What stands after its last one: an empty line parts the tunes of an ABC file."""
 
 
 def read_tunes(prepared: Path) -> list[dict[str, Any]]:

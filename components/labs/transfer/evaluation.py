@@ -13,13 +13,12 @@ from components.datasets.faces.category_reader import Labelled, middle, photogra
 from components.families.classification.evaluation import measures, plots
 from components.families.classification.evaluation.plots import write_csv
 from components.families.classification.evaluation.report import STYLE
-from components.families.classification.runtime import softmax
 from components.files import write_text
 from components.labs.transfer.params import Evaluate
 from components.labs.transfer.runtime import CategoryModel
 from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
-from components.stats import wilson_interval
+from components.stats import softmax, wilson_interval
 
 if TYPE_CHECKING:
     from components.bundle import Bundle

@@ -25,7 +25,8 @@ from components.steps.promote import roll_back
 from components.tracking import runs as tracking_runs
 from components.tracking.journal import JOURNALS, Run, journals
 from components.tracking.mlflow_client import MlflowError, check_reachable, connect
-from components.tracking.runs import lightning_logger, repro, tracked, upload
+from components.tracking.runs import lightning_logger, repro, tracked
+from components.tracking.upload import upload
 from tests.components.bundles import PROVENANCE
 from tests.small_disk import run_on_small_disk
 

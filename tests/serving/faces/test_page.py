@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from components.datasets.faces.reader import read_split
 from components.labs.faces.evaluation.scenes import compose
 from tests.serving.browsing import Visitor, limited, needs_browser, resize, visitors
-from tests.serving.conftest import FACES_WEAKNESS
+from tests.serving.conftest import FACES_LIMITATION
 from tests.serving.hostile import THE_SAME, jpeg
 from tests.serving.servers import Server
 
@@ -92,7 +92,7 @@ def test_the_audit_stands_beside_the_photograph(visit: Callable[..., Visitor], f
     worst = audit["worst_group"]
     expect(page.locator("#findings")).to_contain_text(f"faces perceived as {worst['name']}")
     expect(page.locator("#findings")).to_contain_text(f"{100 * audit['metrics']['recall']:.1f} %")
-    expect(page.locator("#weaknesses li")).to_have_text([FACES_WEAKNESS])
+    expect(page.locator("#limitations li")).to_have_text([FACES_LIMITATION])
     page.get_by_role("link", name="The whole audit").click()
     expect(page.locator("body")).to_contain_text("PASS")
     assert page.title() == re.search("<title>(.*?)</title>", page.content())[1]  # type: ignore[index]
@@ -145,7 +145,7 @@ def test_an_unaudited_model_is_said_loudly(visit: Callable[..., Visitor]) -> Non
     expect(page.get_by_role("region", name="Warnings")).to_contain_text("passed no gate")
     expect(page.get_by_role("region", name="Warnings")).to_contain_text("no audit of it")
     expect(page.locator("#verdict")).to_have_text("Not audited")
-    expect(page.locator("#papers")).to_be_hidden()
+    expect(page.locator("#records")).to_be_hidden()
 
 
 def test_a_waiver_and_what_failed_are_shown(visit: Callable[..., Visitor]) -> None:

@@ -1,4 +1,4 @@
-"""The images page in a real browser: pictures come, and another seed brings others."""
+"""The generation page in a real browser: pictures come, and another seed brings others."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ pytestmark = needs_browser
 
 
 @pytest.fixture
-def visit(browser: Browser, images_server: Server) -> Iterator[Callable[..., Visitor]]:
-    with visitors(browser, images_server, Visitor) as visit:
+def visit(browser: Browser, generation_server: Server) -> Iterator[Callable[..., Visitor]]:
+    with visitors(browser, generation_server, Visitor) as visit:
         yield visit
 
 

@@ -20,9 +20,10 @@ from mido import MidiFile
 
 from components.bundle import Bundle, BundleSpec, write_bundle
 from components.datasets.music.abc_notation import check
-from components.labs.music.runtime.sampler import Request, TuneModel, generate
+from components.labs.music.runtime.model import TuneModel
+from components.labs.music.runtime.sampler import TuneRequest, generate
 from serving.music.schemas import EXAMPLE_TUNE
-from tests.serving.conftest import EASY, WEAKNESS
+from tests.serving.conftest import EASY, LIMITATION
 from tests.serving.servers import PROJECT, Server, command, serving
 
 
@@ -81,10 +82,10 @@ def test_a_seed_is_drawn_and_told_when_none_is_given(server: Server) -> None:
 
 def test_a_sample_is_what_the_bundle_writes_offline(server: Server, promoted_bundle: Path) -> None:
     model = TuneModel.load(Bundle.open(promoted_bundle), "int8")
-    expected = generate(model, [Request(seed=5, max_length=200)])[0].strip()
+    expected = generate(model, [TuneRequest(seed=5, max_length=200)])[0]
     answer = server.client.post("/generate", json={"seed": 5, "max_length": 200, "valid_only": False}).json()
-    assert answer["tunes"][0]["abc"] == expected
-    assert answer["tunes"][0]["valid"] == (check(expected) == [] and len(expected) < 200)
+    assert answer["tunes"][0]["abc"] == expected.text
+    assert answer["tunes"][0]["valid"] == (expected.ended and check(expected.text) == [])
 
 
 def test_a_start_is_gone_on_from(server: Server) -> None:
@@ -174,7 +175,7 @@ def test_a_stream_is_the_tune_character_by_character_and_ends_with_its_verdict(s
     *texts, (name, last) = events(server.client.post("/stream", json=wish))
     assert {event for event, _ in texts} == {"text"}
     assert name == "done"
-    assert "".join(data["text"] for _, data in texts).strip() == last["tune"]["abc"]
+    assert "".join(data["text"] for _, data in texts).rstrip("\n") == last["tune"]["abc"]
     assert last["tune"]["abc"] == make_raw(server, **wish)["abc"], "streamed or not, a seed is a tune"
     assert last["tune"]["valid"] == (check(last["tune"]["abc"]) == [])
     assert last["model"]["promoted"] is True
@@ -236,10 +237,10 @@ def test_every_answer_says_which_model_gave_it(server: Server, promoted_bundle: 
 
 def test_info_tells_bundle_provenance_providers_and_limits(server: Server) -> None:
     info = server.client.get("/info").json()
-    assert info["model"]["graph"] == "int8"
+    assert info["model"]["variant"] == "int8"
     assert info["model"]["promoted"] is True
     assert info["metrics"] == {"bits_per_char": 1.3}
-    assert info["weaknesses"] == [WEAKNESS]
+    assert info["limitations"] == [LIMITATION]
     assert info["providers"] == ["CPUExecutionProvider"]
     assert info["limits"]["active_tunes"] == 32
     assert info["spec"]["hidden_size"] == 128

@@ -326,7 +326,7 @@ def test_an_unpromoted_model_and_starter_data_are_said_loudly(visit: Callable[..
         answer = route.fetch().json()
         answer["model"]["promoted"] = False
         answer["model"]["provenance"]["data_profile"] = "starter"
-        answer["weaknesses"] = ["It knows <b>nothing</b>."]
+        answer["limitations"] = ["It knows <b>nothing</b>."]
         route.fulfill(json=answer)
 
     visitor.page.route("**/info", unpromoted)
@@ -334,7 +334,7 @@ def test_an_unpromoted_model_and_starter_data_are_said_loudly(visit: Callable[..
     warnings = page.get_by_role("region", name="Warnings")
     expect(warnings).to_contain_text("passed no gate")
     expect(warnings).to_contain_text("“starter” data")
-    expect(page.locator("#weaknesses li")).to_have_text(["It knows <b>nothing</b>."])
+    expect(page.locator("#limitations li")).to_have_text(["It knows <b>nothing</b>."])
 
 
 @needs_browser

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.bundle import Bundle
-from components.labs.faces.audit.measures import probabilities_of
 from components.labs.faces.audit.table import Scored
+from components.stats import sigmoid
 
 LEARNED = {
     "reconstructions": "Above faces, below what the model can say of them with its latent features alone.",
@@ -66,7 +66,7 @@ def worst(scored: Scored, images: NDArray[np.uint8], threshold: float, count: in
 def _pictures(
     rows: NDArray[np.intp], images: NDArray[np.uint8], logits: NDArray[np.float64], labels: list[str]
 ) -> Iterable[Picture]:
-    for row, probability in zip(rows.tolist(), probabilities_of(logits[rows]).tolist(), strict=True):
+    for row, probability in zip(rows.tolist(), sigmoid(logits[rows]).tolist(), strict=True):
         said = f"{probability:.0%}" if 0.01 < probability < 0.99 else f"{probability:.2g}"
         yield Picture(_address(images[row]), f"{labels[row] or 'no labels'}: {said}")
 

@@ -18,15 +18,14 @@ from components.files import write_text
 from components.labs.faces.audit.analysis import Evidence, examine
 from components.labs.faces.audit.card import write_card
 from components.labs.faces.audit.criteria import requirements
-from components.labs.faces.audit.intervals import Floats
 from components.labs.faces.audit.latent import Latents
-from components.labs.faces.audit.measures import threshold_at
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.pictures import learned, worst
 from components.labs.faces.audit.report import Findings, write_report
-from components.labs.faces.audit.schema import Details, Group
+from components.labs.faces.audit.schema import Details
 from components.labs.faces.audit.table import Scored, read_images, read_table
 from components.records import AuditFindings
+from components.stats import Floats, threshold_at
 
 log = logging.getLogger(__name__)
 
@@ -87,40 +86,22 @@ def audit(
 
 
 def measured(details: Details) -> tuple[dict[str, float], dict[str, int]]:
-    """The metrics by the names that gates and `dvc metrics` use, and over how many items; what is unknown is left out.
+    """Metrics and over how many items, by the names that gates use: only what evaluation does not measure.
 
-    worst_group_recall, recall_gap: over the groups that the audit gates. worst_cell_recall: over intersections of two
-    gated attributes that are not small.
+    worst_group_recall, recall_gap: over the groups that the audit gates; left out where they are unknown.
     """
     gated = [attribute for attribute in details.attributes if attribute.gated]
-    names = {attribute.name for attribute in gated}
-    crossed = [found for found in details.attributes if not found.gated and set(found.name.split(" x ")) <= names]
-    worst_group = _lowest([group for attribute in gated for group in attribute.groups])
-    worst_cell = _lowest([group for attribute in crossed for group in attribute.groups if not group.small])
-    gaps = [attribute.gap.value for attribute in gated if attribute.gap and attribute.gap.value is not None]
-    rates = {
-        "recall": details.recall,
-        "worst_group_recall": worst_group.recall if worst_group else None,
-        "worst_cell_recall": worst_cell.recall if worst_cell else None,
-        "false_positive_rate": details.negatives.all,
-        "hard_false_positive_rate": details.negatives.hard,
-    }
-    known = {name: rate for name, rate in rates.items() if rate is not None and rate.value is not None}
-    metrics = {name: rate.value for name, rate in known.items() if rate.value is not None}
-    counts = {name: rate.of for name, rate in known.items()}
     everything = details.recall.of + details.negatives.all.of
-    metrics |= {"calibration_error": details.calibration_error.value or 0.0, "brier_score": details.brier_score}
-    counts |= {"calibration_error": everything, "brier_score": everything}
-    if details.roc_auc.value is not None:
-        metrics["roc_auc"], counts["roc_auc"] = details.roc_auc.value, everything
+    metrics = {"calibration_error": details.calibration_error.value or 0.0, "brier_score": details.brier_score}
+    counts = dict.fromkeys(metrics, everything)
+    recalls = [group.recall for attribute in gated for group in attribute.groups]
+    known = [(rate.value, rate.of) for rate in recalls if rate.value is not None]
+    if known:
+        metrics["worst_group_recall"], counts["worst_group_recall"] = min(known, key=lambda rate: rate[0])
+    gaps = [attribute.gap.value for attribute in gated if attribute.gap and attribute.gap.value is not None]
     if len(gaps) == len(gated):
         metrics["recall_gap"], counts["recall_gap"] = max(gaps), details.recall.of
     return metrics, counts
-
-
-def _lowest(groups: list[Group]) -> Group | None:
-    known = [group for group in groups if group.recall.value is not None]
-    return min(known, key=lambda group: group.recall.value or 0.0, default=None)
 
 
 def _scored(detector: Detector, bundle: Bundle, prepared: Path, split: str) -> Scored:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from components.labs.faces.audit.criteria import WORSE, Codes, group_codes
-from components.labs.faces.audit.intervals import Floats
 from components.labs.faces.audit.measures import Flags
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.permutation import Ints
 from components.labs.faces.audit.schema import NoisePoint, SimulatedPoint
 from components.labs.faces.audit.table import Table
+from components.stats import Floats
 
 
 def simulation(table: Table, detected: Flags, params: Audit) -> tuple[SimulatedPoint, ...]:

@@ -14,12 +14,12 @@ from PIL import Image
 
 from components.datasets.faces.reader import COURSE_FACES, Split, centre, read_split
 from components.labs.faces import params
-from components.labs.faces.evaluation.measures import rate_above, recall_at, roc_auc, threshold_at
 from components.labs.faces.evaluation.scenes import average_precision, compose, matched
 from components.labs.faces.runtime.detection import detect
 from components.labs.faces.runtime.model import FaceModel
 from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
+from components.stats import rate_above, roc_auc, threshold_at
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -103,9 +103,10 @@ def measured_detection(
 
 
 def measures(scores: Scores, validation: Split, audit: Split, params: params.Evaluate) -> dict[str, float]:
-    """By the names that gates use. worst_group_recall and recall_gap: over cells of perceived race and gender.
+    """By the names that gates use. worst_cell_recall and cell_recall_gap: over cells of perceived race and gender.
 
-    recall and all rates are at the frozen threshold; recall_at_rate is at the audit split's own one.
+    recall and all rates are at the frozen threshold; recall_at_rate is at the threshold that the audit split's own
+    negatives give.
     """
     logits, is_face = scores.audit, audit.is_face
     recalls = [rate_above(logits[rows], scores.threshold) for rows in cells(audit).values()]
@@ -113,10 +114,10 @@ def measures(scores: Scores, validation: Split, audit: Split, params: params.Eva
     found = {
         "recall": recall,
         "false_positive_rate": rate_above(logits[~is_face], scores.threshold),
-        "roc_auc": roc_auc(logits, is_face),
-        "worst_group_recall": min(recalls, default=recall),
-        "recall_gap": max(recalls, default=recall) - min(recalls, default=recall),
-        "recall_at_rate": recall_at(logits, is_face, params.false_positive_rate),
+        "roc_auc": roc_auc(logits[is_face], logits[~is_face]),
+        "worst_cell_recall": min(recalls, default=recall),
+        "cell_recall_gap": max(recalls, default=recall) - min(recalls, default=recall),
+        "recall_at_rate": rate_above(logits[is_face], threshold_at(logits[~is_face], params.false_positive_rate)),
         "recall_validation": rate_above(scores.validation[validation.is_face], scores.threshold),
     }
     if audit.is_hard.any():
@@ -162,8 +163,8 @@ def counts(audit: Split, scenes: int) -> dict[str, int]:
         "recall": faces,
         "false_positive_rate": len(audit) - faces,
         "roc_auc": faces,
-        "worst_group_recall": smallest,
-        "recall_gap": smallest,
+        "worst_cell_recall": smallest,
+        "cell_recall_gap": smallest,
         "hard_false_positive_rate": int(audit.is_hard.sum()),
         "average_precision": scenes,
     }
@@ -173,7 +174,7 @@ def _scores(bundle: Bundle, variant: str, validation: Split, audit: Split, param
     log.info("reading %d images with the %s graph", len(validation) + len(audit), variant)
     model = FaceModel.load(bundle, variant)
     logits = model.logits(centre(validation.images))
-    threshold = threshold_at(logits, validation.is_face, params.false_positive_rate)
+    threshold = threshold_at(logits[~validation.is_face], params.false_positive_rate)
     return Scores(logits, model.logits(centre(audit.images)), threshold)
 
 

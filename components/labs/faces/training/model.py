@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from components.labs.faces.evaluation.measures import recall_at
 from components.labs.faces.params import Train
 from components.labs.faces.training.augment import augmented, plain
+from components.stats import rate_above, threshold_at
 from components.training.lr_schedule import with_one_cycle
 from components.training.optimizers import FusedClipping, decay_groups
 
@@ -107,7 +107,8 @@ class FaceClassifier(FusedClipping):
     def on_validation_epoch_end(self) -> None:
         logits, labels = (torch.cat(part).numpy() for part in zip(*self._validation, strict=True))
         self._validation.clear()
-        self.log("val_recall", recall_at(logits, labels == 1, VALIDATION_FALSE_POSITIVES))
+        threshold = threshold_at(logits[labels == 0], VALIDATION_FALSE_POSITIVES)
+        self.log("val_recall", rate_above(logits[labels == 1], threshold))
 
     def configure_optimizers(self) -> Any:
         params = self.params

@@ -18,8 +18,10 @@ from components.labs.music.evaluation.plots import write_csv
 from components.labs.music.evaluation.report import Findings, write_report
 from components.labs.music.evaluation.success import Success, by_option
 from components.labs.music.evaluation.success import metrics as success_metrics
-from components.labs.music.runtime.conditioning import Options
-from components.labs.music.runtime.sampler import CheckedTune, Request, TuneModel, generate, generate_valid
+from components.labs.music.runtime.acceptance import CheckedTune, generate_accepted
+from components.labs.music.runtime.conditioning import Conditions, Options
+from components.labs.music.runtime.model import TuneModel
+from components.labs.music.runtime.sampler import TuneRequest, generate
 from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 
@@ -53,10 +55,10 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     header, music = split_header(texts["test"], bits[served]["test"])
 
     model, options = TuneModel.load(bundle, served), Options.of_spec(bundle.spec)
-    raw, checked = _write(model, params)
+    raw, checked = _write(model, options, params)
     log.info("asking for each of %d metres and %d types", len(options.types_by_metre), len(options.types))
     asked = {
-        "anything": Success(len(checked), sum(not tune.problems for tune in checked), sum(t.attempts for t in checked)),
+        "anything": Success.of(checked),
         **by_option(model, options, params),
     }
     generated = judged(raw, "raw samples", params.max_length)
@@ -106,7 +108,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
             "valid_checked_rate": len(accepted),
         },
         variants=variants,
-        serve={"graph": served},
+        serve={"variant": served},
         limitations=findings.limitations,
     )
 
@@ -126,11 +128,13 @@ def _read(bundle: Bundle, variant: str, texts: Mapping[str, Sequence[str]], batc
     return {split: bits_of(model, texts[split], batch) for split in ("validation", "test")}
 
 
-def _write(model: TuneModel, params: params.Evaluate) -> tuple[list[str], list[CheckedTune]]:
-    """The same requests twice: tunes as they come, and tunes written again until the sampler's check accepts them."""
+def _write(model: TuneModel, options: Options, params: params.Evaluate) -> tuple[list[str], list[CheckedTune]]:
+    """The same requests twice: tunes as they come, and tunes written again until one is accepted."""
     log.info("writing %d tunes with the %s graph, raw and checked", params.samples, model.variant)
     requests = [
-        Request(seed=params.seed + index, temperature=params.temperature, max_length=params.max_length)
+        TuneRequest(seed=params.seed + index, temperature=params.temperature, max_length=params.max_length)
         for index in range(params.samples)
     ]
-    return generate(model, requests, params.batch), generate_valid(model, requests, params.attempts, params.batch)
+    raw = [sample.text for sample in generate(model, requests, params.batch)]
+    anything = [(request, Conditions()) for request in requests]
+    return raw, generate_accepted(model, options, anything, params.attempts, params.batch)

@@ -11,13 +11,14 @@ import onnxruntime
 import torch
 
 from components.bundle import BundleSpec
-from components.datasets.music.reader import read_texts
+from components.datasets.music.reader import TUNE_END, read_texts
 from components.files import read_json, write_json
 from components.labs.music import params
 from components.labs.music.export.graphs import reading_graph, sampling_graph
 from components.labs.music.export.graphs.weights import HIDDEN_SCALE, Weights
 from components.labs.music.runtime.conditioning import Options
-from components.labs.music.runtime.sampler import INT8_ZERO, TUNE_END, State, TuneModel, Vocabulary
+from components.labs.music.runtime.model import INT8_ZERO, State, TuneModel
+from components.labs.music.runtime.vocabulary import Vocabulary
 from components.onnx.parity import Case, check_parity
 from components.training.finite import check_finite
 

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.datasets.music.reader import read_texts
+from components.datasets.music.reader import TUNE_END, TUNE_START, read_texts
 from components.errors import UserError
 from components.files import read_json
 from components.labs.music.params import Train
-from components.labs.music.runtime.sampler import TUNE_END, TUNE_START
 from components.labs.music.training.attention import Attention
 from components.labs.music.training.augment import Augmentation
 from components.labs.music.training.optimizer import MuonAdamW

@@ -103,7 +103,7 @@ async function showAudit({ model }) {
       return row
     })
   )
-  $('papers').hidden = false
+  $('records').hidden = false
 }
 
 function judge(verdict, good, standing) {

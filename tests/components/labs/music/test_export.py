@@ -17,7 +17,7 @@ from components.labs.music.evaluation.likelihood import bits_of, bits_per_char
 from components.labs.music.export.bundle import export, fold
 from components.labs.music.export.graphs import reading_graph, sampling_graph
 from components.labs.music.params import Export, Train
-from components.labs.music.runtime.sampler import TuneModel
+from components.labs.music.runtime.model import TuneModel
 from components.labs.music.training.model import MusicModel
 from components.records import Provenance
 from tests.face_data import section

@@ -9,10 +9,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from components.datasets.music.reader import read_texts
+from components.datasets.music.reader import TUNE_END, TUNE_START, read_texts
 from components.errors import UserError
 from components.labs.music.params import Train
-from components.labs.music.runtime.sampler import TUNE_END, TUNE_START
 from components.labs.music.training.augment import field, kind
 from components.labs.music.training.model import (
     IGNORED,

@@ -18,10 +18,10 @@ from components.labs.faces.audit.criteria import (
     requirements,
     small_gap,
 )
-from components.labs.faces.audit.intervals import Bounds
 from components.labs.faces.audit.schema import Details
 from components.labs.faces.audit.table import Scored
 from components.records import Requirement, Verdict
+from components.stats import Bounds
 from tests.components.labs.faces.audit.made import RACES, evidence, params, scores, table
 
 PARAMS = params()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.labs.music.runtime.conditioning import Options
-from serving.music.prompt import as_collected, begins_with_header, faults
+from components.labs.music.runtime.conditioning import Options, begins_with_header
+from components.labs.music.runtime.prompt import as_collected, faults
 
 OPTIONS = Options({"6/8": {"jig": 9, "slide": 3}, "9/8": {"slipjig": 1}, "C": {"reel": 2}})
 

@@ -1,4 +1,4 @@
-"""A given beginning of a tune: what is wrong with its header, and how the model reads it.
+"""From what a tune is asked to be to a request for the sampler: above all, how the model reads a given beginning.
 
 The model has read one collection, whose headers are X, T, Z, M, L and K, in this order and in one spelling. Of 24 tunes
 that were to begin with `K:G` one became valid in eight samples. So it reads the header as the collection would have it;
@@ -8,17 +8,21 @@ the tune itself begins with what was given, to the letter.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from components.datasets.music.abc_notation import REQUIRED, parse_tune
 from components.datasets.music.music_theory import key_name
-from components.labs.music.runtime.conditioning import SPELLINGS, Options
+from components.labs.music.runtime.conditioning import SPELLINGS, Conditions, Options
+from components.labs.music.runtime.sampler import TuneRequest
 
 _FIELD = re.compile(r"([A-Za-z]):(.*)")
 
 
-def begins_with_header(start: str) -> bool:
-    """Whether it begins a tune, rather than its music: a note before a repeat sign (`A:|`) is no header."""
-    return start[1:2] == ":" and start[0].isalpha() and start[2:3] not in ("|", ":")
+def conditioned(request: TuneRequest, conditions: Conditions, options: Options) -> TuneRequest:
+    """The request of a tune that is to be like this."""
+    seed = request.seed
+    read_as = {0: as_collected(conditions.beginning, options, seed)} if conditions.beginning else {}
+    return replace(request, forced=options.forced_lines(conditions, seed), read_as=read_as)
 
 
 def faults(start: str) -> list[str]:
