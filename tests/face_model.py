@@ -41,6 +41,6 @@ def augmented_batch(batch: tuple[torch.Tensor, torch.Tensor], params: Train) -> 
 
 
 def bundle_of(model: FaceClassifier, prepared: Path, folder: Path) -> Bundle:
-    spec = export(model, prepared, folder, section(Export, "export", "faces", calibration=64, pictures=6))
+    spec = export(model, prepared, folder, section(Export, "faces", "export", calibration=64, pictures=6))
     write_bundle(folder, "faces", spec, HERE)
     return Bundle.open(folder)

@@ -13,37 +13,38 @@ import pytest
 import torch
 from pytorch_lightning.loggers.logger import Logger
 
-from components import config as parameters
-from components.config import LabParams
+from components.config import TrainParams
 from components.errors import UserError
-from components.labs import find
+from components.labs import Inputs, find
+from components.params import load
+from components.settings import project_root
 from components.steps.train import train
 from components.training.checkpoints import Checkpoints, read_checkpoint
 from tests.digits_data import prepared
 from tests.small_disk import run_on_small_disk
 from tests.workspace import overlaid
 
-PROJECT = Path(__file__).resolve().parents[3]
-SMALL = {"digits": {"model": "fully_connected", "hidden_sizes": [64], "max_epochs": 3, "patience": 3}}
+DIGITS = find("digits")
+SMALL = {"digits": {"train": {"model": "fully_connected", "hidden_sizes": [64], "max_epochs": 3, "patience": 3}}}
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of prepared digits and a training that came to its end."""
     root = tmp_path_factory.mktemp("checkpoints")
-    overlaid(PROJECT / "params.yaml", SMALL, root / "params.yaml")
+    overlaid(project_root() / "params.yaml", SMALL, root / "params.yaml")
     prepared(root / "prepare", 400)
     trained(root, root / "whole")
     shutil.copytree(root / "checkpoints", root / "kept")
     return root
 
 
-def small(root: Path) -> LabParams:
-    return parameters.load("digits", root / "params.yaml")
+def small(root: Path) -> TrainParams:
+    return load(DIGITS, root / "params.yaml").train
 
 
 def trained(root: Path, out: Path) -> dict[str, torch.Tensor]:
-    train(find("digits"), small(root), root / "prepare", out, root / "checkpoints")
+    train(DIGITS, small(root), Inputs(root / "prepare"), out, root / "checkpoints")
     state: dict[str, torch.Tensor] = torch.load(out / "model.ckpt", weights_only=True)["state_dict"]
     return state
 
@@ -126,7 +127,7 @@ class Impatient(Logger):
 def test_a_second_training_with_the_same_inputs_is_refused_while_the_first_goes_on(
     project: Path, tmp_path: Path
 ) -> None:
-    arguments = (find("digits"), small(project), project / "prepare")
+    arguments = (DIGITS, small(project), Inputs(project / "prepare"))
     impatient = Impatient(lambda: train(*arguments, tmp_path / "second", tmp_path / "checkpoints"))
     first = train(*arguments, tmp_path / "first", tmp_path / "checkpoints", [impatient])
     assert impatient.refusals
@@ -138,13 +139,14 @@ def test_a_second_training_with_the_same_inputs_is_refused_while_the_first_goes_
 FILLED = """
 import sys, torch
 from pathlib import Path
-from components import config
 from components.errors import UserError
-from components.labs import find
+from components.labs import Inputs, find
+from components.params import load
 from components.steps.train import train
 
 disk, root = map(Path, sys.argv[1:3])
-arguments = (find("digits"), config.load("digits", root / "params.yaml"), root / "prepare")
+lab = find("digits")
+arguments = (lab, load(lab, root / "params.yaml").train, Inputs(root / "prepare"))
 for room in (10, 300, 700):  # for no checkpoint, for the first of two in the first epoch, for both but no third
     (disk / "filler").write_bytes(bytes((2000 - room) * 1024))
     try:

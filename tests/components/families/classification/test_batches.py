@@ -9,9 +9,11 @@ import torch
 from torch.nn import functional
 
 from components.families.classification.evaluation.corruptions import blurred, shifted
-from components.families.classification.params import Augmentation, Batches
+from components.families.classification.params import Augmentation
 from components.families.classification.training.batches import DigitsData, augmented, to_ink
+from components.labs.mlp.params import Train
 from tests.digits_data import prepared
+from tests.face_data import section
 
 STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0, blur=0, noise=0)
 MOVED = Augmentation(shift=2, rotation=10, scale=0.1, shear=0.1, blur=1.5, noise=0.3)
@@ -23,7 +25,8 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def data(digits: Path, augmentation: Augmentation = STILL, seed: int = 1) -> DigitsData:
-    return DigitsData(digits, Batches(seed=seed, batch_size=32, augmentation=augmentation))
+    values = {"seed": seed, "batch_size": 32, "augmentation": augmentation.model_dump()}
+    return DigitsData(digits, section(Train, "mlp", "train", **values))
 
 
 def test_an_epoch_has_every_picture_once(digits: Path) -> None:

@@ -11,13 +11,12 @@ from components.families.generation.params import Train
 from components.families.generation.training.batches import PictureData
 from components.families.generation.training.gan import moved, sliced_distance
 from components.families.generation.training.networks import Decoder, Shape, discriminator, encoder
-from components.params import load
-from components.settings import project_root
 from components.training.epochs import Epoch
+from tests.face_data import section
 
 
 def params(**changed: object) -> Train:
-    train: Train = load("images", project_root() / "params.yaml").train
+    train = section(Train, "digit_generation", "train")
     return train.model_copy(update={"batch_size": 8, **changed})
 
 

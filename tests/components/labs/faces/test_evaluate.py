@@ -23,7 +23,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def evaluation(bundle: Bundle, prepared_faces: Path, written: Path) -> Evaluation:
-    params = section(Evaluate, "evaluate", "faces", scenes=6, false_positive_rate=0.05)
+    params = section(Evaluate, "faces", "evaluate", scenes=6, false_positive_rate=0.05)
     return evaluate(bundle, prepared_faces, written, params)
 
 
@@ -67,8 +67,8 @@ def test_scores_and_worst_pictures_are_written(evaluation: Evaluation, written: 
     assert (written / "scores_float.csv").exists()
 
 
-def test_weaknesses_say_what_was_measured(evaluation: Evaluation) -> None:
-    said = " ".join(evaluation.weaknesses)
+def test_limitations_say_what_was_measured(evaluation: Evaluation) -> None:
+    said = " ".join(evaluation.limitations)
     assert f"and {1 - evaluation.metrics['recall']:.1%} of all" in said
     assert f"takes {evaluation.metrics['false_positive_rate']:.1%} of cut-outs" in said
     assert f"finds {evaluation.metrics['detection_recall']:.0%} of the faces" in said
@@ -77,7 +77,7 @@ def test_weaknesses_say_what_was_measured(evaluation: Evaluation) -> None:
 def test_the_course_s_faces_are_tried_where_the_data_holds_them(
     bundle: Bundle, prepared_faces: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    params = section(Evaluate, "evaluate", "faces", scenes=0, false_positive_rate=0.05)
+    params = section(Evaluate, "faces", "evaluate", scenes=0, false_positive_rate=0.05)
     without = evaluate(bundle, prepared_faces, tmp_path, params)
     assert "course_faces_recall" not in without.metrics
     assert "NO COURSE FACES" in caplog.text

@@ -121,7 +121,7 @@ def test_a_diverged_model_and_one_that_differs_are_not_exported(
 ) -> None:
     diverged = FaceClassifier(train_params)
     diverged.encoder.outputs.weight.data[0, 0] = float("nan")
-    settings = section(Export, "export", "faces", variants=["float"])
+    settings = section(Export, "faces", "export", variants=["float"])
     with pytest.raises(UserError, match="training diverged"):
         export(diverged, prepared_faces, tmp_path, settings)
     with pytest.raises(UserError, match="the graph float_dense differs from the model by"):

@@ -19,8 +19,8 @@ from components.labs.music.export.graphs import reading_graph, sampling_graph
 from components.labs.music.params import Export, Train
 from components.labs.music.runtime.model import TuneModel
 from components.labs.music.training.model import MusicModel
-from components.params import load
 from components.records import Provenance
+from tests.face_data import section
 
 HERE = Provenance(git_commit="", git_dirty=False, data_version="", data_profile="course", params_hash="", code_hash="")
 PARAMS = Export(variants=("int8", "float"), steps_per_call=8, parity_tolerance=1e-4, min_tunes=3)
@@ -30,8 +30,7 @@ UNSEEN = [(1, 2), (2, 23), (5, 1), (7, 61), (32, 3)]
 
 @pytest.fixture(scope="module")
 def defaults() -> Train:
-    train: Train = load("music", Path(__file__).parents[4] / "params.yaml").train
-    return train
+    return section(Train, "music", "train")
 
 
 def model_of(prepared: Path, defaults: Train, layers: int, hidden_size: int = 24, scale: float = 2.0) -> MusicModel:

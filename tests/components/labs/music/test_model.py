@@ -23,16 +23,14 @@ from components.labs.music.training.model import (
     to_batches,
 )
 from components.labs.music.training.transpose import pitches
-from components.params import load
-from components.settings import project_root
+from tests.face_data import section
 
 SMALL = {"hidden_size": 32, "embedding_size": 16, "batch_size": 64, "max_epochs": 2, "precision": "32-true"}
 
 
 @pytest.fixture(scope="module")
 def params() -> Train:
-    train: Train = load("music", project_root() / "params.yaml").train
-    return train.model_copy(update=SMALL)
+    return section(Train, "music", "train", **SMALL)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Fine-tuning: what learns in which part, that a kill changes nothing, and that it becomes a bundle."""
+"""Fine-tuning: what learns in which part, and that it becomes a bundle."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from components.bundle import Bundle
 from components.datasets.faces.category_reader import categories, faces, middle, photographs
 from components.errors import UserError
 from components.files import sha256_file
+from components.labs import Inputs
 from components.labs.transfer.evaluation import MISTAKES
 from components.labs.transfer.runtime import CategoryModel
 from components.labs.transfer.training.batches import TransferData, shuffled
 from components.labs.transfer.training.model import TransferModel
-from components.settings import project_root
 from components.steps.evaluate import evaluate
 from components.steps.export import export
 from components.steps.train import train
+from tests.components.bundles import PROVENANCE
 from tests.components.labs.transfer.made import CATEGORIES, LAB, params, write_prepared
 
 State = dict[str, torch.Tensor]
@@ -101,40 +102,11 @@ def test_an_epoch_depends_on_seed_and_epoch_only(prepared: Path) -> None:
     assert len(everything) == len(pictures.labels) // 8 * 8
 
 
-def test_a_killed_training_ends_as_if_it_never_had_been(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from components.training import callbacks
-
-    chosen = params(pretraining_epochs=1, max_epochs=4, patience=4)
-    train(LAB, chosen, prepared, tmp_path / "whole", tmp_path / "kept")
-    started = callbacks.EpochLine.on_train_epoch_start
-    for epoch in (1, 2, 3):  # at the beginning of every part
-
-        def die(self: Any, trainer: Any, module: Any, at: int = epoch) -> None:
-            if trainer.current_epoch == at:
-                raise KeyboardInterrupt
-            started(self, trainer, module)
-
-        monkeypatch.setattr(callbacks.EpochLine, "on_train_epoch_start", die)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
-            train(LAB, chosen, prepared, tmp_path / "resumed", tmp_path / "others")
-    monkeypatch.undo()
-    train(LAB, chosen, prepared, tmp_path / "resumed", tmp_path / "others")
-    whole, resumed = (
-        torch.load(tmp_path / name / "model.ckpt", weights_only=True)["state_dict"] for name in ("whole", "resumed")
-    )
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-
-
-def test_it_becomes_a_bundle_that_computes_the_same_and_is_measured(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(project_root())
-    chosen = params(max_epochs=12, patience=12, frozen_epochs=2)
-    train(LAB, chosen, prepared, tmp_path / "train", tmp_path / "kept")
-    export(LAB, chosen, prepared, tmp_path / "train", tmp_path / "export")
-    report = evaluate(LAB, chosen, prepared, tmp_path / "export", tmp_path / "evaluate")
+def test_it_becomes_a_bundle_that_computes_the_same_and_is_measured(prepared: Path, tmp_path: Path) -> None:
+    inputs, chosen = Inputs(prepared), params(max_epochs=12, patience=12, frozen_epochs=2)
+    train(LAB, chosen.train, inputs, tmp_path / "train", tmp_path / "kept")
+    export(LAB, chosen, PROVENANCE, inputs, tmp_path / "train", tmp_path / "export")
+    report = evaluate(LAB, chosen, inputs, tmp_path / "export", tmp_path / "evaluate")
     bundle = Bundle.open(tmp_path / "export")
     exported = CategoryModel.load(bundle, "float")
     test = photographs(prepared, "audit")

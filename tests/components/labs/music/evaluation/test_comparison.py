@@ -7,7 +7,7 @@ import pytest
 from components.datasets.music.abc_notation import check
 from components.labs.music.evaluation.comparison import Comparison, agreement, judged, valid_rate
 from components.labs.music.evaluation.histograms import histograms
-from components.labs.music.evaluation.limitations import weaknesses
+from components.labs.music.evaluation.limitations import limitations
 from components.labs.music.evaluation.novelty import body
 from components.labs.music.evaluation.success import Success
 from components.labs.music.training.transpose import between, transpose
@@ -33,8 +33,8 @@ def test_a_copied_tune_shows_with_its_source() -> None:
     assert metrics["verbatim_run_p95"] > metrics["verbatim_run_p95_real"]
     assert metrics["verbatim_run_excess_rate"] == pytest.approx(1 / 3)
     assert any(
-        "It copies" in weakness
-        for weakness in weaknesses(metrics | WELL, comparison, {"anything": Success(1, 1, 1)}, attempts=1)
+        "It copies" in limitation
+        for limitation in limitations(metrics | WELL, comparison, {"anything": Success(1, 1, 1)}, attempts=1)
     )
 
 
@@ -66,7 +66,7 @@ def test_samples_of_a_broken_model_are_compared_all_the_same(text: str) -> None:
     metrics = comparison.metrics()
     assert metrics["valid_sample_rate"] == 0
     assert metrics["pitch_js_distance"] == 1
-    assert list(weaknesses(metrics | WELL, comparison, {"anything": Success(1, 1, 1)}, attempts=1))
+    assert list(limitations(metrics | WELL, comparison, {"anything": Success(1, 1, 1)}, attempts=1))
     assert comparison.tables()
 
 
@@ -111,4 +111,4 @@ WELL = {
     "accepted_sample_rate": 1.0,
     "samples_per_request": 1.0,
 }
-"""What weaknesses also asks for, where there is nothing to say of it."""
+"""What `limitations` also asks for, where there is nothing to say of it."""

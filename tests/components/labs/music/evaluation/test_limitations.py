@@ -1,11 +1,11 @@
-"""A model's weaknesses are said where the numbers show them, and only there."""
+"""A model's limitations are said where the numbers show them, and only there."""
 
 from __future__ import annotations
 
 import pytest
 
 from components.labs.music.evaluation.comparison import Comparison, judged
-from components.labs.music.evaluation.limitations import weaknesses
+from components.labs.music.evaluation.limitations import limitations
 from components.labs.music.evaluation.success import Success
 from tests.components.labs.music.evaluation.test_music21_validator import HORNPIPE, JIG, POLKA
 
@@ -30,7 +30,7 @@ def said(generated: list[str], *, worst: dict[str, Success] | None = None, **mea
     comparison = Comparison(
         generated=judged(generated, "generated"), held_out=judged(REAL, "held out"), training=judged(REAL, "training")
     )
-    return list(weaknesses(FAULTLESS | measured, comparison, ALL_WRITTEN | (worst or {}), attempts=8))
+    return list(limitations(FAULTLESS | measured, comparison, ALL_WRITTEN | (worst or {}), attempts=8))
 
 
 def test_of_a_model_that_writes_as_people_do_only_its_limits_are_said() -> None:
