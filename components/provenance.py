@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,13 +24,15 @@ PACKAGE = Path(__file__).resolve().parent
 
 PARTS = {
     "train": ("training", "model"),
-    "export": ("export",),
+    "export": ("export", "runtime"),
     "evaluate": ("evaluation", "runtime"),
     "audit": ("audit", "runtime"),
     "gate": (),
     "promote": (),
 }
 """Folders and modules of a lab or a family whose code a step runs, by their names without `.py`."""
+DECLARED = {"train": ("monitor",), "evaluate": ("headline",), "audit": ("headline",)}
+"""What a lab declares that decides what a step writes."""
 METHODS = {"train": ("module", "data"), "export": ("export",), "evaluate": ("evaluate",), "audit": ("audit",)}
 """Methods of a lab that a step calls. Methods of other names count for every step."""
 SHARED = {
@@ -43,8 +46,8 @@ SHARED = {
     "promote": ("steps/promote.py",),
 }
 """What a step runs for every lab or dataset, below components/."""
-READER = "reader"
-"""A dataset's modules whose names end so read the prepared data, for training and for everything after it."""
+DATASET_MODULES = {"train": "*reader.py", "export": "*reader.py", "evaluate": "*.py", "audit": "*.py"}
+"""A dataset's modules whose code a lab's step runs: training only reads, evaluation may parse and check, too."""
 
 
 def provenance(lab: Lab, params: LabParams, dataset: DatasetParams, root: Path = Path()) -> Provenance:
@@ -73,8 +76,8 @@ def dataset_code(dataset: Dataset, step: str) -> str:
 def lab_code(lab: Lab, step: str) -> str:
     """Hash of the code that a step runs on a lab. Comments and layout don't count: a better comment trains no model.
 
-    The folders say what counts: `PARTS` of the lab and of the family that it belongs to, the dataset's readers, and
-    what the step runs for every lab. Docstrings don't count either.
+    The folders say what counts: `PARTS` of the lab and of its family, and `DATASET_MODULES`; then what the lab declares,
+    `DECLARED`, and what the step runs for every lab. Docstrings don't count either.
     """
     return _hash(_lab_files(lab, step))
 
@@ -104,8 +107,11 @@ def _lab_files(lab: Lab, step: str) -> Iterator[tuple[str, str]]:
                 yield _code(path)
             elif part in ("__init__", "lab"):
                 yield _code(path, step)
-    for path in sorted((PACKAGE / "datasets" / lab.dataset).glob(f"*{READER}.py")):
-        yield _code(path)
+    if step in DATASET_MODULES:
+        for path in sorted((PACKAGE / "datasets" / lab.dataset).glob(DATASET_MODULES[step])):
+            yield _code(path)
+    for name in DECLARED.get(step, ()):
+        yield f"{lab.name}.{name}", repr(getattr(lab, name))
     yield from _shared(step)
 
 
@@ -129,19 +135,24 @@ def _shared(step: str) -> Iterator[tuple[str, str]]:
 
 def _code(path: Path, step: str | None = None) -> tuple[str, str]:
     """Name and code of a file, without comments and layout; of a lab's contract only the methods that `step` calls."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return path.relative_to(PACKAGE).as_posix(), _stripped(path.read_text(encoding="utf-8"), step)
+
+
+@cache
+def _stripped(text: str, step: str | None) -> str:
+    tree = ast.parse(text)
     if step is not None:
         others = {name for other, names in METHODS.items() if other != step for name in names}
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name not in others]
         tree = ast.Module(body=list(functions), type_ignores=[])
     for node in ast.walk(tree):
         _drop_docstring(node)
-    return path.relative_to(PACKAGE).as_posix(), ast.unparse(tree)
+    return ast.unparse(tree)
 
 
 def _drop_docstring(node: ast.AST) -> None:
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
-        node.body = node.body[1:] or [ast.Pass()]
+        node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
 
 
 def _hash(code: Iterable[tuple[str, str]]) -> str:

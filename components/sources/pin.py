@@ -91,13 +91,16 @@ def write_pin(root: Path, outs: Iterable[dict[str, Any]]) -> None:
 
 
 def cache_pinned(root: Path) -> None:
-    """Puts the data into DVC's cache, so that `dvc push` has it; only where every pinned dataset is here."""
+    """Puts the data into DVC's cache, so that `dvc push` has it; only where all of it is here, as it is pinned.
+
+    DVC would pin whatever else it finds.
+    """
     if not (root / ".dvc").is_dir():
         return
     pinned = entries(root / PIN)
-    if all((root / folder).is_dir() for folder in pinned) and any(
-        _cached_listing(root, version) is None for version in pinned.values()
-    ):
+    if all(_cached_listing(root, version) is not None for version in pinned.values()):
+        return
+    if all(digest(listing(root / folder)) == version for folder, version in pinned.items()):
         dvc(root, "commit", "--quiet", "--force", PIN)
 
 
