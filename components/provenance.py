@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 PARTS = {
     "train": ("training", "model"),
-    "export": ("export", "runtime"),
+    "export": ("training", "model", "export", "runtime"),
     "evaluate": ("evaluation", "runtime"),
     "audit": ("audit", "runtime"),
     "gate": (),
@@ -33,7 +34,10 @@ PARTS = {
 """Folders and modules of a lab or a family whose code a step runs, by their names without `.py`."""
 DECLARED = {"train": ("monitor",), "evaluate": ("headline",), "audit": ("headline",)}
 """What a lab declares that decides what a step writes."""
-METHODS = {"train": ("module", "data"), "export": ("export",), "evaluate": ("evaluate",), "audit": ("audit",)}
+CONTRACT = ("__init__", "lab")
+"""Modules of a lab or a family that hold its class."""
+FAMILY = re.compile(r"components\.families\.(\w+)")
+METHODS = {"train": ("module", "data"), "export": ("module", "export"), "evaluate": ("evaluate",), "audit": ("audit",)}
 """Methods of a lab that a step calls. Methods of other names count for every step."""
 SHARED = {
     "prepare": ("steps/prepare.py", "sources/archive.py"),
@@ -46,7 +50,7 @@ SHARED = {
     "promote": ("steps/promote.py",),
 }
 """What a step runs for every lab or dataset, below components/."""
-DATASET_MODULES = {"train": "*reader.py", "export": "*reader.py", "evaluate": "*.py", "audit": "*.py"}
+DATASET_MODULES = {"train": "*reader.py", "export": "*.py", "evaluate": "*.py", "audit": "*.py"}
 """A dataset's modules whose code a lab's step runs: training only reads, evaluation may parse and check, too."""
 
 
@@ -76,8 +80,8 @@ def dataset_code(dataset: Dataset, step: str) -> str:
 def lab_code(lab: Lab, step: str) -> str:
     """Hash of the code that a step runs on a lab. Comments and layout don't count: a better comment trains no model.
 
-    The folders say what counts: `PARTS` of the lab and of its family, and `DATASET_MODULES`; then what the lab declares,
-    `DECLARED`, and what the step runs for every lab. Docstrings don't count either.
+    The folders say what counts: `PARTS` of the lab and of each family that these import, and `DATASET_MODULES`; then
+    what the lab declares, `DECLARED`, and what the step runs for every lab. Docstrings don't count either.
     """
     return _hash(_lab_files(lab, step))
 
@@ -96,23 +100,23 @@ def git_state(root: Path) -> tuple[str, bool]:
 
 
 def _lab_files(lab: Lab, step: str) -> Iterator[tuple[str, str]]:
-    for kind in type(lab).__mro__:  # the lab itself and, where it has one, its family
-        parts = kind.__module__.split(".")
-        if parts[:2] not in (["components", "labs"], ["components", "families"]) or len(parts) < 3:
-            continue
-        folder = PACKAGE.joinpath(*parts[1:3])
-        for path in sorted(folder.rglob("*.py")):
-            part = path.relative_to(folder).with_suffix("").parts[0]
-            if part in PARTS[step]:
-                yield _code(path)
-            elif part in ("__init__", "lab"):
-                yield _code(path, step)
+    own = PACKAGE / "labs" / lab.name
+    families = set(FAMILY.findall("".join(path.read_text(encoding="utf-8") for path in _modules(own, step))))
+    for folder in (own, *(PACKAGE / "families" / name for name in families)):
+        for path in _modules(folder, step):
+            yield _code(path, step if path.parent == folder and path.stem in CONTRACT else None)
     if step in DATASET_MODULES:
         for path in sorted((PACKAGE / "datasets" / lab.dataset).glob(DATASET_MODULES[step])):
             yield _code(path)
     for name in DECLARED.get(step, ()):
         yield f"{lab.name}.{name}", repr(getattr(lab, name))
     yield from _shared(step)
+
+
+def _modules(folder: Path, step: str) -> list[Path]:
+    """Modules of a lab or a family that a step runs."""
+    parts = (*PARTS[step], *CONTRACT)
+    return [path for path in sorted(folder.rglob("*.py")) if path.relative_to(folder).with_suffix("").parts[0] in parts]
 
 
 def _dataset_files(dataset: str, step: str) -> Iterator[tuple[str, str]]:
@@ -142,7 +146,7 @@ def _code(path: Path, step: str | None = None) -> tuple[str, str]:
 def _stripped(text: str, step: str | None) -> str:
     tree = ast.parse(text)
     if step is not None:
-        others = {name for other, names in METHODS.items() if other != step for name in names}
+        others = {name for names in METHODS.values() for name in names if name not in METHODS.get(step, ())}
         functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name not in others]
         tree = ast.Module(body=list(functions), type_ignores=[])
     for node in ast.walk(tree):
