@@ -322,7 +322,7 @@ def test_code_that_only_audits_makes_no_other_bundle(package: Path, project: Pat
 @pytest.mark.parametrize("name", LABS)
 @pytest.mark.parametrize("step", ["train", "export", "evaluate", "audit"])
 def test_a_step_stands_on_all_code_of_its_lab_and_dataset_that_it_imports(name: str, step: str) -> None:
-    """Or a change of it would leave an old output in place. Neither training nor export may import what judges a model."""
+    """Or a change of it would leave an old output in place. Training and export may not import what judges a model."""
     lab = find(name)
     if step == "audit" and not lab.audited:
         pytest.skip(f"{name} is not audited")
