@@ -26,10 +26,11 @@ import yaml
 from pydantic import Field, ValidationError
 
 from benchmarks.debiasing_report import write_report
-from components.config import LabParams, Section
+from components.config import Section
 from components.datasets.faces.reader import Split, read_split
 from components.errors import UserError
 from components.files import output_folder, read_json, sha256_file, write_json
+from components.labs import Inputs
 from components.labs.faces import LAB, FacesLab
 from components.labs.faces.evaluation.evaluate import cells as cells_of
 from components.labs.faces.evaluation.measures import rate_above, roc_auc, threshold_at
@@ -64,10 +65,10 @@ class Plan(Section):
 class EvenGroups(FacesLab):
     """Not a way to debias but the most that resampling could do: it knows the labels, and draws all groups alike."""
 
-    def datamodule(self, prepared: Path, params: Train) -> Any:
+    def data(self, inputs: Inputs, params: Train) -> Any:
         from components.labs.faces.training.batches import FaceData
 
-        race = read_split(prepared, "train").race
+        race = read_split(inputs.prepared, "train").race
 
         class Even(FaceData):
             def _weights(self, epoch: int) -> np.ndarray:
@@ -75,7 +76,7 @@ class EvenGroups(FacesLab):
                 weights: np.ndarray = 1 / sizes[group] / len(sizes)
                 return weights
 
-        return Even(prepared, params)
+        return Even(inputs.prepared, params)
 
 
 class Cell(NamedTuple):
@@ -169,7 +170,7 @@ def _evenly(rows: np.ndarray, count: int) -> np.ndarray:
 
 
 def run_cell(
-    cell: Cell, params: LabParams, divided: Path, prepared: Path, rates: tuple[float, ...], inputs: str, out: Path
+    cell: Cell, params: Train, divided: Path, prepared: Path, rates: tuple[float, ...], inputs: str, out: Path
 ) -> None:
     """Trains, measures both splits and writes the cell's file."""
     import torch
@@ -179,12 +180,11 @@ def run_cell(
     from components.steps.train import train
 
     started = time.monotonic()
-    settings: Train = params.train
     logging.getLogger("components.steps").setLevel(logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="cell-") as scratch:
         lab = EvenGroups() if cell.arm == BY_LABEL else LAB
-        train(lab, params, divided / "taken", Path(scratch, "train"), Path(scratch, "checkpoints"))
-        model = DebiasingVae(settings) if settings.model == "dbvae" else FaceClassifier(settings)
+        train(lab, params, Inputs(divided / "taken"), Path(scratch, "train"), Path(scratch, "checkpoints"))
+        model = DebiasingVae(params) if params.model == "dbvae" else FaceClassifier(params)
         model.load_state_dict(torch.load(Path(scratch, "train", "model.ckpt"), weights_only=True)["state_dict"])
         curve = read_json(Path(scratch, "train", "training.json"))
     splits = {"validation": read_split(divided / "left", "validation"), "audit": read_split(prepared, "audit")}
@@ -197,7 +197,7 @@ def run_cell(
         {
             "inputs": inputs,
             **cell._asdict(),
-            "train": settings.model_dump(mode="json"),
+            "train": params.model_dump(mode="json"),
             "validation_loss": curve["metrics"].get("val_loss"),
             "seconds": round(time.monotonic() - started, 1),
             "favoured": _favoured(model, divided / "taken") if isinstance(model, DebiasingVae) else None,
@@ -261,7 +261,7 @@ def _favoured(model: Any, prepared: Path) -> dict[str, Any]:
 
 def inputs_of(params: Train, version: str, rates: tuple[float, ...]) -> str:
     """Names what a cell's result depends on."""
-    parts = [params.model_dump_json(), version, json.dumps(rates), lab_code(LAB.name)]
+    parts = [params.model_dump_json(), version, json.dumps(rates), lab_code(LAB, "train")]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -272,7 +272,7 @@ def _start_worker() -> None:
     logging.basicConfig(level=logging.WARNING)
 
 
-def sweep(plan: Plan, base: LabParams, prepared: Path, out: Path, workers: int, minutes: float) -> int:
+def sweep(plan: Plan, base: Train, prepared: Path, out: Path, workers: int, minutes: float) -> int:
     """Runs the cells that have no result yet, for at most so many minutes (0: no limit); returns how many are left."""
     divided, version = out / "divided", _version(prepared, plan)
     if not (out / "divided.json").exists() or read_json(out / "divided.json") != version:
@@ -280,10 +280,10 @@ def sweep(plan: Plan, base: LabParams, prepared: Path, out: Path, workers: int, 
         write_json(out / "divided.json", version)
     rates, todo = plan.false_positive_rates, []
     for cell in cells(plan):
-        train = params_of(cell, plan, base.train)
+        train = params_of(cell, plan, base)
         inputs, file = inputs_of(train, version, rates), out / "cells" / cell.file
         if not file.exists() or read_json(file)["inputs"] != inputs:
-            todo.append((cell, base.model_copy(update={"train": train}), divided, prepared, rates, inputs, file))
+            todo.append((cell, train, divided, prepared, rates, inputs, file))
     log.info("%d of %d cells are to do", len(todo), len(list(cells(plan))))
     if not todo:
         return 0
@@ -333,7 +333,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     out = options.out or ROOT / "build" / "debiasing" / options.plan
     try:
-        plan, base = read_plan(options.settings, options.plan), load("faces", ROOT / "params.yaml")
+        plan, base = read_plan(options.settings, options.plan), load(LAB, ROOT / "params.yaml").train
+        assert isinstance(base, Train)
         left = sweep(plan, base, options.prepared, out, options.workers, options.minutes)
     except UserError as error:
         log.error("%s", error)

@@ -13,11 +13,11 @@ import pytest
 from benchmarks import debiasing
 from benchmarks.debiasing import EvenGroups, Plan, cells, divide, params_of, read_plan, results_of, sweep
 from benchmarks.debiasing_report import compared, point, summary, write_report
-from components.config import LabParams
 from components.datasets.faces.reader import read_split
 from components.errors import UserError
-from components.params import load
-from tests.face_data import PROJECT, write_prepared
+from components.labs import Inputs
+from components.labs.faces.params import Train
+from tests.face_data import PROJECT, section, write_prepared
 
 SETTINGS = PROJECT / "benchmarks" / "debiasing.yaml"
 
@@ -28,8 +28,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def base() -> LabParams:
-    return load("faces", PROJECT / "params.yaml")
+def base() -> Train:
+    return section(Train, "faces", "train")
 
 
 def small(**changes: Any) -> Plan:
@@ -47,15 +47,15 @@ def small(**changes: Any) -> Plan:
     return Plan(**(values | changes))
 
 
-def test_the_committed_plans_name_parameters_that_training_has(base: LabParams) -> None:
+def test_the_committed_plans_name_parameters_that_training_has(base: Train) -> None:
     for name in ("small", "full"):
         plan = read_plan(SETTINGS, name)
         names = {cell.file for cell in cells(plan)}
         assert len(names) == len(list(cells(plan))), "a file for each cell"
-        assert {params_of(cell, plan, base.train).seed for cell in cells(plan)} == set(plan.seeds)
+        assert {params_of(cell, plan, base).seed for cell in cells(plan)} == set(plan.seeds)
 
 
-def test_a_wrong_plan_is_one_line_that_names_the_fault(base: LabParams, tmp_path: Path) -> None:
+def test_a_wrong_plan_is_one_line_that_names_the_fault(base: Train, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no section 'smal'"):
         read_plan(SETTINGS, "smal")
     (tmp_path / "plan.yaml").write_text("small: {faces: many}")
@@ -63,7 +63,7 @@ def test_a_wrong_plan_is_one_line_that_names_the_fault(base: LabParams, tmp_path
         read_plan(tmp_path / "plan.yaml", "small")
     plan = small(arms={"standard": {}, "alpha": {"smothing": 0.1}})
     with pytest.raises(UserError, match="alpha: smothing"):
-        [params_of(cell, plan, base.train) for cell in cells(plan)]
+        [params_of(cell, plan, base) for cell in cells(plan)]
     with pytest.raises(UserError, match=r"train\.csv is missing"):
         sweep(plan, base, tmp_path, tmp_path / "out", 1, 0)
 
@@ -82,7 +82,7 @@ def test_photographs_are_learned_from_or_held_out_whole(prepared: Path, tmp_path
 
 
 def test_a_second_run_does_what_is_missing_and_only_that(
-    prepared: Path, base: LabParams, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    prepared: Path, base: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, debiasing.__name__)
     plan, out = small(), tmp_path / "out"
@@ -120,9 +120,9 @@ def test_a_second_run_does_what_is_missing_and_only_that(
     assert (out / "report" / "plot.svg").read_text().count("<svg") == 1
 
 
-def test_even_groups_are_drawn_alike_whatever_their_size(prepared: Path, base: LabParams) -> None:
-    params = base.train.model_copy(update={"skew_group": "Black", "skew_keep": 0.2})
-    data = EvenGroups().datamodule(prepared, params)
+def test_even_groups_are_drawn_alike_whatever_their_size(prepared: Path, base: Train) -> None:
+    params = base.model_copy(update={"skew_group": "Black", "skew_keep": 0.2})
+    data = EvenGroups().data(Inputs(prepared), params)
     race, weights = read_split(prepared, "train").race[data.faces], data._weights(0)
     shares = [weights[race == name].sum() for name in np.unique(race)]
     assert shares == pytest.approx([1 / len(shares)] * len(shares))
