@@ -36,7 +36,7 @@ ONLY_FOR = {
     "headline": ("evaluate", "audit"),
     **dict.fromkeys(("name", "Params", "gate_metrics", "api", "audited"), ()),
 }
-"""Attributes of a lab that decide what few steps write, or none; the others, such as `monitor`, count for every step."""
+"""Attributes of a lab that decide what these steps write, or none does; others, such as `monitor`, count for all."""
 CONTRACT = ("__init__", "lab")
 """Modules of a lab or a family that hold its class."""
 FAMILY = re.compile(r"components\.families\.(\w+)")
