@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     kubeflow_host: str | None = Field(None, description="address of Kubeflow Pipelines")
     kubeflow_namespace: str | None = Field(None, description="namespace of a multi-user Kubeflow")
     kubeflow_token: str | None = Field(None, description="bearer token; not an option, which others could read")
+    ml_pipeline_service_host: str | None = Field(None, description="Kubeflow's API, as Kubernetes tells pods beside it")
+    ml_pipeline_service_port_http: int = 8888
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     no_color: str | None = None
     onnx_device: Literal["cpu", "cuda"] = Field("cpu", description="where onnxruntime runs exported models")
