@@ -22,13 +22,19 @@ TASKS = (
 )
 """Tasks whose needs the section may name; the rest take `default`."""
 
+
+def resource_name(lab: str) -> str:
+    """A lab's name as Kubernetes allows it in the names of objects, which runs of its pipeline become."""
+    return lab.replace("_", "-")
+
+
 Memory = Field(pattern=r"^[0-9]+(K|Ki|M|Mi|G|Gi|T|Ti)$", description="bytes, as Kubernetes writes them: 4Gi")
 
 
 class Needs(Section):
     """What a task asks of the cluster."""
 
-    cpu: str = Field("1", pattern=r"^[0-9]+(\.[0-9]+)?m?$", description="cores; also the limit")
+    cpu: str = Field("1", pattern=r"^[0-9]+(\.[0-9]+)?m?$", description="cores set aside for it; it may use idle ones")
     memory: str = Memory
     gpus: int = Field(0, ge=0)
     gpu: str = Field("nvidia.com/gpu", description="the resource that a GPU of the wanted kind is")

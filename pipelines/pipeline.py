@@ -13,7 +13,7 @@ from kfp.dsl.graph_component import GraphComponent
 from components.config import STEP_SECTIONS
 from components.labs import Lab
 from pipelines import tasks, trainjob
-from pipelines.config import Pipelines
+from pipelines.config import Pipelines, resource_name
 from pipelines.resources import placed
 
 
@@ -59,18 +59,19 @@ class Wiring:
         export = tasks.export(**ours, export=sections["export"], prepared=prepared, trained=trained)
         bundle = self._at("export", export).output
         evaluate = tasks.evaluate(**ours, evaluate=sections["evaluate"], prepared=prepared, bundle=bundle)
-        judged = evaluated = self._at("evaluate", evaluate).outputs["evaluated"]
+        evaluated = self._at("evaluate", evaluate).outputs["evaluated"]
         if self.lab.instruments:  # it measures with other labs' champions, which no input names
             evaluate.set_caching_options(False)
+        reports = {"evaluated": evaluated}
         if self.lab.audited:
             inputs = {"prepared": prepared, "bundle": bundle, "evaluated": evaluated}
             audit = tasks.audit(**ours, audit=sections["audit"], **inputs)
-            judged = self._at("audit", audit).outputs["audited"]
-        self.decide(train, bundle, evaluated, judged, sections["gate"])
+            reports["audited"] = self._at("audit", audit).outputs["audited"]
+        self.decide(train, bundle, reports, sections["gate"])
 
-    def decide(self, train: Any, bundle: Any, evaluated: Any, judged: Any, bounds: Any) -> None:
-        """Past the gate, and nowhere else, the model is promoted."""
-        ours = {"lab": self.lab.name, "train": train, "evaluated": evaluated, "judged": judged}
+    def decide(self, train: Any, bundle: Any, reports: Mapping[str, Any], bounds: Any) -> None:
+        """Past the gate, and nowhere else, the model is promoted. reports: `evaluated`, of an audited lab `audited`."""
+        ours = {"lab": self.lab.name, "train": train, **reports}
         gate = self._at("gate", tasks.gate(**ours, gate=bounds))
         with dsl.If(gate.outputs["Output"] == True, name="PASS or WAIVED"):  # noqa: E712 - Kubeflow's own comparison
             self._at("promote", tasks.promote(**ours, bundle=bundle, decided=gate.outputs["decided"]))
@@ -87,7 +88,10 @@ def pipeline_of(lab: Lab, raw: Mapping[str, Any], version: str, wiring: Wiring) 
     """
     own = _own(lab, raw)
 
-    @dsl.pipeline(name=lab.name, description=f"{lab.name}: from the data's version to the champion, if the gate allows")
+    @dsl.pipeline(
+        name=resource_name(lab.name),
+        description=f"{lab.name}: from the data's version to the champion, if the gate allows",
+    )
     def pipeline(
         data_version: str = version,
         data_folder: str = raw["data"]["folder"],
@@ -111,7 +115,10 @@ def sweep_of(lab: Lab, raw: Mapping[str, Any], version: str, wiring: Wiring) -> 
     """The pipeline that trains with each of `candidates` (the lab's sections) and goes on with the best of them."""
     own = _own(lab, raw)
 
-    @dsl.pipeline(name=f"{lab.name}-sweep", description=f"{lab.name}: several trainings, of which the best is judged")
+    @dsl.pipeline(
+        name=f"{resource_name(lab.name)}-sweep",
+        description=f"{lab.name}: several trainings, of which the best is judged",
+    )
     def pipeline(
         candidates: list[dict[str, Any]] = [raw[lab.name]],  # noqa: B006 - a default for the compiler to read
         data_version: str = version,

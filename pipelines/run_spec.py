@@ -17,7 +17,8 @@ from components import config as parameters
 from components.files import write_text
 from components.labs import Lab, find
 from components.sources.pin import dataset_version
-from pipelines.config import Pipelines
+from pipelines.config import Pipelines, resource_name
+from pipelines.ir_check import check
 from pipelines.sweep import grid
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Request:
 
     @property
     def name(self) -> str:
-        return f"{self.lab.name}-sweep" if self.candidates else self.lab.name
+        name = resource_name(self.lab.name)
+        return f"{name}-sweep" if self.candidates else name
 
     def here(self) -> Request:
         """For one run on this machine: without the cluster's variables, and without waiting to try again."""
@@ -100,10 +102,14 @@ def _plain(value: Any) -> Any:
 
 
 def compile_to(pipeline: GraphComponent, file: Path) -> str:
-    """Writes the pipeline as YAML, the same bytes for the same pipeline, and returns the hash of what it says."""
+    """Writes the pipeline as YAML, the same bytes for the same pipeline, and returns the hash of what it says.
+
+    Raises UserError where a cluster would refuse it.
+    """
     from google.protobuf.json_format import MessageToDict
 
     # Not by kfp's own compiler: the same two documents, but below a comment whose order changes from time to time.
     documents = [MessageToDict(pipeline.pipeline_spec), MessageToDict(pipeline.platform_spec)]
+    check(*documents)
     write_text(file, yaml.dump_all(documents, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), width=110))
     return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()

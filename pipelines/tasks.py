@@ -221,12 +221,13 @@ def gate(
     train: dict[str, Any],
     gate: dict[str, Any],
     evaluated: Input[Artifact],
-    judged: Input[Artifact],
     decided: Output[Artifact],
     decision: Output[Markdown],
+    audited: Input[Artifact] = None,
 ) -> bool:
-    """Decides whether the candidate may pass, and returns that. judged: the audit, or, without one, the evaluation.
+    """Decides whether the candidate may pass, and returns that. audited: of an audited lab.
 
+    A lab without an audit leaves that input out: ML Metadata takes no artifact in two inputs of a task.
     The answer is the only output that is no file, because the local runner resolves no other name in a condition.
     """
     from shutil import copyfile
@@ -234,8 +235,8 @@ def gate(
     from components.records import Decision, read_record
     from pipelines.workspace import run_step
 
-    inputs, sections = {"evaluate": evaluated, "audit": judged}, {"train": train, "gate": gate}
-    folder = run_step("gate", lab, sections, inputs, decided)
+    inputs = {"evaluate": evaluated} | ({"audit": audited} if audited else {})
+    folder = run_step("gate", lab, {"train": train, "gate": gate}, inputs, decided)
     copyfile(folder / "decision.md", decision.path)
     verdict = read_record(folder / "decision.json", Decision).verdict
     decided.metadata["verdict"] = str(verdict)
@@ -248,14 +249,14 @@ def promote(
     train: dict[str, Any],
     bundle: Input[Model],
     evaluated: Input[Artifact],
-    judged: Input[Artifact],
     decided: Input[Artifact],
     promoted: Output[Artifact],
+    audited: Input[Artifact] = None,
 ) -> None:
     """Makes the candidate the champion. It checks the decision again: being called is not enough."""
     from pipelines.workspace import run_step
 
-    inputs = {"export": bundle, "evaluate": evaluated, "audit": judged, "gate": decided}
+    inputs = {"export": bundle, "evaluate": evaluated, "gate": decided} | ({"audit": audited} if audited else {})
     run_step("promote", lab, {"train": train}, inputs, promoted)
 
 
@@ -264,11 +265,8 @@ def close_run(lab: str, status: dsl.PipelineTaskFinalStatus, summary: Output[Mar
     """Ends the MLflow run, however the steps ended, and says what came of it."""
     from pathlib import Path
 
-    from components.files import write_text
-    from components.tracking.runs import close_parent
-    from pipelines import summary as text
+    from pipelines import summary as closing
     from pipelines.workspace import work_folder
 
     with work_folder():
-        steps = close_parent(text.STATUS[status.state], text.READ)
-    write_text(Path(summary.path), text.summary(lab, status.state, status.error_message or "", steps))
+        closing.close_run(lab, status.state, status.error_message, Path(summary.path))

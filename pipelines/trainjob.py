@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import UserError
 from components.settings import settings
-from pipelines.config import Pipelines
+from pipelines.config import Pipelines, resource_name
 from pipelines.workspace import BUILD, PARAMS, Sections, land, place, whole
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def train_together(lab: str, sections: Sections, job: Mapping[str, Any], prepare
         laid_out(root, lab, carried["data_folder"], Path(prepared.path))
         config.load_incluster_config()
         namespace = NAMESPACE.read_text(encoding="utf-8").strip()
-        manifest = trainjob(f"{lab}-{run[:8]}", lab, str(root), run, cluster)
+        manifest = trainjob(f"{resource_name(lab)}-{run[:8]}", lab, str(root), run, cluster)
         TrainJobs(client.ApiClient(), namespace, cluster.distributed.poll_seconds).run(manifest)
         folder = land(root / BUILD / lab / "train", trained.path)
     trained.metadata.update(carried)

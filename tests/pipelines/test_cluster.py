@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.kubeflow import NAMESPACE, TOKEN, Kubeflow, kubeflow
+from tests.pipelines.argo import Workflow
+from tests.pipelines.kubeflow import NAMESPACE, TOKEN, Kubeflow, Look, kubeflow
 
 PROJECT = Path(__file__).resolve().parents[2]
 DIGEST = "pipelines.image=registry.example/labs@sha256:" + "0" * 64
@@ -73,17 +74,15 @@ def test_the_same_pipeline_is_uploaded_once_and_a_changed_one_becomes_its_next_v
 
 
 def test_waiting_tells_each_step_and_ends_with_the_run(cluster: Kubeflow) -> None:
-    cluster.states = [
-        {"": "RUNNING", "prepare": "RUNNING"},
-        {"": "RUNNING", "prepare": "SUCCEEDED", "train": "RUNNING"},
-        {"": "SUCCEEDED", "prepare": "SUCCEEDED", "train": "SUCCEEDED"},
-    ]
+    begun = Workflow().step("prepare", "Cached").step("train", "Running")
+    cluster.answers = [Look("RUNNING", begun), Look("SUCCEEDED", Workflow().step("prepare", "Cached").step("train"))]
     told = submit(cluster, "--wait", "--poll", "0.1").stderr
-    assert told.index("prepare: SUCCEEDED") < told.index("train: RUNNING") < told.index("scratch: SUCCEEDED")
-    cluster.states = [{"": "FAILED", "train": "FAILED"}]
+    assert told.index("prepare: from the cache") < told.index("train: runs") < told.index("train: 20 s")
+    assert told.splitlines()[-1].endswith(": SUCCEEDED")
+    cluster.answers = [Look("FAILED", Workflow().step("train", "Failed", message="Error (exit code 2)"))]
     done = submit(cluster, "--wait", "--poll", "0.1", check=False)
     assert done.returncode == 1
-    assert "train: FAILED" in done.stderr
+    assert "train failed: Error (exit code 2)" in done.stderr
 
 
 def test_a_sweep_sends_every_combination(cluster: Kubeflow) -> None:

@@ -98,7 +98,7 @@ def test_a_candidate_that_is_blocked_is_a_result_and_is_not_promoted(ran: Ran, m
             dsl.importer(artifact_uri=str(ran.outputs / path), artifact_class=kind, metadata=carried).output
             for path, kind in (("export/bundle", dsl.Model), ("evaluate/evaluated", dsl.Artifact))
         )
-        wiring.decide(sent["train"], bundle, evaluated, evaluated, sent["gate"])
+        wiring.decide(sent["train"], bundle, {"evaluated": evaluated}, sent["gate"])
 
     root = ran.workspace.folder / "blocked"
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(root))

@@ -139,12 +139,12 @@ def test_gate_and_promote(least: float, allowed: bool, asked: Request, here: Pla
     sent, evaluated = asked.arguments(), here.given("evaluated")
     bounds = {**sent["gate"], "metrics": {"accuracy": {"min": least, "min_count": 1.0}}}
     decided, decision = here.wanted("decided"), here.wanted("decision")
-    found = tasks.gate.python_func("scratch", sent["train"], bounds, evaluated, evaluated, decided, decision)
+    found = tasks.gate.python_func("scratch", sent["train"], bounds, evaluated, decided, decision)
     assert found is allowed
     assert decided.metadata["verdict"] == ("PASS" if allowed else "FAIL")
     assert Path(decision.path).read_text().startswith(f"# scratch: {decided.metadata['verdict']}")
     promoted = here.wanted("promoted")
-    tasks.promote.python_func("scratch", sent["train"], here.given("bundle"), evaluated, evaluated, decided, promoted)
+    tasks.promote.python_func("scratch", sent["train"], here.given("bundle"), evaluated, decided, promoted)
     # Called all the same, it moves nothing for a blocked decision; and this very model is the champion already.
     assert read(Path(promoted.path) / "promotion.json")["version"] == ("1" if allowed else None)
 
