@@ -256,8 +256,8 @@ def servers(bundle: Path, scratch: Path) -> dict[str, tuple[str, ...]]:
     """The command of each server."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     commands: dict[str, tuple[str, ...]] = {}
-    for name, active in (("ours", params["serve"]["music"]["active_tunes"]), ("one_slot", 1)):
-        params["serve"]["music"] |= {"active_tunes": active, "waiting_tunes": 128, "request_seconds": 600.0}
+    for name, active in (("ours", params["music"]["serve"]["active_tunes"]), ("one_slot", 1)):
+        params["music"]["serve"] |= {"active_tunes": active, "waiting_tunes": 128, "request_seconds": 600.0}
         path = scratch / f"{name}.yaml"
         path.write_text(yaml.safe_dump(params))
         commands[name] = ("serving.music.service", "--bundle", str(bundle), "--allow-unpromoted", "--params", str(path))
