@@ -36,12 +36,12 @@ ENGINES = ("subprocess", "docker")
 LabName = Annotated[str, typer.Argument(metavar="LAB", help=f"One of: {', '.join(LABS)}.")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", "-S", metavar="NAME=VALUE", help="A number of params.yaml, as in -S music.hidden_size=256."),
+    typer.Option("--set", "-S", metavar="NAME=VALUE", help="A value of params.yaml, as in -S music.train.seed=2."),
 ]
 Sweep = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=[VALUES]", help="Train with each of these values of the lab's section; the best goes on."
+        metavar="NAME=[VALUES]", help="Train with each of these values of the section train; the best goes on."
     ),
 ]
 Host = Annotated[str | None, typer.Option(help="Address of Kubeflow Pipelines (default: KUBEFLOW_HOST).")]
@@ -60,14 +60,14 @@ Root = Annotated[
 @app.command("compile")
 def compile_(
     labs: Annotated[
-        list[str] | None, typer.Argument(metavar="[LAB]...", help="These labs only (default: all).")
+        list[str] | None, typer.Argument(metavar="[LAB]...", help="These labs only; none, or `all`: every lab.")
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder of the YAML files.")] = COMPILED,
 ) -> None:
     """Write the pipelines as YAML, as Kubeflow's page takes them. Each lab's, and its sweep's."""
     from pipelines.run_spec import compile_to
 
-    for lab in labs or LABS:
+    for lab in LABS if not labs or labs == ["all"] else labs:
         for asked in (request(lab), request(lab, sweep=["seed=[1, 2]"])):
             compile_to(asked.pipeline(), output / f"{asked.name}.yaml")
             log.info("%s", output / f"{asked.name}.yaml")
@@ -88,7 +88,7 @@ def run(
     asked = request(lab, assignments or (), sweep or ())
     if asked.cluster.nodes > 1:
         raise UserError("pipelines.nodes is more than one: a TrainJob needs a cluster; -S pipelines.nodes=1 runs here")
-    variables = local.environment(Path(), asked.sections["data"]["folder"], engine)
+    variables = local.environment(Path(), asked.lab.dataset, asked.profile, engine)
     summary = local.run(asked.here().pipeline(variables), asked.arguments(), engine, Path(), variables)
     sys.stdout.write(summary.read_text(encoding="utf-8"))
 

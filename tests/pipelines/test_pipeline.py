@@ -18,13 +18,12 @@ from tests.pipelines.graph import Spec, closure, documents, edges, executor, gro
 
 PROJECT = Path(__file__).resolve().parents[2]
 STEPS = ("prepare", "validate", "train", "export", "evaluate", "audit", "gate", "promote")
-COURSE = "data.folder=data"
-"""Of the course's data, whatever a machine without network has put to use."""
 PIPELINES = [(lab, sweep) for lab in LABS for sweep in (False, True)]
 
 
 def asked(lab: str, sweep: bool = False, *assignments: str) -> Request:
-    return request(lab, [COURSE, *assignments], ["seed=[1, 2]"] if sweep else [], PROJECT)
+    course = f"datasets.{find(lab).dataset}.profile=course"  # whatever a machine without network has put to use
+    return request(lab, [course, *assignments], ["seed=[1, 2]"] if sweep else [], PROJECT)
 
 
 def compiled(folder: Path, lab: str, sweep: bool = False, *assignments: str) -> tuple[Spec, Spec]:
@@ -48,17 +47,22 @@ def test_every_pipeline_is_written_for_kubeflows_page(tmp_path: Path) -> None:
 
 
 def dvc_edges(lab: str) -> set[tuple[str, str]]:
-    """(earlier, later) of the lab's stages in dvc.yaml: one reads what the other writes."""
+    """(earlier, later) of the stages of a lab and its dataset in dvc.yaml: one reads what the other writes."""
     dvc = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
-    values = {f"${{item.{key}}}": value for key, value in dvc["vars"][0]["labs"][lab].items()} | {"${key}": lab}
+    line = dvc["vars"][0]["labs"][lab]
+    subjects = {"${datasets}": line["dataset"], "${labs}": lab}
     found = set()
     for stage, said in dvc["stages"].items():
-        among = dvc["vars"][1]["audited"] if "audited" in said["foreach"] else dvc["vars"][0]["labs"]
-        for dependency in said["do"]["deps"] if lab in among else []:
+        if stage == "versions" or (isinstance(said["foreach"], list) and lab not in said["foreach"]):
+            continue
+        subject = lab if isinstance(said["foreach"], list) else subjects[said["foreach"]]
+        values = {"${key}": subject, "${item}": subject} | {f"${{item.{key}}}": value for key, value in line.items()}
+        for dependency in said["do"]["deps"]:
             for placeholder, value in values.items():
                 dependency = dependency.replace(placeholder, value)
-            if dependency.startswith(f"build/{lab}/"):
-                found.add((dependency.rpartition("/")[2], stage))
+            _, of, step = dependency.split("/")[:3]
+            if of in (lab, line["dataset"]) and step in STEPS:
+                found.add((step, stage))
     return found
 
 
@@ -105,12 +109,12 @@ def test_what_depends_on_the_champion_is_never_taken_from_the_cache(tmp_path: Pa
     spec, _ = compiled(tmp_path, "faces", False, "pipelines.image=registry.example/labs@sha256:" + "0" * 64)
     cached = {name for name, task in tasks(spec).items() if task["cachingOptions"].get("enableCache")}
     assert cached == {"data", "prepare", "validate", "train", "export", "evaluate"}
-    assert tasks(spec)["data"]["inputs"]["parameters"].keys() == {"lab", "data_folder", "data_version"}
+    assert tasks(spec)["data"]["inputs"]["parameters"].keys() == {"dataset", "data_profile", "data_version"}
 
 
 def test_what_is_measured_with_another_labs_champion_is_never_taken_from_the_cache(tmp_path: Path) -> None:
-    spec, _ = compiled(tmp_path, "images", False, "pipelines.image=registry.example/labs@sha256:" + "0" * 64)
-    assert find("images").instruments
+    spec, _ = compiled(tmp_path, "digit_generation", False, "pipelines.image=registry.example/labs@sha256:" + "0" * 64)
+    assert find("digit_generation").reference_models
     assert not tasks(spec)["evaluate"]["cachingOptions"].get("enableCache")
     assert tasks(spec)["export"]["cachingOptions"]["enableCache"]
 
@@ -123,7 +127,7 @@ def test_outputs_of_an_image_that_may_change_are_never_taken_from_the_cache(tmp_
 def test_each_step_takes_its_own_numbers_only(tmp_path: Path) -> None:
     """Or a gate's new bound would train the model again."""
     spec, _ = compiled(tmp_path, "faces")
-    own = {name: set(task["inputs"]["parameters"]) - {"lab"} for name, task in tasks(spec).items()}
+    own = {name: set(task["inputs"]["parameters"]) - {"lab", "dataset"} for name, task in tasks(spec).items()}
     assert own["prepare"] == {"prepare"}
     assert own["validate"] == set()
     assert own["train"] == {"train"}
