@@ -87,14 +87,14 @@ def test_every_lab_is_listed_with_its_verdict_its_figures_and_what_makes_one_tha
 
 
 def test_a_lab_answers_below_its_name_as_it_does_alone(front: Server, server: Server, promoted_bundle: Path) -> None:
-    wish = {**EASY, "seed": 7}
-    made = front.client.post("/music/generate", json={**wish, "count": 2})
-    assert made.json() == server.client.post("/generate", json={**wish, "count": 2}).json()
+    body = {**EASY, "seed": 7}
+    made = front.client.post("/music/generate", json={**body, "count": 2})
+    assert made.json() == server.client.post("/generate", json={**body, "count": 2}).json()
     assert made.headers["x-model-digest"] == Bundle.open(promoted_bundle).digest
     assert front.client.get("/music/info").json()["model"]["promoted"] is True
     assert front.client.get("/digit_generation/info").json()["model"]["promoted"] is False
     assert front.client.get("/digit_generation/samples?count=1").headers["content-type"] == "image/png"
-    streams = (front.client.post("/music/stream", json=wish), server.client.post("/stream", json=wish))
+    streams = (front.client.post("/music/stream", json=body), server.client.post("/stream", json=body))
     below, alone = (stream.text.rpartition("event: done\n")[2] for stream in streams)
     assert below == alone != ""
     for lab in ("music", "digit_generation"):
