@@ -87,10 +87,11 @@ def fit(lab: Lab, params: TrainParams, inputs: Inputs, folder: Path, loggers: Se
         filename="best",
         monitor=monitor.name,
         mode=monitor.direction,
-        save_last=True,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
+    # Not `save_last` of the one above: it leaves out epochs that are not the best so far, and a kill would undo them.
+    last = ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
     curve = Curve(folder / "curve.csv")
     trainer = pl.Trainer(
         accelerator="auto",
@@ -107,6 +108,7 @@ def fit(lab: Lab, params: TrainParams, inputs: Inputs, folder: Path, loggers: Se
             EpochLine(monitor.name),
             Patience(monitor.name, mode=monitor.direction, patience=params.patience, check_on_train_epoch_end=True),
             best,
+            last,
         ],
         plugins=[Checkpoints()],
         logger=list(loggers),
