@@ -12,7 +12,7 @@ export DVC_NO_ANALYTICS := 1
 
 ENVIRONMENT := .venv/.installed
 
-.PHONY: help environment data repro smoke serve stack pipelines manifests test test-containers lint system lock bench
+.PHONY: help environment data repro smoke serve stack pipelines manifests test test-containers test-cluster lint system lock bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -54,6 +54,9 @@ test: data ## the whole test suite
 
 test-containers: data ## build the images and run them (Debian, as root, for the engine)
 	@python -m pytest -m containers tests/infra/test_containers.py
+
+test-cluster: $(ENVIRONMENT) ## the acceptance suite on a Kubernetes cluster, the current kubectl context
+	@python -m pytest -m cluster -rs tests/cluster
 
 lint: $(ENVIRONMENT) ## ruff and mypy
 	@ruff check .

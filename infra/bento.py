@@ -16,9 +16,8 @@ from typing import Annotated
 import typer
 import yaml
 
-from components.apis import api_of
+from components.apis import api_of, served_labs
 from components.errors import UserError
-from components.labs import LABS, find
 from infra.images import PROJECT
 from serving.core.bundles import open_bundle
 
@@ -86,15 +85,13 @@ def _name(line: str) -> str:
 
 
 def main(
-    lab: Annotated[str, typer.Argument(metavar="LAB", help=f"One of: {', '.join(LABS)}.")],
+    lab: Annotated[str, typer.Argument(metavar="LAB", help=f"One of: {', '.join(served_labs())}.")],
     bundle: Annotated[str | None, typer.Option(help="A promoted bundle: a folder or models:/LAB@champion.")] = None,
 ) -> None:
     """Builds a bento of an API and the model it serves; `bentoml serve <tag>` runs it."""
     try:
-        name = find(lab).name
-        if not (PROJECT / "serving" / f"{name}.py").exists():
-            raise UserError(f"{name} has no API: there is no serving/{name}.py")
-        typer.echo(build(name, bundle or f"models:/{name}@champion"))
+        api_of(lab)
+        typer.echo(build(lab, bundle or f"models:/{lab}@champion"))
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from None

@@ -94,3 +94,21 @@ def requested(pod: Mapping[str, Any]) -> tuple[int, int]:
 def _requests(pod: Mapping[str, Any], kind: str) -> list[dict[str, int]]:
     asked = [container["resources"]["requests"] for container in pod.get(kind, [])]
     return [{"cpu": millicores(one["cpu"]), "memory": mebibytes(one["memory"])} for one in asked]
+
+
+def api_deployment(overlay: str, lab: str) -> dict[str, Any]:
+    (found,) = (one for one in of_kind(overlay, "Deployment") if one["metadata"]["name"] == deployment_name(lab))
+    return found
+
+
+def pod_labels(workload: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = workload["spec"]["template"]["metadata"]["labels"]
+    return found
+
+
+def selects(selector: dict[str, Any], labels: dict[str, str]) -> bool:
+    for expression in selector.get("matchExpressions", []):
+        assert expression["operator"] == "In"
+        if labels.get(expression["key"]) not in expression["values"]:
+            return False
+    return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())

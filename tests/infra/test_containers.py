@@ -287,8 +287,9 @@ def test_the_graph_of_a_lab_runs_in_the_training_image(training_image: str, proj
     subprocess.run(["chown", "-R", "12345", str(workspace.folder)], check=True, timeout=60)
     mounts = ("--volume", f"{workspace.folder}:/work", "--workdir", "/work", "--env", "OMP_NUM_THREADS=1")
     for step in STEPS:
-        run(training_image, "python", "-m", "components", step, "scratch", options=mounts)
-    made = workspace.folder / "build" / "scratch"
+        name = "digits" if step in ("prepare", "validate") else "mlp"
+        run(training_image, "python", "-m", "components", step, name, options=mounts)
+    made = workspace.folder / "build" / "mlp"
     bundle = Bundle.open(made / "export")
     decision = json.loads((made / "gate" / "decision.json").read_text())
     assert decision["model_digest"] == bundle.digest
@@ -312,7 +313,7 @@ def test_the_pipeline_of_a_lab_runs_task_by_task_in_containers(training_image: s
     workspace.set_params(SMOKE)
     (workspace.folder / ".dvc" / "cache").mkdir()  # closed to others than its owner, who is not the tasks' user else
     subprocess.run(["chown", "-R", "12345", str(workspace.folder)], check=True, timeout=60)
-    words = ("run", "scratch", "--engine", "docker", "-S", f"pipelines.image={training_image}")
+    words = ("run", "mlp", "--engine", "docker", "-S", f"pipelines.image={training_image}")
     done = subprocess.run(
         [sys.executable, "-c", AS_A_STRANGER, *words],
         cwd=workspace.folder,
@@ -332,7 +333,7 @@ def test_the_training_image_is_for_kubeflow_too(training_image: str) -> None:
     script = """
 import torch, pytorch_lightning, mlflow, great_expectations, dvc, dvc_s3, onnxruntime, kfp, components
 import pathlib
-for name in ("data", "data.starter", ".git", "tests", "infra"):
+for name in ("data", ".git", "tests", "infra"):
     assert not (pathlib.Path("/app") / name).exists(), name
 for name in ("components", "pipelines", "params.yaml", "dvc.yaml", "data.dvc"):
     assert (pathlib.Path("/app") / name).exists(), name

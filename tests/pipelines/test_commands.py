@@ -63,6 +63,8 @@ def test_ctrl_c_leaves_the_run_alone_and_says_how_to_come_back(cluster: Kubeflow
         env=environment(),
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background jobs ignore the signal, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while cluster.looks < 3:
         assert following.poll() is None

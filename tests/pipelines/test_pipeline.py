@@ -14,6 +14,7 @@ import yaml
 from components.labs import LABS, find
 from pipelines.config import TASKS
 from pipelines.run_spec import Request, compile_to, request
+from pipelines.workspace import DATASET_STEPS
 from tests.pipelines.graph import Spec, closure, documents, edges, executor, groups, tasks
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -61,7 +62,7 @@ def dvc_edges(lab: str) -> set[tuple[str, str]]:
             for placeholder, value in values.items():
                 dependency = dependency.replace(placeholder, value)
             _, of, step = dependency.split("/")[:3]
-            if of in (lab, line["dataset"]) and step in STEPS:
+            if step in STEPS and of == (line["dataset"] if step in DATASET_STEPS else lab):
                 found.add((step, stage))
     return found
 
