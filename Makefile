@@ -12,7 +12,7 @@ export DVC_NO_ANALYTICS := 1
 
 ENVIRONMENT := .venv/.installed
 
-.PHONY: help environment data repro smoke serve stack test test-containers lint system lock bench
+.PHONY: help environment data repro smoke serve stack pipelines manifests test test-containers lint system lock bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -42,6 +42,12 @@ serve: $(ENVIRONMENT) ## the API of a lab and its page on localhost (LAB=faces; 
 
 stack: $(ENVIRONMENT) ## MLflow on PostgreSQL, and S3, on localhost
 	@python -m infra.stack
+
+pipelines: $(ENVIRONMENT) ## write every pipeline as YAML, as Kubeflow's page takes it, into pipelines/compiled
+	@python -m pipelines compile
+
+manifests: $(ENVIRONMENT) ## write the Kubernetes manifests into infra/k8s/rendered (needs kubectl)
+	@python -m infra.manifests
 
 test: data ## the whole test suite
 	@python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --cov=components --cov=infra --cov=pipelines --cov=serving --cov-report=term

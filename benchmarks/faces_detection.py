@@ -29,6 +29,7 @@ from components.bundle import Bundle
 from components.datasets.faces.reader import read_split
 from components.errors import UserError
 from components.files import read_json, write_json
+from components.labs.faces import LAB
 from components.labs.faces.evaluation.scenes import Scene, average_precision, compose, matched
 from components.labs.faces.params import Evaluate
 from components.labs.faces.runtime.detection import Found, detect
@@ -174,7 +175,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="a set of audit scenes for each")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    result = measure(options.build, load("faces", ROOT / "params.yaml").evaluate, options.seeds)
+    params = load(LAB, ROOT / "params.yaml").evaluate
+    assert isinstance(params, Evaluate)
+    result = measure(options.build, params, options.seeds)
     result["machine"] = {
         "processor": processor(),
         "onnxruntime": onnxruntime.__version__,

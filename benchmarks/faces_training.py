@@ -23,6 +23,7 @@ from torch.nn import functional
 from benchmarks.generation import processor
 from components.datasets.faces.reader import Split, centre, read_split
 from components.files import write_json
+from components.labs.faces import LAB
 from components.labs.faces.params import Train
 from components.labs.faces.training.batches import FaceData
 from components.labs.faces.training.dbvae import DebiasingVae
@@ -172,7 +173,8 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    params = load("faces", ROOT / "params.yaml").train
+    params = load(LAB, ROOT / "params.yaml").train
+    assert isinstance(params, Train)
     result = measure(options.prepared, params, options.rounds)
     result["machine"] = {
         "processor": processor(),

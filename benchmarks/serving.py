@@ -67,11 +67,11 @@ class Load:
 
 
 async def ask(session: aiohttp.ClientSession, path: str, seed: int, load: Load) -> None:
-    wish = {"seed": seed, "max_length": CHARACTERS}
+    body = {"seed": seed, "max_length": CHARACTERS}
     if path == "/generate":
-        wish["valid_only"] = False  # what is cut off at 500 characters is never valid
+        body["valid_only"] = False  # what is cut off at 500 characters is never valid
     started = time.perf_counter()
-    async with session.post(path, json=wish) as answer:
+    async with session.post(path, json=body) as answer:
         assert answer.status == 200, await answer.text()
         if path == "/stream":
             await answer.content.readline()
@@ -198,7 +198,7 @@ def onnx_loop(bundle: Bundle) -> Callable[[int], str]:
             chances = np.exp(log_probs[0, -1].astype(np.float64))
             last = int(draw.choice(len(chances), p=chances / chances.sum()))
             ids.append(last)
-        return model.vocabulary.decode(ids)
+        return model.vocabulary.decode(np.array(ids))
 
     return write
 
@@ -245,9 +245,9 @@ def serve_loop(write: Callable[[int], str], port: int) -> None:
     one_at_a_time = asyncio.Lock()
 
     async def answer(request: HttpRequest) -> JSONResponse:
-        wish = await request.json()
+        body = await request.json()
         async with one_at_a_time:
-            return JSONResponse({"tunes": [{"abc": await run_in_threadpool(write, wish["max_length"])}]})
+            return JSONResponse({"tunes": [{"abc": await run_in_threadpool(write, body["max_length"])}]})
 
     uvicorn.run(Starlette(routes=[Route("/generate", answer, methods=["POST"])]), port=port, log_level="warning")
 
@@ -256,8 +256,8 @@ def servers(bundle: Path, scratch: Path) -> dict[str, tuple[str, ...]]:
     """The command of each server."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     commands: dict[str, tuple[str, ...]] = {}
-    for name, active in (("ours", params["serve"]["music"]["active_tunes"]), ("one_slot", 1)):
-        params["serve"]["music"] |= {"active_tunes": active, "waiting_tunes": 128, "request_seconds": 600.0}
+    for name, active in (("ours", params["music"]["serve"]["active_tunes"]), ("one_slot", 1)):
+        params["music"]["serve"] |= {"active_tunes": active, "waiting_tunes": 128, "request_seconds": 600.0}
         path = scratch / f"{name}.yaml"
         path.write_text(yaml.safe_dump(params))
         commands[name] = ("serving.music.service", "--bundle", str(bundle), "--allow-unpromoted", "--params", str(path))

@@ -52,13 +52,13 @@ def fetch(
     ] = None,
 ) -> None:
     """Bring the raw data. A dataset that can't be had falls back to its small starter data, loudly."""
+    from components.repro import with_reference_models
     from components.steps.fetch import fetch as step
 
     wanted = names or list(LABS)
     for name in wanted:
         nearest("lab or dataset", name, tuple(sorted({*LABS, *DATASETS})))
-    labs = [find(name) for name in wanted if name in LABS]
-    labs += [find(name) for lab in labs for name in lab.reference_models]
+    labs = [lab for name in wanted if name in LABS for lab in with_reference_models(name).values()]
     datasets = [*(lab.dataset for lab in labs), *(name for name in wanted if name in DATASETS and name not in LABS)]
     weights = [name for lab in labs for name in lab.pretrained]
     step(dict.fromkeys(datasets), dict.fromkeys(weights), _profile(profile), Path())

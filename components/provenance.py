@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -24,17 +25,23 @@ PACKAGE = Path(__file__).resolve().parent
 
 PARTS = {
     "train": ("training", "model"),
-    "export": ("export",),
+    "export": ("training", "model", "export", "runtime"),
     "evaluate": ("evaluation", "runtime"),
     "audit": ("audit", "runtime"),
     "gate": (),
     "promote": (),
 }
 """Folders and modules of a lab or a family whose code a step runs, by their names without `.py`."""
-METHODS = {"train": ("module", "data"), "export": ("export",), "evaluate": ("evaluate",), "audit": ("audit",)}
+ONLY_FOR = {
+    "headline": ("evaluate", "audit"),
+    **dict.fromkeys(("name", "Params", "gate_metrics", "api", "audited"), ()),
+}
+"""Attributes of a lab that decide what these steps write, or none does; others, such as `monitor`, count for all."""
+CONTRACT = ("__init__", "lab")
+"""Modules of a lab or a family that hold its class."""
+FAMILY = re.compile(r"components\.families\.(\w+)")
+METHODS = {"train": ("module", "data"), "export": ("module", "export"), "evaluate": ("evaluate",), "audit": ("audit",)}
 """Methods of a lab that a step calls. Methods of other names count for every step."""
-DECLARED = ("name", "Params", "gate_metrics", "headline", "api", "audited", "reference_models")
-"""Attributes of a lab that decide nothing of what a step computes; the others, such as `monitor`, count."""
 SHARED = {
     "prepare": ("steps/prepare.py", "sources/archive.py"),
     "validate": ("steps/validate.py", "datasets/validation.py", "report/validation_page.py"),
@@ -46,8 +53,8 @@ SHARED = {
     "promote": ("steps/promote.py",),
 }
 """What a step runs for every lab or dataset, below components/."""
-READER = "reader"
-"""A dataset's modules whose names end so read the prepared data, for training and for everything after it."""
+DATASET_MODULES = {"train": "*reader.py", "export": "*.py", "evaluate": "*.py", "audit": "*.py"}
+"""A dataset's modules whose code a lab's step runs: training only reads, evaluation may parse and check, too."""
 
 
 def provenance(lab: Lab, params: LabParams, dataset: DatasetParams, root: Path = Path()) -> Provenance:
@@ -81,8 +88,8 @@ def dataset_code(dataset: Dataset, step: str) -> str:
 def lab_code(lab: Lab, step: str) -> str:
     """Hash of the code that a step runs on a lab. Comments and layout don't count: a better comment trains no model.
 
-    The folders say what counts: `PARTS` of the lab and of the family that it belongs to, the dataset's readers, and
-    what the step runs for every lab. Docstrings don't count either.
+    The folders say what counts: `PARTS` of the lab and of each family that these import, and `DATASET_MODULES`; then
+    what the lab declares (see `ONLY_FOR`), and what the step runs for every lab. Docstrings don't count either.
     """
     return _hash(_lab_files(lab, step))
 
@@ -101,20 +108,21 @@ def git_state(root: Path) -> tuple[str, bool]:
 
 
 def _lab_files(lab: Lab, step: str) -> Iterator[tuple[str, str]]:
-    for kind in type(lab).__mro__:  # the lab itself and, where it has one, its family
-        parts = kind.__module__.split(".")
-        if parts[:2] not in (["components", "labs"], ["components", "families"]) or len(parts) < 3:
-            continue
-        folder = PACKAGE.joinpath(*parts[1:3])
-        for path in sorted(folder.rglob("*.py")):
-            part = path.relative_to(folder).with_suffix("").parts[0]
-            if part in PARTS[step]:
-                yield _code(path)
-            elif part in ("__init__", "lab"):
-                yield _code(path, step)
-    for path in sorted((PACKAGE / "datasets" / lab.dataset).glob(f"*{READER}.py")):
-        yield _code(path)
+    own = PACKAGE / "labs" / lab.name
+    families = set(FAMILY.findall("".join(path.read_text(encoding="utf-8") for path in _modules(own, step))))
+    for folder in (own, *(PACKAGE / "families" / name for name in families)):
+        for path in _modules(folder, step):
+            yield _code(path, step if path.parent == folder and path.stem in CONTRACT else None)
+    if step in DATASET_MODULES:
+        for path in sorted((PACKAGE / "datasets" / lab.dataset).glob(DATASET_MODULES[step])):
+            yield _code(path)
     yield from _shared(step)
+
+
+def _modules(folder: Path, step: str) -> list[Path]:
+    """Modules of a lab or a family that a step runs."""
+    parts = (*PARTS[step], *CONTRACT)
+    return [path for path in sorted(folder.rglob("*.py")) if path.relative_to(folder).with_suffix("").parts[0] in parts]
 
 
 def _dataset_files(dataset: str, step: str) -> Iterator[tuple[str, str]]:
@@ -136,37 +144,32 @@ def _shared(step: str) -> Iterator[tuple[str, str]]:
 
 
 def _code(path: Path, step: str | None = None) -> tuple[str, str]:
-    return path.relative_to(PACKAGE).as_posix(), _parsed(path, step, path.stat().st_mtime_ns)
+    """Name and code of a file, without comments and layout; of a lab's contract only the methods that `step` calls."""
+    return path.relative_to(PACKAGE).as_posix(), _stripped(path.read_text(encoding="utf-8"), step)
 
 
 @cache
-def _parsed(path: Path, step: str | None, changed: int) -> str:
-    """The code of a file, without comments and layout; of a lab's declaration only what `step` uses."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def _stripped(text: str, step: str | None) -> str:
+    tree = ast.parse(text)
     if step is not None:
-        tree = ast.Module(body=[node for node in _declarations(tree) if _counts(node, step)], type_ignores=[])
+        declared = [node for kind in tree.body if isinstance(kind, ast.ClassDef) for node in kind.body]
+        tree = ast.Module(body=[node for node in declared if _counts(node, step)], type_ignores=[])
     for node in ast.walk(tree):
         _drop_docstring(node)
     return ast.unparse(tree)
 
 
-def _declarations(tree: ast.Module) -> Iterator[ast.stmt]:
-    """The functions and attributes of a module's classes."""
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef):
-            yield from node.body
-
-
 def _counts(node: ast.stmt, step: str) -> bool:
+    """Whether a method or an attribute of a lab's class counts for a step."""
     if isinstance(node, ast.FunctionDef):
-        return node.name not in {name for other, names in METHODS.items() if other != step for name in names}
+        return node.name in METHODS.get(step, ()) or not any(node.name in names for names in METHODS.values())
     targets = node.targets if isinstance(node, ast.Assign) else []
-    return any(isinstance(target, ast.Name) and target.id not in DECLARED for target in targets)
+    return any(isinstance(target, ast.Name) and step in ONLY_FOR.get(target.id, (step,)) for target in targets)
 
 
 def _drop_docstring(node: ast.AST) -> None:
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
-        node.body = node.body[1:] or [ast.Pass()]
+        node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
 
 
 def _hash(code: Iterable[tuple[str, str]]) -> str:

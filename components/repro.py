@@ -18,7 +18,7 @@ def repro(names: tuple[str, ...]) -> int:
     be reached; nothing has run then.
     """
     path = Path("params.yaml")
-    labs = {name: lab for wanted in names or LABS for name, lab in _with_reference_models(wanted).items()}
+    labs = {name: lab for wanted in names or LABS for name, lab in with_reference_models(wanted).items()}
     for lab in labs.values():
         parameters.load(lab, path)
     datasets = tuple(dict.fromkeys(lab.dataset for lab in labs.values()))
@@ -30,10 +30,10 @@ def repro(names: tuple[str, ...]) -> int:
         return subprocess.run(command, check=False).returncode
 
 
-def _with_reference_models(name: str) -> dict[str, Lab]:
+def with_reference_models(name: str) -> dict[str, Lab]:
     """A lab after those that it is measured with, by name."""
     lab = find(name)
     found: dict[str, Lab] = {}
     for reference in lab.reference_models:
-        found |= _with_reference_models(reference)
+        found |= with_reference_models(reference)
     return {**found, name: lab}

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     """Namespace of a multi-user Kubeflow."""
     kubeflow_token: str | None = None
     """Bearer token; not an option, which others could read."""
+    ml_pipeline_service_host: str | None = None
+    """Kubeflow's API, as Kubernetes tells pods beside it."""
+    ml_pipeline_service_port_http: int = 8888
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     no_color: str | None = None
     onnx_device: Literal["cpu", "cuda"] = "cpu"

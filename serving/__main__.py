@@ -1,4 +1,4 @@
-"""Serves a lab, or all of them: `python -m serving --help`."""
+"""Serves one lab, or all of them: `python -m serving --help`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ import typer
 from components.apis import api_of
 from components.errors import UserError
 
-USAGE = """Usage: python -m serving [LAB] [OPTIONS]
-
-Serves LAB: `python -m serving LAB --help` lists its options. Without LAB, every lab that has a champion is served on
-one port, each below its name: `python -m serving --all --help` lists those options.
-"""
-
 
 def main(arguments: Sequence[str]) -> None:
-    from serving.core.server import run
-    from serving.core.service import champion, definition
+    """arguments: a lab and the options of its API; or only options, for all labs on one port."""
+    if not arguments or arguments[0].startswith("-"):
+        from serving.core import front
+        from serving.core.server import command
 
+        command(front.main, arguments)
+        return
     lab, *options = arguments
     try:
         api = api_of(lab)
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    from serving.core.server import run
+    from serving.core.service import champion, definition
+
     run(definition(api), champion(lab), options)
 
 

@@ -34,7 +34,8 @@ OVERFIT_TUNES = {"C": 3, "6/8": 2, "3/4": 1}
 @pytest.fixture(scope="session")
 def raw_data() -> Path:
     """The folder of the fetched tunes."""
-    from tests.music_data import FILE, RAW
+    from components.datasets.music.raw import FILE
+    from tests.music_data import RAW
 
     if not (RAW / FILE).exists():
         pytest.skip("no tunes: `make data` fetches them")

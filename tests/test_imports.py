@@ -25,9 +25,8 @@ SLOW = ("torch", "pytorch_lightning", "mlflow", "great_expectations", "pandas", 
 CONTRACT = ("components.labs", "components.datasets", "components.families")
 
 
-def imported(nodes: list[ast.stmt] | ast.Module) -> Iterator[str]:
-    """Every module that statements import: `from a import b` is a.b where that is a module of ours, else a."""
-    tree = nodes if isinstance(nodes, ast.Module) else ast.Module(body=nodes, type_ignores=[])
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Every module that code imports: `from a import b` is a.b where that is a module of ours, else a."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -44,8 +43,10 @@ def imports_of(path: Path) -> set[str]:
 
 def top_imports_of(path: Path) -> set[str]:
     """What a file imports when it is loaded or type-checked: not what its functions import late."""
-    body = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom | ast.If)]
-    return set(imported(body))
+    body: list[ast.stmt] = [
+        node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom | ast.If)
+    ]
+    return set(imported(ast.Module(body=body, type_ignores=[])))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PROJECT)))

@@ -33,7 +33,6 @@ def bring(file: SourceFile, folder: Path, work: Path, mirror: str | None) -> str
         advice = f"remove it and fetch again, or keep it with `python -m components accept-data {file.dataset}`"
         _check(file, target, str(target), advice)
         return "already there"
-    target.parent.mkdir(parents=True, exist_ok=True)
     work.mkdir(parents=True, exist_ok=True)
     reasons = []
     for place in _places(file, mirror):
@@ -42,6 +41,7 @@ def bring(file: SourceFile, folder: Path, work: Path, mirror: str | None) -> str
         except UnavailableError as reason:
             reasons.append(str(reason))
             continue
+        target.parent.mkdir(parents=True, exist_ok=True)
         staged.replace(target)
         log.info("%s: from %s", file.location, _name(place))
         return _name(place)

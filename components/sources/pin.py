@@ -93,23 +93,22 @@ def write_pin(root: Path, outs: Iterable[dict[str, Any]]) -> None:
 
 
 def cache_pinned(root: Path) -> None:
-    """Puts the datasets that are here into DVC's cache, so that `dvc push` has them.
+    """Puts the datasets that are here, as they are pinned, into DVC's cache, so that `dvc push` has them.
 
     In a repository of its own below .dvc/tmp, of links to them: `dvc commit` refuses a pin of which any entry is not
     here, and most machines have no starter data.
     """
     if not (root / ".dvc").is_dir():
         return
-    here = [out for out in _outs(root / PIN) if (root / out["path"]).is_dir()]
+    here = [out for out in _outs(root / PIN) if digest(listing(root / out["path"])) == out["md5"]]
     if all(_cached_listing(root, out["md5"]) for out in here):
         return
     work = root.resolve() / ".dvc" / "tmp" / "cache_pinned"
     shutil.rmtree(work, ignore_errors=True)
     for out in here:
         shutil.copytree(root / out["path"], work / out["path"], copy_function=_link)
-    config = (
-        f"[core]\n    no_scm = true\n    analytics = false\n[cache]\n    dir = {root.resolve() / '.dvc' / 'cache'}\n"
-    )
+    cache = root.resolve() / ".dvc" / "cache"
+    config = f"[core]\n    no_scm = true\n    analytics = false\n[cache]\n    dir = {cache}\n"
     write_text(work / ".dvc" / "config", config)
     write_pin(work, here)
     dvc(work, "commit", "--quiet", "--force", PIN)

@@ -55,7 +55,7 @@ def fetch(datasets: Iterable[str], pretrained: Iterable[str], profile: Profile |
         log.warning("DATA_MIRROR names %s, which is no folder: going on without it", mirror)
     with _alone(root):
         found = [_bring_dataset(dataset, profile, root) for dataset in datasets]
-        found += [_bring(weights, "course", root) for weights in pretrained]
+        found += [_bring_or_refuse(weights, "course", root) for weights in pretrained]
         if (root / pin.PIN).is_file():
             pin.cache_pinned(root)
     return found
@@ -63,23 +63,30 @@ def fetch(datasets: Iterable[str], pretrained: Iterable[str], profile: Profile |
 
 def _bring_dataset(dataset: str, profile: Profile | None, root: Path) -> Fetched:
     wanted = profile or profile_in_use(root / PARAMS, dataset)
-    try:
-        found = _bring(dataset, wanted, root)
-    except UnavailableError as reason:
-        if profile or wanted == "starter":
-            raise UserError(f"the {wanted} data of {dataset} cannot be had: {reason}") from None
-        found = _fall_back(dataset, str(reason), root)
+    if profile or wanted == "starter":
+        found = _bring_or_refuse(dataset, wanted, root)
+    else:
+        try:
+            found = _bring(dataset, wanted, root)
+        except UnavailableError as reason:
+            found = _fall_back(dataset, str(reason), root)
     use_profile(root / PARAMS, dataset, found.profile)
     return found
+
+
+def _bring_or_refuse(dataset: str, profile: Profile, root: Path) -> Fetched:
+    try:
+        return _bring(dataset, profile, root)
+    except UnavailableError as reason:
+        raise UserError(f"the {profile} data of {dataset} cannot be had: {reason}") from None
 
 
 def _bring(dataset: str, profile: Profile, root: Path) -> Fetched:
     folder, files = root / raw_folder(dataset, profile), select(declared(), dataset, profile)
     if not files:
         raise UnavailableError(f"sources.toml has no {profile} data for it")
-    if pin.is_pinned(
-        root, dataset, profile
-    ):  # also data that was accepted on purpose and that sources.toml does not know
+    # Also data that was accepted on purpose and that sources.toml does not know.
+    if pin.is_pinned(root, dataset, profile):
         return Fetched(dataset, profile, folder, {file.location: "already there" for file in files})
     work, mirror = root / WORK_FOLDER, settings().data_mirror
     return Fetched(dataset, profile, folder, {file.location: bring(file, folder, work, mirror) for file in files})

@@ -111,10 +111,10 @@ def open_parent(name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -
             mlflow.log_batch(run.info.run_id, params=values)
 
 
-def close_parent(status: str, read: tuple[str, ...] = ()) -> list[StepRun]:
-    """Ends the run that REPRO_RUN names and returns the steps below it, oldest first. Raises MlflowError.
+def close_parent(judge: Callable[[list[StepRun]], str], read: tuple[str, ...] = ()) -> tuple[list[StepRun], str]:
+    """Ends the run that REPRO_RUN names. Returns the steps below it, oldest first, and its status. Raises MlflowError.
 
-    status: MLflow's FINISHED, FAILED or KILLED; steps that still run then died and are marked KILLED.
+    judge: gives MLflow's FINISHED, FAILED or KILLED by the steps; those that still run then died and are marked KILLED.
     read: text artifacts to bring, where a step has them.
     """
     parent = _parent()
@@ -122,13 +122,15 @@ def close_parent(status: str, read: tuple[str, ...] = ()) -> list[StepRun]:
     with failures_named():
         run_id = find_run(mlflow, parent)
         if run_id is None:  # nothing of it ever reached MLflow
-            return []
+            return [], judge([])
         children = search_runs(mlflow, f"tags.mlflow.parentRunId = '{run_id}'")[::-1]
         for child in children:
             if child.info.status == "RUNNING":
                 mlflow.set_terminated(child.info.run_id, "KILLED")
+        steps = [_step_run(mlflow, child.info.run_id, read) for child in children]
+        status = judge(steps)
         mlflow.set_terminated(run_id, status)
-        return [_step_run(mlflow, child.info.run_id, read) for child in children]
+        return steps, status
 
 
 def _parent() -> str:

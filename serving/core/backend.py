@@ -51,7 +51,7 @@ class Backend:
         self.docs = json.dumps(document).encode()
         self._paths = frozenset(document["paths"]) - {"/"}
         headers = [(name.encode(), value.encode()) for name, value in info.model.headers().items()]
-        self.rules = Rules(route=self._route, limits=self.limits, headers=headers, metrics=self.metrics)
+        self.rules = Rules(served.lab, self._route, self.limits, headers, self.metrics)
 
     @property
     def alive(self) -> bool:

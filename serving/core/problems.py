@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 NAMED = 5
-"""Wrong fields that a refusal names, at most: a stranger's body may hold thousands."""
+"""Wrong fields that a refusal names, at most: an untrusted body may hold thousands."""
 
 
 class RefusalError(Exception):

@@ -35,6 +35,8 @@ LINGER_BYTES = 2**20
 class Rules:
     """What the guard must know of the backend."""
 
+    lab: str
+    """Whose model it is, for the log."""
     route: Callable[[str], str | None]
     """The name of a path in metrics and logs: one of a few. None: there is no such path."""
     limits: Limits
@@ -163,8 +165,8 @@ class RequestContext:
         if self.route is not None:
             self._rules.metrics.requests.labels(self.route, self.status).inc()
             self._rules.metrics.seconds.labels(self.route).observe(seconds)
-        fields = {"request_id": self.id, "route": self.route, "status": self.status, "ms": round(1000 * seconds, 1)}
-        log.info("request", extra={"fields": fields})
+        fields = {"request_id": self.id, "lab": self._rules.lab, "route": self.route, "status": self.status}
+        log.info("request", extra={"fields": fields | {"ms": round(1000 * seconds, 1)}})
 
 
 class _LeftError(Exception):

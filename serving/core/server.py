@@ -37,6 +37,14 @@ Host = Annotated[str | None, typer.Option(help="Address to listen on, by default
 Port = Annotated[
     int | None, typer.Option(min=0, max=65535, help="Port to listen on, by default SERVE_PORT; 0 takes a free one.")
 ]
+AllowUnpromoted = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unpromoted",
+        help="Serve a bundle that has passed no gate, or whose audit is missing or altered; every answer says so. "
+        "By default SERVE_ALLOW_UNPROMOTED.",
+    ),
+]
 Params = Annotated[Path | None, typer.Option(help="Parameters, by default the project's params.yaml.")]
 
 
@@ -53,14 +61,7 @@ def run(api: ApiDefinition, reference: str = "", arguments: Sequence[str] | None
         ] = None,
         host: Host = None,
         port: Port = None,
-        allow_unpromoted: Annotated[
-            bool,
-            typer.Option(
-                "--allow-unpromoted",
-                help="Serve a bundle that has passed no gate, or whose audit is missing or altered; every answer says "
-                "so. By default SERVE_ALLOW_UNPROMOTED.",
-            ),
-        ] = False,
+        allow_unpromoted: AllowUnpromoted = False,
         params: Params = None,
     ) -> None:
         def load() -> tuple[ASGIApp, list[Backend]]:
@@ -94,7 +95,8 @@ def serve(load: Callable[[], tuple[ASGIApp, list[Backend]]], host: str | None, p
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from None
-    log.info("listening", extra={"fields": {"port": listener.getsockname()[1]}})
+    address, number = listener.getsockname()[:2]
+    log.info("listening", extra={"fields": {"port": number, "url": f"http://{address}:{number}/"}})
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=5
     )

@@ -51,7 +51,12 @@ def load_backend(
     """
     labs = labs_of(api.name)
     with open_bundle(reference or champion(labs[0]), labs, allow_unpromoted) as served:
-        return api.backend(served, load(find(served.lab), params or project_root() / "params.yaml"))
+        return backend_of(api, served, params)
+
+
+def backend_of(api: ApiDefinition, served: Served, params: Path | None = None) -> Backend:
+    """As `load_backend`, of a bundle that is open."""
+    return api.backend(served, load(find(served.lab), params or project_root() / "params.yaml"))
 
 
 def champion(lab: str) -> str:

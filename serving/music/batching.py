@@ -171,7 +171,11 @@ class Batcher:
         return True
 
     def _hand_over(self, tunes: Iterable[ServedTune]) -> None:
-        news = [(tune, tune.new_text(), tune.finished) for tune in tunes if tune.streamed or tune.finished]
+        news = [
+            (tune, tune.new_text() if tune.streamed else "", tune.finished)
+            for tune in tunes
+            if tune.streamed or tune.finished
+        ]
         # One wake-up of the event loop a block, not one a tune.
         if news:
             with suppress(RuntimeError):  # the loop is closed: nobody is left to tell

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from components.apis import api_of, served_labs
+from components.labs import find
 from components.params import load
 from infra.apis import deployment_name
 from infra.manifests import K8S, render, write_components
@@ -150,7 +151,8 @@ def test_an_api_is_alive_by_another_question_than_ready(overlay: str) -> None:
 
 @every_overlay
 def test_a_rollout_takes_no_pod_away_before_another_is_ready(overlay: str) -> None:
-    limits = load("music", PROJECT / "params.yaml").serve
+    limits = load(find("music"), PROJECT / "params.yaml").serve
+    assert limits
     for one in of_kind(overlay, "Deployment"):
         assert one["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0, one["metadata"]["name"]
         pod = one["spec"]["template"]["spec"]

@@ -22,7 +22,7 @@ from components.files import sha256_file, write_json
 from components.labs.music.export.graphs import reading_graph, sampling_graph
 from components.labs.music.export.graphs.weights import Weights
 from components.promotion import decide
-from components.records import AuditReport, Evaluation, EvaluationReport, Promotion
+from components.records import AuditReport, Evaluation, Promotion
 from tests.components.bundles import PROVENANCE
 from tests.digits_data import raw_folders
 from tests.serving.browsing import chromium
@@ -45,8 +45,8 @@ def promoted_bundle(music_bundle: Path, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("promoted") / "music"
     shutil.copytree(music_bundle, folder)
     bundle = Bundle.open(folder)
-    evaluation = EvaluationReport.of(
-        bundle, Evaluation(metrics={"bits_per_char": 1.3}, serve={"variant": "int8"}, limitations=(LIMITATION,))
+    evaluation = bundle.report(
+        Evaluation(metrics={"bits_per_char": 1.3}, serve={"variant": "int8"}, limitations=(LIMITATION,))
     )
     decision = decide(evaluation, None, Gate(metrics={"bits_per_char": Bound(max=1.425)}), date(2026, 1, 1))
     promotion = Promotion.of(decision, mlflow_run="1" * 32)
@@ -103,7 +103,7 @@ def promoted_faces(faces_bundle: Bundle, prepared_faces: Path, tmp_path_factory:
     folder = tmp_path_factory.mktemp("promoted-faces") / "faces"
     shutil.copytree(faces_bundle.folder, folder)
     bundle = Bundle.open(folder)
-    few = section(Evaluate, "evaluate", "faces", scenes=8, false_boxes=4.0, false_positive_rate=0.05)
+    few = section(Evaluate, "faces", "evaluate", scenes=8, false_boxes=4.0, false_positive_rate=0.05)
     measured = evaluate(bundle, prepared_faces, tmp_path_factory.mktemp("evaluation"), few)
     evaluation = bundle.report(measured.model_copy(update={"limitations": (FACES_LIMITATION,)}))
     easy = dict.fromkeys(("max_false_positive_rate", "max_gap", "max_calibration_error"), 0.99)

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import yaml
 
+from components.labs import find
 from components.params import load
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -66,13 +67,14 @@ def command(lab: str, bundle: Path | str, port: int, *options: str) -> list[str]
 
 def params_of(lab: str) -> Any:
     """The project's parameters of a lab."""
-    return load(lab, PROJECT / "params.yaml")
+    return load(find(lab), PROJECT / "params.yaml")
 
 
 def write_params(folder: Path, project: Path = PROJECT, **limits: Any) -> Path:
     """The project's parameters with these limits of every API, as far as it has them, on top of PATIENT."""
     params = yaml.safe_load((project / "params.yaml").read_text())
-    for known in params["serve"].values():
+    for block in params.values():
+        known = block.get("serve", {})
         known |= {name: value for name, value in (PATIENT | limits).items() if name in known}
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(params))

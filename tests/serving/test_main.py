@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.apis import api_of, labs_of
+from components.apis import api_of, apis, labs_of, served_labs
 from components.labs import LABS
 from serving.core.service import definition
 from serving.page import STATIC
@@ -37,7 +37,7 @@ def test_a_lab_is_served_by_its_api(lab: str, api: str) -> None:
     assert lab in labs_of(api)
 
 
-@pytest.mark.parametrize("api", sorted({api for lab in LABS if (api := api_of(lab))}))
+@pytest.mark.parametrize("api", apis())
 def test_an_api_that_labs_name_has_its_folder_and_its_page(api: str) -> None:
     assert definition(api).name == api
     assert (STATIC / api / "index.html").exists()
@@ -57,7 +57,7 @@ def test_the_module_of_an_api_is_its_command_too(generation_bundle: Path, tmp_pa
 
 
 def test_a_lab_without_an_api_and_an_unknown_one_are_one_line() -> None:
-    served = [lab for lab in LABS if api_of(lab)]
+    served = served_labs()
     for lab in set(LABS) - set(served):
         assert serve(lab) == f"error: the lab {lab} has no API; those that have: {', '.join(served)}"
     assert "there is no lab 'musik'; did you mean 'music'?" in serve("musik")

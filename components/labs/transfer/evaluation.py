@@ -71,7 +71,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
         metrics=metrics,
         counts={name: len((validation if name in on_validation else test).labels) for name in metrics},
         variants=variants,
-        serve={"graph": served},
+        serve={"variant": served},
         limitations=limitations,
     )
 

@@ -179,7 +179,7 @@ def _train(training: Training, moment: str | int | None) -> None:
 
     if moment == CHECKPOINT:
         sys.addaudithook(watch)
-    EpochLine.on_train_epoch_start = before_epoch  # type: ignore[method-assign]
+    EpochLine.on_train_epoch_start = before_epoch  # type: ignore[method-assign, assignment]
     if not training.seeded:
         del StepSeed.on_train_batch_start
     training.here()

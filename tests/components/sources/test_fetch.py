@@ -2,14 +2,12 @@
 
 import gzip
 import hashlib
-import io
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -29,6 +27,7 @@ from components.sources.fetch import WORK_FOLDER, bring
 from components.sources.git import chosen_files
 from components.sources.patterns import matches
 from components.sources.profile import PROFILES
+from tests.components.sources import package_index
 from tests.components.sources import web as serving
 from tests.components.sources.web import Web
 
@@ -418,34 +417,7 @@ def test_the_declared_patterns_choose_exactly_the_members_of_the_tar(course: Pat
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A package index (a folder) with one source archive, built by a backend that needs nothing else."""
-    backend = (
-        "def get_requires_for_build_wheel(*_): return []\n"
-        "def prepare_metadata_for_build_wheel(folder, *_):\n"
-        "    import pathlib; info = pathlib.Path(folder, 'tunes-1.0.dist-info'); info.mkdir()\n"
-        "    (info / 'METADATA').write_text('Metadata-Version: 2.1\\nName: tunes\\nVersion: 1.0\\n')\n"
-        "    return info.name\n"
-    )
-    project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-    members = {
-        "PKG-INFO": b"Metadata-Version: 2.1\nName: tunes\nVersion: 1.0\n",
-        "backend.py": backend.encode(),
-        "pyproject.toml": project.encode(),
-        "tunes/data/a.abc": CONTENT,
-        "tunes/data/faces/b.png": b"b",
-        "tunes/data/faces/a.png": b"a",
-    }
-    folder = tmp_path / "index"
-    folder.mkdir()
-    with tarfile.open(folder / "tunes-1.0.tar.gz", "w:gz") as tar:
-        for name, content in members.items():
-            info = tarfile.TarInfo(f"tunes-1.0/{name}")
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    digest = hashlib.sha256((folder / "tunes-1.0.tar.gz").read_bytes()).hexdigest()
-    return {"kind": "sdist", "package": "tunes", "version": "1.0", "sha256": digest}
+    return package_index.write_index(tmp_path / "index", CONTENT, monkeypatch)
 
 
 def test_a_file_is_taken_out_of_a_source_archive(
@@ -458,7 +430,7 @@ def test_a_file_is_taken_out_of_a_source_archive(
 
     # The archive is kept, checked, for the next file of the package: the index is not asked again.
     shutil.rmtree(tmp_path / "index")
-    write_tar(tmp_path / "faces.tar", [("a.png", b"a"), ("b.png", b"b")])
+    write_tar(tmp_path / "faces.tar", package_index.FACES)
     faces = (tmp_path / "faces.tar").read_bytes()
     (tmp_path / TUNES).unlink()
     place = {**index, "path": "tunes/data/faces", "include": ["*.png"]}
@@ -617,3 +589,7 @@ def test_a_wrong_declaration_is_one_line(tmp_path: Path, old: str, new: str, rea
         declared(path)
 
     assert "\n" not in str(error.value)
+
+
+def test_the_tars_that_are_downloaded_can_be_read(course: Path) -> None:
+    assert sum(1 for _ in read_tar(course / "fairface/fairface_val_5k.tar")) == 5000

@@ -20,6 +20,7 @@ from components.steps.promote import promote
 from components.tracking.journal import Run
 from tests.components import bundles
 from tests.components.steps.test_gate import LAB, PARAMS, Audited
+from tests.components.steps.test_promote import make_champion_old
 
 
 class Auditing(Audited):
@@ -147,3 +148,16 @@ def test_a_lab_without_an_audit_says_so(workplace: Path) -> None:
     candidate()
     with pytest.raises(UserError, match="the lab music has no audit"):
         audit(LAB, PARAMS, Inputs(Path("prepare")), Path("export"), Path("evaluate"), Path("audit"))
+
+
+def test_a_champion_of_an_older_version_of_this_code_is_named_and_not_compared_with(workplace: Path) -> None:
+    old = candidate()
+    make_champion(Auditing())
+    make_champion_old()
+    candidate(weight=3.0)
+    lab = Auditing()
+    report = run(lab)
+    assert lab.champion is None
+    assert report.champion == ChampionSeen(version="1", model_digest=old.digest)
+    assert gate(lab, PARAMS, Path("evaluate"), Path("gate"), Path("audit")).verdict is Verdict.PASS
+    make_champion(lab)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import BundleError, UserError
-from components.labs import EvaluateContext, Inputs, find
+from components.labs import LABS, EvaluateContext, Inputs, find
 from components.params import load
 from components.records import Evaluation, EvaluationReport
 from components.settings import project_root
@@ -138,3 +138,20 @@ def test_it_is_measured_with_the_bundle_made_beside_it_and_told_what_to_run_wher
         this.reference_models()
     made = bundles.write(Path("build/digits/export")).folder
     assert this.reference_models() == {"digits": made}
+
+
+def test_the_headline_is_what_people_look_at_and_the_details_are_everything(tmp_path: Path) -> None:
+    bundles.write(tmp_path / "export")
+    lab = Measured(zeta=0.5, **dict.fromkeys(reversed(MUSIC.headline), 0.25))
+    run(lab, tmp_path)
+    shown, details = (
+        json.loads((tmp_path / "evaluate" / name).read_text()) for name in ("metrics.json", "details.json")
+    )
+    assert shown == dict.fromkeys(MUSIC.headline, 0.25)
+    assert details == lab.metrics
+
+
+@pytest.mark.parametrize("name", LABS)
+def test_every_lab_has_a_headline_of_at_most_six_figures(name: str) -> None:
+    assert 1 <= len(find(name).headline) <= 6
+    assert set(find(name).headline) <= {*find(name).gate_metrics, "samples_per_request"}

@@ -134,3 +134,12 @@ def test_an_mlflow_that_is_not_there_stops_the_gate_by_name(workplace: Path, mon
     with pytest.raises(UserError, match=r"MLflow at http://127\.0\.0\.1:9"):
         gate(LAB, PARAMS, Path("evaluate"), Path("gate"))
     assert not Path("gate").exists()
+
+
+def test_a_metric_that_evaluation_and_audit_both_measure_is_one_line(workplace: Path) -> None:
+    report = bundles.evaluate(bundles.write(Path("export")), Path("evaluate"), bits_per_char=1.3, recall_gap=0.01)
+    bundles.audit(report, Path("audit"), recall_gap=0.02)
+    with pytest.raises(UserError) as refused:
+        audited_gate()
+    assert str(refused.value) == "music: evaluation and audit both measure recall_gap: give one another name"
+    assert not Path("gate").exists()

@@ -256,7 +256,7 @@ def test_a_real_refusal_names_the_field(visit: Callable[..., Player]) -> None:
 
 @needs_browser
 @pytest.mark.parametrize(
-    ("wish", "words"),
+    ("body", "words"),
     [
         ({"top_p": "7"}, "Top p: "),
         ({"top_k": "1001"}, "Top k: "),
@@ -269,10 +269,10 @@ def test_a_real_refusal_names_the_field(visit: Callable[..., Player]) -> None:
     ],
 )
 def test_what_the_page_knows_to_be_refused_is_not_asked_for(
-    visit: Callable[..., Player], wish: dict[str, str], words: str
+    visit: Callable[..., Player], body: dict[str, str], words: str
 ) -> None:
     visitor = visit()
-    page = visitor.open(f"#{urlencode({'seed': 1, **wish}, quote_via=quote)}")
+    page = visitor.open(f"#{urlencode({'seed': 1, **body}, quote_via=quote)}")
     expect(page.get_by_role("alert")).to_contain_text(words)
     expect(page.get_by_role("button", name="Write a tune")).to_be_enabled()
     assert visitor.asked("stream") == 0

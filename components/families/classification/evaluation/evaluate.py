@@ -66,7 +66,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
         metrics=metrics,
         counts={name: _count(name, matrix, len(validation.labels)) for name in metrics},
         variants=variants,
-        serve={"graph": served},
+        serve={"variant": served},
         limitations=findings.limitations,
     )
 

@@ -143,7 +143,7 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
         metrics=metrics,
         counts=counts,
         variants=variants,
-        serve={"graph": served},
+        serve={"variant": served},
         limitations=tuple(findings.limitations),
     )
 

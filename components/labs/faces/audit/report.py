@@ -378,7 +378,7 @@ def _about(findings: Findings) -> str:
     made = manifest.provenance
     rows = [
         ("model digest", f"<code>{manifest.digest}</code>"),
-        ("graph", escape(str(serve.get("graph", "the bundle's first")))),
+        ("variant", escape(str(serve.get("variant", "the bundle's first")))),
         ("threshold", f"{findings.details.threshold:.4f} (on the logit; above it is a face)"),
         ("data", f"profile {escape(made.data_profile)}, version <code>{escape(made.data_version)}</code>"),
         ("code", f"commit <code>{escape(made.git_commit)}</code>{' with changes' if made.git_dirty else ''}"),

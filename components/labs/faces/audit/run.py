@@ -53,7 +53,7 @@ def audit(
     Writes audit.html, card.md and scores.csv into `out`. Raises UserError where a split lacks faces or negatives.
     """
     log.info("scoring the validation and the audit split")
-    detector = load(candidate.bundle, candidate.evaluation.serve.get("graph"))
+    detector = load(candidate.bundle, candidate.evaluation.serve.get("variant"))
     validation, audited = (_scored(detector, candidate.bundle, prepared, split) for split in ("validation", "audit"))
     for name, scored in (("validation", validation), ("audit", audited)):
         if scored.table.face.all() or not scored.table.face.any():
@@ -123,7 +123,7 @@ def _threshold(judged: Candidate, validation: Scored, params: Audit) -> float:
 def _champion_finds(champion: Candidate, prepared: Path, params: Audit, load: Load) -> NDArray[np.bool_]:
     """Which audit faces the champion finds, at its own threshold."""
     log.info("scoring the same pictures with the champion")
-    detector = load(champion.bundle, champion.evaluation.serve.get("graph"))
+    detector = load(champion.bundle, champion.evaluation.serve.get("variant"))
     scored = _scored(detector, champion.bundle, prepared, "audit")
     validation = scored
     if champion.evaluation.serve.get("threshold") is None:

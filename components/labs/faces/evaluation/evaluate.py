@@ -53,7 +53,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     for variant, of_variant in scores.items():
         _write_scores(out / f"scores_{variant}.csv", audit, of_variant)
     _write_worst(out, audit, scores[served], params.examples)
-    serve: dict[str, Any] = {"graph": served, "threshold": scores[served].threshold}
+    serve: dict[str, Any] = {"variant": served, "threshold": scores[served].threshold}
     model = FaceModel.load(bundle, served)
     found = counts(audit, params.scenes)
     course = prepared / COURSE_FACES

@@ -88,7 +88,7 @@ class Tune:
         self._uniforms = np.empty(0, np.float32)
         self._sampled = 0
         self._line = 0
-        self._ids: list[np.ndarray] = []
+        self._written: list[str] = []
         self._told = 0
         self.unread = self._force()
         """Ids (T,) that the model must read before it goes on."""
@@ -101,13 +101,13 @@ class Tune:
     @property
     def sample(self) -> Sample:
         """What is written so far."""
-        text = self._decode(self._ids)
+        text = "".join(self._written)
         return Sample(text.rstrip("\n") if self.ended else text, self.ended)
 
     def new_text(self) -> str:
         """What was written since this was last asked for."""
-        new, self._told = self._ids[self._told :], len(self._ids)
-        return self._decode(new)
+        new, self._told = self._written[self._told :], len(self._written)
+        return "".join(new)
 
     def uniforms(self, count: int) -> np.ndarray:
         """(count,) float32 in [0, 1) for the next characters. A number belongs to a character that is kept: those of
@@ -151,7 +151,7 @@ class Tune:
 
     def _append(self, chars: np.ndarray) -> None:
         self._sampled += len(chars)
-        self._ids.append(chars)
+        self._written.append(self._vocabulary.decode(chars))
 
     def _force(self) -> np.ndarray:
         """Writes the forced text of the line that starts here, and of the lines after it while it fills them.
@@ -165,12 +165,9 @@ class Tune:
             read += self.request.read_as.get(self._line, addition)
             self._line += addition.count("\n")
             text += addition
-        if text:
-            self._ids.append(self._vocabulary.encode(text))
+        self._vocabulary.encode(text)  # it must be text that the model could have written
+        self._written.append(text)
         return self._vocabulary.encode(read)
-
-    def _decode(self, ids: Sequence[np.ndarray]) -> str:
-        return self._vocabulary.decode(np.concatenate(ids)) if ids else ""
 
 
 TuneT = TypeVar("TuneT", bound=Tune)

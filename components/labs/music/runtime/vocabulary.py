@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -32,5 +32,5 @@ class Vocabulary:
             f"leave it out; it knows {''.join(self.characters).strip()}"
         )
 
-    def decode(self, ids: Iterable[int]) -> str:
-        return "".join(self.characters[index] for index in ids)
+    def decode(self, ids: np.ndarray) -> str:
+        return "".join(map(self.characters.__getitem__, ids.tolist()))

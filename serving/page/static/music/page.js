@@ -85,23 +85,23 @@ async function write(asked) {
   writing?.abort()
   const mine = (writing = new AbortController())
   const started = performance.now()
-  let paper
+  let live
   try {
     for (let number = 1; ; number++) {
       begin({ ...asked, seed: asked.seed ?? Math.floor(Math.random() * SEEDS) }, number)
-      paper = new Paper(mine.signal)
-      const { tune: made } = await stream(tune.asked, (text) => paper.add(text), mine.signal)
+      live = new LiveText(mine.signal)
+      const { tune: made } = await stream(tune.asked, (text) => live.add(text), mine.signal)
       if (!made.valid && asked.seed === undefined && number < (info?.limits.attempts ?? 1) && !mine.signal.aborted) {
-        paper.drop()
+        live.drop()
         continue
       }
       const seconds = (performance.now() - started) / 1000
-      await paper.finished()
+      await live.finished()
       if (!mine.signal.aborted) finish(made, seconds, number)
       break
     }
   } catch (error) {
-    await paper.finished()
+    await live.finished()
     if (!mine.signal.aborted) fail(error)
     else if (writing === mine) say('Stopped.')
   }
@@ -130,7 +130,7 @@ function begin(asked, number) {
 }
 
 /** The tune as it grows: text on the page at a pace one can follow, sheet music every so often. */
-class Paper {
+class LiveText {
   constructor(signal) {
     this.waiting = ''
     this.drawn = 0
