@@ -15,7 +15,7 @@ from pytorch_lightning.loggers.logger import Logger
 
 from components.config import TrainParams
 from components.errors import UserError
-from components.labs import Inputs, find
+from components.labs import Inputs, Monitor, find
 from components.params import load
 from components.settings import project_root
 from components.steps.train import train
@@ -72,6 +72,17 @@ def test_training_goes_on_without_a_torn_checkpoint_and_ends_with_the_same_weigh
     expected = torch.load(project / "whole" / "model.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert (interrupted / "curve.csv").read_text() == (project / "whole" / "curve.csv").read_text()
+
+
+def test_the_last_epoch_is_kept_where_an_earlier_one_is_the_best(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill costs no more than the epoch that it ends."""
+    monkeypatch.setattr(type(DIGITS), "monitor", Monitor("val_loss", "max"))  # the first epoch is the best
+    train(DIGITS, small(project), Inputs(project / "prepare"), tmp_path / "out", tmp_path / "checkpoints")
+    (folder,) = (tmp_path / "checkpoints" / "digits").iterdir()
+    kept = [read_checkpoint(folder / name) for name in ("best.ckpt", "last.ckpt")]
+    assert [checkpoint["epoch"] for checkpoint in kept if checkpoint] == [0, 2]
 
 
 @pytest.mark.parametrize("text", ["{}", "", "[]", '{"best": 1}'])

@@ -87,7 +87,7 @@ def test_the_small_set_has_so_many_of_each_category_and_no_others(prepared: Path
     found = photographs(prepared, "train", each=6, seed=1)
     assert np.bincount(found.labels).tolist() == [6] * CATEGORIES
     assert not np.array_equal(found.images, photographs(prepared, "train", each=6, seed=2).images)
-    with pytest.raises(UserError, match=r"8 training pictures of '.*'; transfer.labelled asks for 9"):
+    with pytest.raises(UserError, match=r"8 training pictures of '.*'; transfer\.train\.labelled asks for 9"):
         photographs(prepared, "train", each=9)
 
 
