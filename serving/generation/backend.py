@@ -10,7 +10,8 @@ from PIL import Image
 
 from components.config import LabParams
 from components.families.generation.params import Serve
-from components.families.generation.runtime import Generator, sheet
+from components.families.generation.runtime import Generator
+from components.report.pictures import sheet
 from serving.core.backend import House
 from serving.core.bundles import Served
 from serving.core.metrics import Metrics

@@ -72,16 +72,6 @@ class Generator:
         return np.concatenate(parts) if parts else np.zeros((0, self.size, self.size, self.channels), np.uint8)
 
 
-def sheet(images: np.ndarray, across: int) -> np.ndarray:
-    """Pictures (N, H, W, C) side by side in rows of `across`: (rows * H, across * W, C), the rest white."""
-    count, height, width, channels = images.shape
-    rows = -(-count // across)
-    cells = np.full((rows * across, height, width, channels), 255, np.uint8)
-    cells[:count] = images
-    tiled = cells.reshape(rows, across, height, width, channels).transpose(0, 2, 1, 3, 4)
-    return tiled.reshape(rows * height, across * width, channels)
-
-
 def between(first: np.ndarray, last: np.ndarray, count: int) -> np.ndarray:
     """`count` latents (count, latent_dim) float32 from first to last (latent_dim,) along the great circle.
 

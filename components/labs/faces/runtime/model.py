@@ -36,10 +36,10 @@ class FaceModel:
         self._classifier, self._dense, self._encoder = classifier, dense, encoder
 
     @classmethod
-    def load(cls, bundle: Bundle, graph: str | None = None, threads: int = 1) -> Self:
-        """graph: the variant to run, by default the bundle's first. Raises UserError when the bundle lacks it."""
+    def load(cls, bundle: Bundle, variant: str | None = None, threads: int = 1) -> Self:
+        """variant: by default the bundle's first. Raises UserError when the bundle lacks it."""
         variants: list[str] = bundle.spec["variants"]
-        variant = variants[0] if graph is None else graph
+        variant = variants[0] if variant is None else variant
         if variant not in variants:
             raise UserError(f"the bundle has no variant {variant!r}; it has {', '.join(variants)}")
         encoder = bundle.session("encoder", threads) if "encoder" in bundle.manifest.graphs else None

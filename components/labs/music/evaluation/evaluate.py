@@ -12,16 +12,16 @@ from components.datasets.music.prepare import SPLITS, read_texts
 from components.errors import UserError
 from components.files import write_text
 from components.labs.music import params
-from components.labs.music.evaluation.comparison import Comparison, agreement, judged, valid_rate
+from components.labs.music.evaluation.comparison import Comparison, agreement, valid_rate, validated
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
-from components.labs.music.evaluation.limitations import weaknesses
-from components.labs.music.evaluation.plots import write_csv
+from components.labs.music.evaluation.limitations import limitations
 from components.labs.music.evaluation.report import Findings, write_report
 from components.labs.music.evaluation.success import Success, by_option
 from components.labs.music.evaluation.success import metrics as success_metrics
 from components.labs.music.runtime.conditioning import Options
 from components.labs.music.runtime.sampler import CheckedTune, Request, TuneModel, generate, generate_valid
 from components.onnx.quantisation import choose_variant, quantisation_cost
+from components.report.csv_table import write_csv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,12 +59,12 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         "anything": Success(len(checked), sum(not tune.problems for tune in checked), sum(t.attempts for t in checked)),
         **by_option(model, options, params),
     }
-    generated = judged(raw, "raw samples", params.max_length)
-    accepted = judged([tune.text for tune in checked if not tune.problems], "checked samples", params.max_length)
+    generated = validated(raw, "raw samples", params.max_length)
+    accepted = validated([tune.text for tune in checked if not tune.problems], "checked samples", params.max_length)
     comparison = Comparison(
         generated=generated,
-        held_out=judged([*texts["validation"], *texts["test"]], "held-out tunes"),
-        training=judged(texts["train"], "training tunes"),
+        held_out=validated([*texts["validation"], *texts["test"]], "held-out tunes"),
+        training=validated(texts["train"], "training tunes"),
     )
     metrics = {
         **variants[served],
@@ -94,7 +94,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         asked=asked,
         attempts=params.attempts,
         tables=tables,
-        weaknesses=tuple(weaknesses(metrics, comparison, asked, params.attempts)),
+        limitations=tuple(limitations(metrics, comparison, asked, params.attempts)),
     )
     write_report(out / "report.html", findings)
     return Evaluation(
@@ -106,8 +106,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
             "valid_checked_rate": len(accepted),
         },
         variants=variants,
-        serve={"graph": served},
-        weaknesses=findings.weaknesses,
+        serve={"variant": served},
+        weaknesses=findings.limitations,
     )
 
 

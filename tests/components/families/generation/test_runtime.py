@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from components.errors import UserError
-from components.families.generation.runtime import Generator, between, sheet
+from components.families.generation.runtime import Generator, between
+from components.report.pictures import sheet
 
 SPEC = {"size": 2, "channels": 1, "latent_dim": 4}
 

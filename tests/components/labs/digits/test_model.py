@@ -100,7 +100,9 @@ def test_evaluation_measures_the_bundle_and_shows_its_mistakes(
 ) -> None:
     report = evaluate(find("digits"), params(), digits, bundle[1] / "export", tmp_path / "evaluate")
     test = read_split(digits, "test")
-    read = DigitModel.load(Bundle.open(bundle[1] / "export"), report.serve["graph"]).logits(test.images).argmax(axis=1)
+    read = (
+        DigitModel.load(Bundle.open(bundle[1] / "export"), report.serve["variant"]).logits(test.images).argmax(axis=1)
+    )
     assert report.metrics["accuracy"] == pytest.approx((read == test.labels).mean())
     assert set(report.variants) == {"float", "int8"}
     assert report.counts["accuracy"] == len(test.labels)

@@ -29,7 +29,7 @@ def evaluation(bundle: Bundle, prepared_faces: Path, written: Path) -> Evaluatio
 def test_the_threshold_comes_from_validation_and_is_applied_to_the_audit_split(
     evaluation: Evaluation, bundle: Bundle, prepared_faces: Path
 ) -> None:
-    model = FaceModel.load(bundle, evaluation.serve["graph"])
+    model = FaceModel.load(bundle, evaluation.serve["variant"])
     validation, audit = read_split(prepared_faces, "validation"), read_split(prepared_faces, "audit")
     threshold = threshold_at(model.logits(centre(validation.images))[~validation.is_face], 0.05)
     logits = model.logits(centre(audit.images))
@@ -90,6 +90,6 @@ def test_the_course_s_faces_are_tried_where_the_data_holds_them(
     np.save(folder / COURSE_FACES, np.stack(faces))
     found = evaluate(bundle, folder, tmp_path, params)
     assert found.counts["course_faces_recall"] == 20
-    logits = FaceModel.load(bundle, found.serve["graph"]).logits(np.stack(faces))
+    logits = FaceModel.load(bundle, found.serve["variant"]).logits(np.stack(faces))
     assert found.metrics["course_faces_recall"] == (logits > found.serve["threshold"]).mean() > 0
     assert found.serve == without.serve, "nothing is chosen by them"

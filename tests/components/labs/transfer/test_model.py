@@ -146,7 +146,7 @@ def test_it_becomes_a_bundle_that_computes_the_same_and_is_measured(
     assert np.abs(exported.logits(images, 5) - expected).max() < 1e-3
     assert exported.categories == categories(prepared)
     assert (tmp_path / "export" / "int8.onnx").stat().st_size < 0.5 * (tmp_path / "export/float.onnx").stat().st_size
-    served = CategoryModel.load(bundle, report.serve["graph"])
+    served = CategoryModel.load(bundle, report.serve["variant"])
     right = (served.logits(images).argmax(axis=1) == test.labels).mean()
     assert report.metrics["accuracy"] == pytest.approx(right)
     assert report.metrics["top_5_accuracy"] == 1.0  # there are four

@@ -96,13 +96,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def audited(folder: Path) -> tuple[AuditFindings, Path, Judged]:
     """Of a model with an encoder, beside a champion that finds a little less."""
-    candidate = judged(folder.parent / "candidate", encoder=True, graph="int8", threshold=0.0)
+    candidate = judged(folder.parent / "candidate", encoder=True, variant="int8", threshold=0.0)
     champion = judged(folder.parent / "champion", threshold=0.0)
     out = folder.parent / "audit"
     out.mkdir()
 
-    def load(bundle: Bundle, graph: object) -> Reader:
-        assert graph == ("int8" if bundle is candidate.bundle else None)
+    def load(bundle: Bundle, variant: object) -> Reader:
+        assert variant == ("int8" if bundle is candidate.bundle else None)
         return Reader() if bundle is candidate.bundle else Reader(blind=6.8)
 
     return audit(candidate, champion, folder, out, PARAMS, load), out, candidate
@@ -153,7 +153,7 @@ def test_what_a_model_with_latent_features_has_learned_is_shown(
     assert html.count('src="data:image/png') == len(LEARNED) == 3
     for caption in LEARNED.values():
         assert caption in html
-    audit(judged(tmp_path / "plain", threshold=0.0), None, folder, tmp_path, PARAMS, lambda bundle, graph: Reader())
+    audit(judged(tmp_path / "plain", threshold=0.0), None, folder, tmp_path, PARAMS, lambda bundle, variant: Reader())
     assert "data:image/png" not in (tmp_path / "audit.html").read_text(), "a standard model has none"
 
 
@@ -192,14 +192,14 @@ def test_a_second_audit_is_the_same_to_the_byte(folder: Path, audited: tuple[Aud
     outs = [folder.parent / name for name in ("once", "twice")]
     for out in outs:
         out.mkdir()
-        audit(audited[2], None, folder, out, PARAMS, lambda bundle, graph: Reader())
+        audit(audited[2], None, folder, out, PARAMS, lambda bundle, variant: Reader())
     for path in outs[0].iterdir():
         assert path.read_bytes() == (outs[1] / path.name).read_bytes()
     assert "There is none to compare with" in (outs[0] / "audit.html").read_text()
 
 
 def test_without_a_chosen_threshold_it_is_frozen_on_validation(folder: Path, tmp_path: Path) -> None:
-    findings = audit(judged(tmp_path / "b"), None, folder, tmp_path, PARAMS, lambda bundle, graph: Reader())
+    findings = audit(judged(tmp_path / "b"), None, folder, tmp_path, PARAMS, lambda bundle, variant: Reader())
     rate = findings.details["validation_false_positive_rate"]["value"]
     assert 0 < rate <= 0.01
 
@@ -209,7 +209,7 @@ def test_faces_that_nobody_labelled_make_a_report_that_is_insufficient(tmp_path:
     few = table({"": 100}, photographs=100, crops=1)
     nobody = Table(**{**few.__dict__, "gender": np.full(len(few), ""), "age": np.full(len(few), "")})
     splits = prepared(tmp_path / "prepare", dict.fromkeys(("train", "validation", "audit"), nobody))
-    findings = audit(judged(tmp_path / "b"), None, splits, tmp_path, PARAMS, lambda bundle, graph: Reader())
+    findings = audit(judged(tmp_path / "b"), None, splits, tmp_path, PARAMS, lambda bundle, variant: Reader())
     assert findings.requirements[0].verdict is Verdict.INSUFFICIENT
     assert "worst_group_recall" not in findings.metrics
     assert 'class="verdict INSUFFICIENT"' in (tmp_path / "audit.html").read_text()
@@ -230,11 +230,11 @@ def test_a_damaged_table_is_one_line_that_names_it(tmp_path: Path, change: objec
     path = splits / "audit.csv"
     path.write_text(change(path.read_text()))  # type: ignore[operator]
     with pytest.raises(UserError, match=message) as raised:
-        audit(judged(tmp_path / "b"), None, splits, tmp_path, PARAMS, lambda bundle, graph: Reader())
+        audit(judged(tmp_path / "b"), None, splits, tmp_path, PARAMS, lambda bundle, variant: Reader())
     assert "\n" not in str(raised.value)
 
 
 def test_a_split_without_faces_is_one_line(tmp_path: Path) -> None:
     splits = prepared(tmp_path / "prepare", {"validation": table({"White": 20}, 5), "audit": table({}, 5)})
     with pytest.raises(UserError, match="no audit faces"):
-        audit(judged(tmp_path / "b"), None, splits, tmp_path, PARAMS, lambda bundle, graph: Reader())
+        audit(judged(tmp_path / "b"), None, splits, tmp_path, PARAMS, lambda bundle, variant: Reader())
