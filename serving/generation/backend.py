@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from components.families.generation.params import GenerationParams, Serve
-from components.families.generation.runtime import Generator, sheet
+from components.families.generation.runtime import Generator
+from components.report.pictures import sheet
 from serving.core.backend import Backend
 from serving.core.bundles import Served
 from serving.core.schemas import Info

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from components.bundle import BundleSpec
 from components.datasets.faces.category_reader import middle, photographs
-from components.families.classification.export import export_classifier
 from components.labs.transfer.params import Export
 from components.labs.transfer.training.model import TransferModel
+from components.onnx.classifier import export_classifier
 
 PARITY_BATCHES = (1, 2, 7, 16)
 """Batch sizes at which the graphs are compared; the export itself sees another."""

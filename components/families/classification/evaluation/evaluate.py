@@ -12,12 +12,12 @@ import numpy as np
 from components.datasets.digits.reader import Split, read_split
 from components.families.classification.evaluation import measures
 from components.families.classification.evaluation.corruptions import corrupted
-from components.families.classification.evaluation.plots import write_csv
 from components.families.classification.evaluation.report import UNITS, Findings, write_report
 from components.families.classification.params import Evaluate
 from components.families.classification.runtime import DigitModel
 from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
+from components.report.csv_table import write_csv
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -105,7 +105,8 @@ def limitations(matrix: np.ndarray, curves: Curves) -> list[str]:
         )
     for kind, (levels, accuracies) in curves.items():
         worst = int(np.argmin(accuracies))
-        sentences.append(f"Under {kind} of {levels[worst]:g} {UNITS[kind]} it reads {accuracies[worst]:.1%} right.")
+        level = f"{kind} of {levels[worst]:g} {UNITS[kind]}"
+        sentences.append(f"Under {level} it reads {accuracies[worst]:.1%} of the digits right.")
     return [*sentences, "It calls every picture a digit, whatever it shows."]
 
 

@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from components.bundle import BundleSpec
 from components.families.generation.export.prior import Prior
 from components.families.generation.params import Export
-from components.families.generation.runtime import sheet
 from components.families.generation.training.gan import Gan
 from components.families.generation.training.networks import to_bytes, to_pictures
 from components.families.generation.training.vae import Vae
@@ -20,6 +18,7 @@ from components.files import write_json
 from components.onnx.export import export_graph
 from components.onnx.parity import Case, check_parity, compare
 from components.onnx.quantisation import write_int8
+from components.report.pictures import save_png, sheet
 from components.training.finite import check_finite
 
 PARITY_BATCHES = (1, 2, 7, 64)
@@ -113,7 +112,7 @@ def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export, prio
     write_json(out / "parity.json", report)
     if "float" not in params.variants:
         graphs.pop("float").unlink()
-    Image.fromarray(_film(model)).save(out / "progress.png")
+    save_png(out / "progress.png", _film(model))
     shape = {"size": model.shape.size, "channels": model.shape.channels, "latent_dim": train.latent_dim}
     likelihood = train.likelihood if isinstance(model, Vae) else None
     spec = {**shape, "model": train.model, "likelihood": likelihood, "variants": list(params.variants)}
@@ -142,5 +141,4 @@ def _film(model: Vae | Gan) -> np.ndarray:
     frames = model.progress.frames(FRAMES).numpy()
     _, _, across, height, width, channels = frames.shape
     rows = frames.transpose(1, 0, 2, 3, 4, 5).reshape(-1, height, width, channels)
-    picture = sheet(rows, across)
-    return picture[:, :, 0] if channels == 1 else picture
+    return sheet(rows, across)

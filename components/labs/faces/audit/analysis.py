@@ -35,7 +35,7 @@ class Evidence:
         return self.audit.logits[self.audit.table.face] > self.threshold
 
 
-def examine(evidence: Evidence, params: Audit) -> Details:
+def analyse(evidence: Evidence, params: Audit) -> Details:
     """Measures everything, from (faces,) and (negatives,) scores. Raises ValueError without any face or negative."""
     table, logits = evidence.audit.table, evidence.audit.logits
     faces, negatives = logits[table.face], logits[~table.face]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from components.bundle import Bundle
 from components.labs.faces.audit.table import Scored
+from components.report.page import data_address
 from components.stats import sigmoid
 
 LEARNED = {
@@ -42,7 +42,7 @@ def learned(bundle: Bundle) -> tuple[Picture, ...]:
     """What a model with latent features has learned; nothing for others."""
     found = {name: f"{name}.png" for name in LEARNED if f"{name}.png" in bundle.manifest.files}
     return tuple(
-        Picture(_embedded((bundle.folder / file).read_bytes(), "png"), LEARNED[name]) for name, file in found.items()
+        Picture(data_address((bundle.folder / file).read_bytes(), "png"), LEARNED[name]) for name, file in found.items()
     )
 
 
@@ -76,8 +76,4 @@ def _address(pixels: NDArray[np.uint8]) -> str:
 
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "JPEG", quality=QUALITY)
-    return _embedded(content.getvalue(), "jpeg")
-
-
-def _embedded(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return data_address(content.getvalue(), "jpeg")

@@ -1,11 +1,9 @@
-"""The audit of a bundle: scores every picture with what would be served, examines the scores, writes the reports."""
+"""The audit of a bundle: scores every picture with the variant that would be served, and writes the reports."""
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,17 +12,18 @@ from numpy.typing import NDArray
 
 from components.bundle import Bundle, Candidate
 from components.errors import UserError
-from components.files import write_text
-from components.labs.faces.audit.analysis import Evidence, examine
+from components.labs.faces.audit.analysis import Evidence, analyse
 from components.labs.faces.audit.card import write_card
 from components.labs.faces.audit.criteria import requirements
+from components.labs.faces.audit.findings import Findings
 from components.labs.faces.audit.latent import Latents
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.pictures import learned, worst
-from components.labs.faces.audit.report import Findings, write_report
+from components.labs.faces.audit.report import write_report
 from components.labs.faces.audit.schema import Details
 from components.labs.faces.audit.table import Scored, read_images, read_table
 from components.records import AuditFindings
+from components.report.csv_table import write_csv
 from components.stats import Floats, threshold_at
 
 log = logging.getLogger(__name__)
@@ -42,13 +41,13 @@ class Detector(Protocol):
 
 
 Load = Callable[[Bundle, Any], Detector]
-"""Makes the detector of a bundle's graph; None is the graph that is run unless another is asked for."""
+"""Makes the detector of a bundle's variant; None is the bundle's first."""
 
 
 def audit(
     candidate: Candidate, champion: Candidate | None, prepared: Path, out: Path, params: Audit, load: Load
 ) -> AuditFindings:
-    """Audits the graph and the threshold that the evaluation chose; without one, both are chosen here.
+    """Audits the variant and the threshold that the evaluation chose; without one, both are chosen here.
 
     Writes audit.html, card.md and scores.csv into `out`. Raises UserError where a split lacks faces or negatives.
     """
@@ -66,9 +65,9 @@ def audit(
         champion=None if champion is None else _champion_finds(champion, prepared, params, load),
         latents=_latents(detector, candidate.bundle, prepared),
     )
-    details = examine(evidence, params)
+    details = analyse(evidence, params)
     found = requirements(details, params)
-    write_text(out / "scores.csv", _scores(audited, evidence.threshold))
+    _write_scores(out / "scores.csv", audited, evidence.threshold)
     images = read_images(prepared, "audit", candidate.bundle.spec["size"], audited.table)
     findings = Findings(
         candidate=candidate,
@@ -143,13 +142,11 @@ def _latents(detector: Detector, bundle: Bundle, prepared: Path) -> Latents | No
     return Latents(*means)
 
 
-def _scores(scored: Scored, threshold: float) -> str:
-    """A row a picture of the audit split, for whoever wants to check the audit."""
-    text, table = io.StringIO(), scored.table
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("id", "photo", "face", "hard", "race", "gender", "age", "logit", "detected"))
-    for row, logit in enumerate(scored.logits):
-        labels = (table.race[row], table.gender[row], table.age[row])
-        flags = (int(table.face[row]), int(table.hard[row]))
-        writer.writerow((table.id[row], table.photo[row], *flags, *labels, f"{logit:.5g}", int(logit > threshold)))
-    return text.getvalue()
+def _write_scores(path: Path, scored: Scored, threshold: float) -> None:
+    """A row for each picture of the audit split, for whoever wants to check the audit."""
+    table = scored.table
+    columns: dict[str, Iterable[object]] = {"id": table.id, "photo": table.photo}
+    columns |= {"face": table.face.astype(int), "hard": table.hard.astype(int)}
+    columns |= {"race": table.race, "gender": table.gender, "age": table.age}
+    columns |= {"logit": [f"{logit:.5g}" for logit in scored.logits]}
+    write_csv(path, {**columns, "detected": (scored.logits > threshold).astype(int)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from components.datasets.faces.reader import COURSE_FACES, Split, centre, read_split
 from components.labs.faces import params
@@ -19,6 +17,8 @@ from components.labs.faces.runtime.detection import detect
 from components.labs.faces.runtime.model import FaceModel
 from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
+from components.report.csv_table import write_csv
+from components.report.pictures import save_png, sheet
 from components.stats import rate_above, roc_auc, threshold_at
 
 if TYPE_CHECKING:
@@ -179,13 +179,10 @@ def _scores(bundle: Bundle, variant: str, validation: Split, audit: Split, param
 
 
 def _write_scores(path: Path, audit: Split, scores: Scores) -> None:
-    """A row an audit image: what it is, and its logit."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("photo", "face", "hard", "race", "gender", "age", "logit"))
-        marks = (audit.photo, audit.is_face.astype(int), audit.is_hard.astype(int))
-        logits = [f"{logit:.5f}" for logit in scores.audit]
-        writer.writerows(zip(*marks, audit.race, audit.gender, audit.age, logits, strict=True))
+    """A row for each audit image: what it is, and its logit."""
+    columns = {"photo": audit.photo, "face": audit.is_face.astype(int), "hard": audit.is_hard.astype(int)}
+    columns |= {"race": audit.race, "gender": audit.gender, "age": audit.age}
+    write_csv(path, {**columns, "logit": [f"{logit:.5f}" for logit in scores.audit]})
 
 
 def _write_worst(out: Path, audit: Split, scores: Scores, count: int) -> None:
@@ -198,13 +195,4 @@ def _write_worst(out: Path, audit: Split, scores: Scores, count: int) -> None:
     }
     for name, rows in wrong.items():
         if len(rows):
-            Image.fromarray(_sheet(np.stack([audit.images[row] for row in rows]))).save(out / f"{name}.png")
-
-
-def _sheet(images: np.ndarray) -> np.ndarray:
-    """Images (N, S, S, 3) in rows, the last one filled up with white."""
-    missing = -len(images) % PICTURES_A_ROW
-    full = np.concatenate([images, np.full((missing, *images.shape[1:]), 255, np.uint8)])
-    rows = full.reshape(-1, PICTURES_A_ROW, *images.shape[1:])
-    sheet: np.ndarray = rows.transpose(0, 2, 1, 3, 4).reshape(-1, PICTURES_A_ROW * images.shape[2], 3)
-    return sheet
+            save_png(out / f"{name}.png", sheet(np.stack([audit.images[row] for row in rows]), PICTURES_A_ROW))

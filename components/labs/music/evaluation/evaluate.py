@@ -11,10 +11,9 @@ from components.datasets.music.reader import SPLITS, read_texts
 from components.errors import UserError
 from components.files import write_text
 from components.labs.music import params
-from components.labs.music.evaluation.comparison import Comparison, agreement, judged, valid_rate
+from components.labs.music.evaluation.comparison import Comparison, agreement, valid_rate, validated
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
 from components.labs.music.evaluation.limitations import limitations
-from components.labs.music.evaluation.plots import write_csv
 from components.labs.music.evaluation.report import Findings, write_report
 from components.labs.music.evaluation.success import Success, by_option
 from components.labs.music.evaluation.success import metrics as success_metrics
@@ -24,6 +23,7 @@ from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.sampler import TuneRequest, generate
 from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
+from components.report.csv_table import write_csv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,12 +61,12 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         "anything": Success.of(checked),
         **by_option(model, options, params),
     }
-    generated = judged(raw, "raw samples", params.max_length)
-    accepted = judged([tune.text for tune in checked if not tune.problems], "checked samples", params.max_length)
+    generated = validated(raw, "raw samples", params.max_length)
+    accepted = validated([tune.text for tune in checked if not tune.problems], "checked samples", params.max_length)
     comparison = Comparison(
         generated=generated,
-        held_out=judged([*texts["validation"], *texts["test"]], "held-out tunes"),
-        training=judged(texts["train"], "training tunes"),
+        held_out=validated([*texts["validation"], *texts["test"]], "held-out tunes"),
+        training=validated(texts["train"], "training tunes"),
     )
     metrics = {
         **variants[served],

@@ -1,4 +1,4 @@
-"""Drawings of intervals and curves as SVG in a page: nothing to load, equal numbers make equal bytes."""
+"""Charts of intervals and curves as SVG in a page, in the page's colours. Equal numbers make equal bytes."""
 
 from __future__ import annotations
 
