@@ -42,7 +42,7 @@ ENLARGED = (0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
 RAISED = (-0.1, -0.05, 0.0, 0.05, 0.1)
 """Share of its side by which a cascade's box is moved up."""
 SMALLEST = 0.6
-"""Of a face as we frame it, the side of the smallest one that a cascade looks for."""
+"""Side of the smallest face, as we frame it, that a cascade looks for."""
 
 Detector = Callable[[np.ndarray], Found]
 

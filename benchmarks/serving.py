@@ -51,7 +51,7 @@ TUNES = {
 }
 """Asked of each server, by number of clients."""
 SECONDS = 120
-"""Of one measurement, at most; what was answered by then counts."""
+"""Length of one measurement, at most; what was answered by then counts."""
 TARGETS = {"one_slot": 10.0, "onnx_loop": 10.0, "eager_torch": 150.0, "eager_torch_same_size": None}
 """How many times their tunes per second with 32 clients."""
 
@@ -61,7 +61,7 @@ class Load:
     """What the clients saw."""
 
     seconds: list[float] = field(default_factory=list)
-    """Of each tune, from asking to its end."""
+    """Time of each tune, from the request to its end."""
     first: list[float] = field(default_factory=list)
     """To each stream's first character."""
 

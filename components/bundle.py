@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "bundle.json"
 SCHEMA_VERSION = 2
-"""Of bundle.json and of the records that go with it."""
+"""The version of bundle.json and of the records that go with it."""
 NO_MEANING = ("doc_string", "metadata_props", "producer_name", "producer_version")
 """Fields that change nothing a graph computes. The exporter writes paths of source files into them."""
 
