@@ -44,14 +44,14 @@ from components.training.trainer import precision
 ROOT = Path(__file__).resolve().parent.parent
 COURSE_BATCH = 64
 OUR_BATCH = 256
-"""Pictures a step of the same network in our loop: with 64, what a step costs beside the network counts four times as much."""
+"""Pictures a step in our loop: with 64, what a step costs beside the network counts four times as much."""
 WARM_UP = 5
 """Steps that are not counted."""
 TARGETS = {"mlp_same_network": 1.0, "digits_default": 4.0}
-"""Ratios to the course's loop that are asked for. For digits it is asked of the network and the augmentation of params.yaml."""
+"""Ratios to the course's loop that are asked for; for digits with the network and augmentation of params.yaml."""
 STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0, blur=0, noise=0)
 ALIKE = {"augmentation": STILL, "learning_rate": 0.1}
-"""Learning rate of the course's network in our loop: it has no batch norm, and learns at a lower rate than the default network."""
+"""The course's network in our loop: without batch norm it learns at a lower rate than the default network."""
 
 log = logging.getLogger(__name__)
 
