@@ -37,8 +37,8 @@ repro: data ## run what has changed of the graph (LAB=music: one lab)
 smoke: $(ENVIRONMENT) ## the whole graph on small slices, in a scratch copy
 	@python -m tests.workspace $(LAB)
 
-serve: $(ENVIRONMENT) ## the API of a lab and its page on localhost (LAB=faces; else music)
-	@python -m serving $(or $(LAB),music)
+serve: $(ENVIRONMENT) ## every promoted model on localhost:3000, with a front page (LAB=music: one lab)
+	@python -m serving $(LAB)
 
 stack: $(ENVIRONMENT) ## MLflow on PostgreSQL, and S3, on localhost
 	@python -m infra.stack
