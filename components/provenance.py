@@ -32,11 +32,8 @@ PARTS = {
     "promote": (),
 }
 """Folders and modules of a lab or a family whose code a step runs, by their names without `.py`."""
-ONLY_FOR = {
-    "headline": ("evaluate", "audit"),
-    **dict.fromkeys(("name", "Params", "gate_metrics", "api", "audited"), ()),
-}
-"""Attributes of a lab that decide what these steps write, or none does; others, such as `monitor`, count for all."""
+DECLARED = {"train": ("monitor",), "evaluate": ("headline", "held_out"), "audit": ("headline",)}
+"""Attributes of a lab that decide what a step writes, where the lab has them."""
 CONTRACT = ("__init__", "lab")
 """Modules of a lab or a family that hold its class."""
 FAMILY = re.compile(r"components\.families\.(\w+)")
@@ -89,7 +86,7 @@ def lab_code(lab: Lab, step: str) -> str:
     """Hash of the code that a step runs on a lab. Comments and layout don't count: a better comment trains no model.
 
     The folders say what counts: `PARTS` of the lab and of each family that these import, and `DATASET_MODULES`; then
-    what the lab declares (see `ONLY_FOR`), and what the step runs for every lab. Docstrings don't count either.
+    what the lab declares, `DECLARED`, and what the step runs for every lab. Docstrings don't count either.
     """
     return _hash(_lab_files(lab, step))
 
@@ -113,6 +110,8 @@ def _lab_files(lab: Lab, step: str) -> Iterator[tuple[str, str]]:
     for folder in (own, *(PACKAGE / "families" / name for name in families)):
         for path in _modules(folder, step):
             yield _code(path, step if path.parent == folder and path.stem in CONTRACT else None)
+    for name in DECLARED.get(step, ()):
+        yield f"{lab.name}.{name}", repr(getattr(lab, name, None))
     if step in DATASET_MODULES:
         for path in sorted((PACKAGE / "datasets" / lab.dataset).glob(DATASET_MODULES[step])):
             yield _code(path)
@@ -152,19 +151,18 @@ def _code(path: Path, step: str | None = None) -> tuple[str, str]:
 def _stripped(text: str, step: str | None) -> str:
     tree = ast.parse(text)
     if step is not None:
-        declared = [node for kind in tree.body if isinstance(kind, ast.ClassDef) for node in kind.body]
-        tree = ast.Module(body=[node for node in declared if _counts(node, step)], type_ignores=[])
+        methods = [node for kind in tree.body if isinstance(kind, ast.ClassDef) for node in kind.body]
+        tree = ast.Module(body=[node for node in methods if _counts(node, step)], type_ignores=[])
     for node in ast.walk(tree):
         _drop_docstring(node)
     return ast.unparse(tree)
 
 
 def _counts(node: ast.stmt, step: str) -> bool:
-    """Whether a method or an attribute of a lab's class counts for a step."""
-    if isinstance(node, ast.FunctionDef):
-        return node.name in METHODS.get(step, ()) or not any(node.name in names for names in METHODS.values())
-    targets = node.targets if isinstance(node, ast.Assign) else []
-    return any(isinstance(target, ast.Name) and step in ONLY_FOR.get(target.id, (step,)) for target in targets)
+    """Whether a part of a lab's class is a method that a step calls, or one that no step is known to call."""
+    if not isinstance(node, ast.FunctionDef):
+        return False
+    return node.name in METHODS.get(step, ()) or not any(node.name in names for names in METHODS.values())
 
 
 def _drop_docstring(node: ast.AST) -> None:

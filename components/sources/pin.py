@@ -111,7 +111,7 @@ def cache_pinned(root: Path) -> None:
     config = f"[core]\n    no_scm = true\n    analytics = false\n[cache]\n    dir = {cache}\n"
     write_text(work / ".dvc" / "config", config)
     write_pin(work, here)
-    dvc(work, "commit", "--quiet", "--force", PIN)
+    dvc(work, "commit", "--quiet", "--force", PIN, project=root)
     shutil.rmtree(work, ignore_errors=True)
 
 
@@ -176,22 +176,24 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def dvc(root: Path, *arguments: str) -> None:
-    """Runs DVC in a folder, with its caches closed to others. Raises UserError with what DVC said."""
-    root = root.resolve()
-    program = (sys.executable, "-m", "dvc")
-    quiet = {"DVC_NO_ANALYTICS": "1"}
-    site = root / ".dvc" / "tmp" / "site"
-    local = root / ".dvc" / "config.local"
-    setting = f"site_cache_dir = {site}"
+def dvc(root: Path, *arguments: str, project: Path | None = None) -> None:
+    """Runs DVC in a folder, with its caches closed to others. Raises UserError with what DVC said.
+
+    project: whose caches it uses, by default the folder's own.
+    """
+    root, home = root.resolve(), (project or root).resolve()
+    program, quiet = (sys.executable, "-m", "dvc"), {"DVC_NO_ANALYTICS": "1"}
+    site = home / ".dvc" / "tmp" / "site"
     try:
-        for private in (root / ".dvc" / "cache", site.parent, site):
+        for private in (home / ".dvc" / "cache", site.parent, site):
             private.mkdir(mode=0o700, parents=True, exist_ok=True)
             private.chmod(0o700)
-        # DVC pickles its state, by default into a folder that everybody on the machine may write to.
-        lines = local.read_text(encoding="utf-8").splitlines() if local.is_file() else []
-        if setting not in map(str.strip, lines):
-            run(*program, "config", "--local", "core.site_cache_dir", str(site), cwd=root, variables=quiet)
+        for folder in {home, root}:
+            # DVC pickles its state, by default into a folder that everybody on the machine may write to.
+            local = folder / ".dvc" / "config.local"
+            lines = local.read_text(encoding="utf-8").splitlines() if local.is_file() else []
+            if f"site_cache_dir = {site}" not in map(str.strip, lines):
+                run(*program, "config", "--local", "core.site_cache_dir", str(site), cwd=folder, variables=quiet)
         run(*program, *arguments, cwd=root, variables=quiet)
     except UnavailableError as error:
         raise UserError(f"dvc {' '.join(arguments)} failed: {error}") from None

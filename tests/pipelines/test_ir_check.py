@@ -117,7 +117,7 @@ def a_step_after_a_branch(pipeline: Spec, platform: Spec) -> None:
 
 
 MUTATIONS: dict[Callable[[Spec, Spec], None], str] = {
-    one_artifact_twice: "gate takes one artifact, evaluated of evaluate, in two inputs, evaluated and audited",
+    one_artifact_twice: "gate takes one artifact, evaluated of evaluate, in two inputs, audited and evaluated",
     one_artifact_twice_through_a_condition: "condition-2 takes one artifact, evaluated of evaluate, in two inputs",
     a_long_name: "has 58 characters, and 57 are the most",
     an_underscore: "'digit_generation' is no name of a Kubernetes object",

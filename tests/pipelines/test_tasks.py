@@ -171,7 +171,7 @@ def test_close_run_without_a_run_still_writes_its_summary(here: Place, monkeypat
         error_message="no image",
     )
     tasks.close_run.python_func("mlp", status, summary)
-    assert Path(summary.path).read_text().startswith("# mlp: FAILED\n\n- no image\n- nothing was promoted")
+    assert Path(summary.path).read_text().startswith("# mlp: FAILED\n\n- no image\n- no step recorded a failure")
 
 
 def test_an_audited_lab_and_one_with_scores_have_pages_too(tmp_path: Path) -> None:
