@@ -110,7 +110,7 @@ def _component(pipeline: Spec, task: Spec) -> Spec:
 def _twice(task: Task) -> Iterator[str]:
     """ML Metadata has one event for each execution, artifact and direction: the second of two makes the driver fail."""
     seen: dict[Origin, str] = {}
-    for name, source in task.inputs("artifacts").items():
+    for name, source in sorted(task.inputs("artifacts").items()):
         for origin in _origins(task.pipeline, task.around, source):
             if origin in seen:
                 yield (
