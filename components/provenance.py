@@ -41,9 +41,9 @@ METHODS = {"train": ("module", "data"), "export": ("module", "export"), "evaluat
 """Methods of a lab that a step calls. Methods of other names count for every step."""
 SHARED = {
     "prepare": ("steps/prepare.py", "sources/archive.py"),
-    "validate": ("steps/validate.py", "datasets/validation.py", "report/validation_page.py"),
-    "train": ("training",),
-    "export": ("steps/export.py", "onnx", "bundle.py"),
+    "validate": ("steps/validate.py", "datasets/validation.py", "report/validation_page.py", "report/page.py"),
+    "train": ("training", "stats.py"),
+    "export": ("steps/export.py", "onnx", "bundle.py", "training/finite.py", "report/pictures.py"),
     "evaluate": ("steps/evaluate.py", "onnx", "report", "bundle.py", "stats.py"),
     "audit": ("steps/audit.py", "onnx", "report", "bundle.py", "stats.py"),
     "gate": ("steps/gate.py", "promotion.py"),
