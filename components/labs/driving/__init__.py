@@ -1,0 +1,55 @@
+"""A car that drives from pixels to steering, gas and brake, in gymnasium's CarRacing-v3. It imitates an expert."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from components.labs import EvaluateContext, Inputs, Lab, Monitor
+from components.labs.driving import params
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from components.bundle import BundleSpec
+    from components.records import Evaluation
+
+
+class DrivingLab(Lab):
+    name = "driving"
+    dataset = "driving"
+    monitor = Monitor("val_return", "max")
+    gate_metrics = (
+        "mean_return",
+        "median_return",
+        "lowest_return",
+        "solved_share",
+        "noise_return",
+        "delay_return",
+        "quantisation_cost",
+    )
+    headline = ("mean_return", "lowest_return", "solved_share", "expert_return", "noise_return", "delay_return")
+    Params = params.DrivingParams
+
+    def module(self, inputs: Inputs, params: params.Train) -> pl.LightningModule:
+        from components.labs.driving.training.model import DrivingModel
+
+        return DrivingModel(params)
+
+    def data(self, inputs: Inputs, params: params.Train) -> pl.LightningDataModule:
+        from components.datasets.environments.reader import Environment
+        from components.labs.driving.training.rounds import DaggerData
+
+        return DaggerData(Environment.read(inputs.prepared), params)
+
+    def export(self, module: Any, inputs: Inputs, out: Any, params: params.Export) -> BundleSpec:
+        from components.labs.driving.export import export
+
+        return export(module, inputs.prepared, out, params)
+
+    def evaluate(self, context: EvaluateContext) -> Evaluation:
+        from components.labs.driving.evaluation.evaluate import evaluate
+
+        return evaluate(context.bundle, context.inputs.prepared, context.out, context.params)
+
+
+LAB = DrivingLab()
