@@ -23,6 +23,7 @@ SMOKE: dict[str, dict[str, Any]] = {
         "faces": {"limit": 300, "crops": 3},
         "music": {"limit": 60},
         "digits": {"limit": 1000},
+        "driving": {"options": {"max_episode_steps": 100}},
     },
     "music": {"train": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2}, "evaluate": {"samples": 8}},
     "faces": {
@@ -44,6 +45,19 @@ SMOKE: dict[str, dict[str, Any]] = {
     "transfer": {
         "train": {"width": 0.0625, "labelled": 1, "pretraining_epochs": 1, "frozen_epochs": 1, "max_epochs": 3},
         "export": {"calibration": 32},
+    },
+    "driving": {
+        "train": {
+            "expert_tracks": 2,
+            "student_tracks": 1,
+            "updates": 10,
+            "final_updates": 20,
+            "validation_tracks": 1,
+            "film_rounds": [1, 2],
+            "max_epochs": 2,
+        },
+        "export": {"calibration_tracks": 1},
+        "evaluate": {"tracks": 2, "variant_tracks": 1, "robustness_tracks": 1, "noises": [16.0], "delays": [1, 4]},
     },
 }
 """Numbers small enough for half a minute a lab; laid over params.yaml."""

@@ -21,13 +21,13 @@ class DrivingLab(Lab):
     gate_metrics = (
         "mean_return",
         "median_return",
-        "lowest_return",
+        "min_return",
         "solved_share",
-        "noise_return",
-        "delay_return",
+        "noisy_return",
+        "delayed_return",
         "quantisation_cost",
     )
-    headline = ("mean_return", "lowest_return", "solved_share", "expert_return", "noise_return", "delay_return")
+    headline = ("mean_return", "min_return", "solved_share", "expert_return", "noisy_return", "delayed_return")
     Params = params.DrivingParams
 
     def module(self, inputs: Inputs, params: params.Train) -> pl.LightningModule:

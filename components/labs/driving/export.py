@@ -26,6 +26,7 @@ PARITY_BATCHES = (1, 2, 7, 32)
 """Batch sizes at which the graphs are compared; the export itself sees another."""
 CALIBRATION_BATCH = 50
 FRAME_MILLISECONDS = 80
+"""Of the film, whatever the episode took."""
 
 
 class Policy(nn.Module):
@@ -58,7 +59,9 @@ def export(model: DrivingModel, prepared: Path, out: Path, params: Export) -> Bu
     if "int8" in params.variants:
         graphs["int8"] = out / "int8.onnx"
         batches = np.array_split(frames, -(-len(frames) // CALIBRATION_BATCH))
-        write_int8(graphs["float"], graphs["int8"], ({"frames": batch} for batch in batches), ["Conv", "Gemm", "MatMul"])
+        write_int8(
+            graphs["float"], graphs["int8"], ({"frames": batch} for batch in batches), ["Conv", "Gemm", "MatMul"]
+        )
         report["int8"] = compare(graphs["int8"], policy, cases)
     write_json(out / "parity.json", report)
     if "float" not in params.variants:
@@ -73,6 +76,7 @@ def export(model: DrivingModel, prepared: Path, out: Path, params: Export) -> Bu
             "frames": FRAMES,
             "hold": model.params.hold,
             "film_rounds": rounds,
+            "expert": model.params.expert.model_dump(),
         },
     )
 

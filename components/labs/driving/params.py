@@ -39,6 +39,11 @@ class Expert(Section):
     easing: float = Field(ge=0)
     brake_gain: float = Field(gt=0)
     brake: float = Field(gt=0, lt=0.9)
+    strayed: float = Field(gt=0)
+    caution: float = Field(ge=0)
+    lost: float = Field(gt=0)
+    recovery_speed: float = Field(gt=0)
+    sliding: float = Field(gt=0)
 
 
 class Bursts(Section):
@@ -99,7 +104,6 @@ class Evaluate(Section):
     """Standard deviations of Gaussian noise on every value of a frame, of 255."""
     delays: tuple[Annotated[int, Field(ge=1, le=50)], ...]
     """Frames by which the policy sees the past."""
-    random_tracks: int = Field(ge=1)
     strips: int = Field(ge=1, le=20)
 
 

@@ -48,7 +48,9 @@ class Eyes:
         self.pictures.append(pictures_of(tensor))
         self.gauges.append(gauges_of(tensor))
         rows = [max(0, len(self.pictures) - 2), len(self.pictures) - 1]
-        return torch.stack([self.pictures[row] for row in rows])[None], torch.stack([self.gauges[row] for row in rows])[None]
+        return torch.stack([self.pictures[row] for row in rows])[None], torch.stack([self.gauges[row] for row in rows])[
+            None
+        ]
 
 
 class Bursts:

@@ -1,4 +1,4 @@
-"""CarRacing that draws a frame only when asked, and only what lies on the screen: the same pixels in a fraction of time.
+"""CarRacing that draws a frame only when asked, and only what lies on the screen: equal pixels, several times sooner.
 
 gymnasium's own step draws every frame, and transforms every polygon of the track for it. A policy that holds its action
 for four frames looks at one of them.
@@ -6,7 +6,7 @@ for four frames looks at one of them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pygame
@@ -40,6 +40,9 @@ GRASS = [
 
 class Racing(CarRacing):
     """A CarRacing whose `state` stays None: `frame` draws it. It is otherwise gymnasium's own."""
+
+    car: Any
+    surf: Any
 
     def __init__(self, max_frames: int) -> None:
         """max_frames: after which an episode ends."""
@@ -104,9 +107,7 @@ class Racing(CarRacing):
             field = [(PLAYFIELD, PLAYFIELD), (PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, PLAYFIELD)]
             self._draw_colored_polygon(self.surf, field, self.bg_color, zoom, middle, angle, clip=False)
         for index in self._on_screen(zoom, angle):
-            poly, color = (
-                (GRASS[index], self.grass_color) if index < len(GRASS) else self.road_poly[index - len(GRASS)]
-            )
+            poly, color = (GRASS[index], self.grass_color) if index < len(GRASS) else self.road_poly[index - len(GRASS)]
             points = [(point[0], point[1]) for point in poly]
             self._draw_colored_polygon(self.surf, points, [int(value) for value in color], zoom, middle, angle)
 
@@ -132,7 +133,9 @@ class Racing(CarRacing):
 def racing(environment: Environment) -> Racing:
     """The game of a prepared dataset. Raises UserError where the dataset is another game, or is wrapped."""
     if environment.id != GAME or environment.wrappers or set(environment.options) - {"max_episode_steps"}:
-        raise UserError(f"{environment.name} is learnt in {GAME}, without options and wrappers that change what is seen")
+        raise UserError(
+            f"{environment.name} is learnt in {GAME}, without options and wrappers that change what is seen"
+        )
     if environment.max_steps is None:
         raise UserError(f"{environment.name} has no time limit: a lap that is never finished would never end")
     return Racing(environment.max_steps)

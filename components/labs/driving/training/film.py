@@ -1,4 +1,4 @@
-"""Frames of an episode after some of the rounds: kept in the checkpoint, so that a killed run loses none of its past."""
+"""Frames of an episode after some of the rounds: kept in the checkpoint, so that a killed run keeps its past."""
 
 from __future__ import annotations
 

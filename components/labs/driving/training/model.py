@@ -69,7 +69,7 @@ class DrivingModel(pl.LightningModule):
         self.log_dict(
             {
                 "val_return": returns.mean(),
-                "val_lowest_return": returns.min(),
+                "val_min_return": returns.min(),
                 "round_return": driven,
                 "driven_frames": frames,
             }

@@ -94,7 +94,7 @@ def _curvature(points: np.ndarray) -> np.ndarray:
 def _smooth(values: np.ndarray, reach: int) -> np.ndarray:
     """The mean over `reach` points to both sides, twice (a triangular window)."""
     for _ in range(2):
-        values = np.mean([np.roll(values, shift) for shift in range(-reach, reach + 1)], axis=0)
+        values = np.asarray(np.mean([np.roll(values, shift) for shift in range(-reach, reach + 1)], axis=0))
     return values
 
 

@@ -41,7 +41,7 @@ class DaggerData(EpochData[Any]):
         super().__init__()
         self.environment, self.params = environment, params
         self.rounds: list[Rollouts] = []
-        self._drive = drive or (lambda: self.trainer.lightning_module.drive)  # type: ignore[union-attr]
+        self._drive = drive or self._trained
 
     def epoch(self, epoch: int) -> Epoch[Batch]:
         if len(self.rounds) == epoch:
@@ -49,7 +49,10 @@ class DaggerData(EpochData[Any]):
         rounds, seed, params = self.rounds[: epoch + 1], epoch_seed(self.params.seed, epoch), self.params
         firsts = np.cumsum([0, *(len(rollouts.actions) for rollouts in rounds)]).tolist()
         together = Rollouts(
-            *(torch.cat(parts) for parts in zip(*(shifted(*pair) for pair in zip(rounds, firsts, strict=False)), strict=True))
+            *(
+                torch.cat(parts)
+                for parts in zip(*(shifted(*pair) for pair in zip(rounds, firsts, strict=False)), strict=True)
+            )
         )
 
         def make(index: int, _: int) -> Batch:
@@ -86,6 +89,11 @@ class DaggerData(EpochData[Any]):
         found = collect(self.racing(), seeds, params, draw, self._drive() if epoch else None, share)
         log.info("round %d of %d: mean return %.1f", epoch + 1, params.max_epochs, float(found.returns.mean()))
         return found
+
+    def _trained(self) -> Drive:
+        module: Any = self.trainer.lightning_module if self.trainer else None
+        drive: Drive = module.drive
+        return drive
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors only; pictures, most of it, are compressed."""
