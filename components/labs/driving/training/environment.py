@@ -85,12 +85,13 @@ class Racing(CarRacing):
         self._draw_ground(zoom, middle, angle)
         car.draw(self.surf, zoom, middle, angle, False)
         self.surf = pygame.transform.flip(self.surf, False, True)
-        self._render_indicators(WINDOW_W, WINDOW_H)
+        theirs: Any = self  # whose methods carry no types
+        theirs._render_indicators(WINDOW_W, WINDOW_H)
         text = self._font.render(f"{self._shown:04.0f}", True, (255, 255, 255), (0, 0, 0))
         place = text.get_rect()
         place.center = (60, WINDOW_H - WINDOW_H * 2.5 / 40.0)
         self.surf.blit(text, place)
-        frame: np.ndarray = self._create_image_array(self.surf, (STATE_W, STATE_H))
+        frame: np.ndarray = theirs._create_image_array(self.surf, (STATE_W, STATE_H))
         return frame
 
     def _render(self, mode: str) -> None:
@@ -98,6 +99,7 @@ class Racing(CarRacing):
         self._shown = self.reward
 
     def _draw_ground(self, zoom: float, middle: tuple[float, float], angle: float) -> None:
+        draw: Any = self._draw_colored_polygon
         reach = float(np.hypot(WINDOW_W / 2, 3 * WINDOW_H / 4)) / zoom
         x, y = self.car.hull.position
         if max(abs(x), abs(y)) + reach < PLAYFIELD - 1:  # the field fills the screen
@@ -105,11 +107,11 @@ class Racing(CarRacing):
         else:
             self.surf.fill((0, 0, 0))
             field = [(PLAYFIELD, PLAYFIELD), (PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, -PLAYFIELD), (-PLAYFIELD, PLAYFIELD)]
-            self._draw_colored_polygon(self.surf, field, self.bg_color, zoom, middle, angle, clip=False)
+            draw(self.surf, field, self.bg_color, zoom, middle, angle, clip=False)
         for index in self._on_screen(zoom, angle):
             poly, color = (GRASS[index], self.grass_color) if index < len(GRASS) else self.road_poly[index - len(GRASS)]
             points = [(point[0], point[1]) for point in poly]
-            self._draw_colored_polygon(self.surf, points, [int(value) for value in color], zoom, middle, angle)
+            draw(self.surf, points, [int(value) for value in color], zoom, middle, angle)
 
     def _on_screen(self, zoom: float, angle: float) -> np.ndarray:
         """Indices of the polygons, grass first and then road, whose circle touches the screen."""

@@ -100,7 +100,7 @@ def _smooth(values: np.ndarray, reach: int) -> np.ndarray:
 
 def _speeds(curvature: np.ndarray, params: Line) -> np.ndarray:
     """The highest speeds (N,) within the grip in bends, and within braking and acceleration between them."""
-    speed = np.minimum(params.top_speed, np.sqrt(params.grip / np.maximum(curvature, 1e-6)))
+    speed: np.ndarray = np.minimum(params.top_speed, np.sqrt(params.grip / np.maximum(curvature, 1e-6)))
     for order, rate in ((-1, params.braking), (1, params.acceleration)):
         for index in range(2 * len(speed)):  # twice around, so that the end knows of the start
             here = (index * order) % len(speed)
