@@ -1,0 +1,82 @@
+"""Games side by side in which an agent learns, and the returns of the episodes that it finishes there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from components.datasets.environments.reader import Environment
+from components.datasets.environments.vector_reader import vector
+
+
+class Step(NamedTuple):
+    """What happened in each of B games. Where `valid` is 0 the game was being reset, and nothing happened.
+
+    observations, following: (B, ...), before and after; of a game that ended `following` is its last observation.
+    The others: (B,) float32, but actions (B,) int64. done: terminated, or cut off by the time limit.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    following: Tensor
+    terminated: Tensor
+    done: Tensor
+    valid: Tensor
+
+
+class Games:
+    """`count` games of an environment side by side."""
+
+    def __init__(self, environment: Environment, count: int) -> None:
+        self.environment, self.count = environment, count
+        self._games = vector(environment, count)
+        self.observations = torch.zeros(0)
+        self.finished: list[float] = []
+        """Returns of the episodes that ended since `begin`."""
+
+    def begin(self, split: str, index: int) -> None:
+        """Starts all games anew, from seeds of a split: those from `index` on, counted around."""
+        first, last = self.environment.seeds[split]
+        start = index % max(1, last - first + 2 - self.count)
+        observations, _ = self._games.reset(seed=self.environment.seed(split, start))
+        self.observations = torch.from_numpy(np.array(observations))
+        self.finished = []
+        self._resetting = torch.zeros(self.count, dtype=torch.bool)
+        self._totals = torch.zeros(self.count)
+
+    def step(self, actions: Tensor) -> Step:
+        """Takes an action (B,) int64 in each game."""
+        found, rewards, terminated, truncated, _ = self._games.step(actions.numpy())
+        observations, valid = self.observations, ~self._resetting
+        self.observations = torch.from_numpy(np.array(found))
+        ended = torch.from_numpy(np.asarray(terminated, bool))
+        done = ended | torch.from_numpy(np.asarray(truncated, bool))
+        gained = torch.from_numpy(np.asarray(rewards, np.float32)) * valid
+        self._totals += gained
+        self.finished += self._totals[done].tolist()
+        self._totals[done] = 0.0
+        self._resetting = done
+        return Step(observations, actions, gained, self.observations, ended.float(), done.float(), valid.float())
+
+    @property
+    def mean_return(self) -> float:
+        """Of the episodes that ended, or, where none did, of those under way."""
+        return float(np.mean(self.finished)) if self.finished else float(self._totals.mean())
+
+
+def first_episodes(games: Games, act: Callable[[Tensor], Tensor]) -> list[float]:
+    """The return of one whole episode in each game: never the first to finish, of which short ones would be more.
+
+    act: observations (B, ...) to actions (B,). The games must have begun.
+    """
+    totals, running = torch.zeros(games.count), torch.ones(games.count)
+    while running.any():
+        step = games.step(act(games.observations))
+        totals += step.rewards * running
+        running *= 1 - step.done
+    return [float(total) for total in totals]
