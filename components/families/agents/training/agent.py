@@ -64,7 +64,7 @@ class Agent(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         seed = epoch_seed(self.params.seed, self.current_epoch)
         self.generator = generator(seed)
-        self.games.begin("train", seed)
+        self.games.begin("train", seed, self.device)
 
     def training_step(self, batch: Tensor, index: int) -> None:
         done = self.current_epoch + index / self.params.chosen.updates
@@ -88,7 +88,7 @@ class Agent(pl.LightningModule):
     def _judged(self, games: Games, noise: float) -> list[float]:
         """Returns of validation episodes. noise: of each number that is seen, as a share of its unit."""
         draw = generator(self.params.seed)
-        games.begin("validation", 0)
+        games.begin("validation", 0, self.device)
 
         def act(observations: Tensor) -> Tensor:
             if not noise:
@@ -113,4 +113,6 @@ class Agent(pl.LightningModule):
 
     def sample(self, logits: Tensor) -> Tensor:
         """Actions (B,) drawn from the policy's probabilities."""
-        return torch.multinomial(logits.softmax(1), 1, generator=self.generator).squeeze(1)
+        # On the CPU, whose generator draws the same numbers everywhere.
+        drawn = torch.multinomial(logits.softmax(1).cpu(), 1, generator=self.generator).squeeze(1)
+        return drawn.to(logits.device)

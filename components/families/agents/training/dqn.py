@@ -58,11 +58,12 @@ class Dqn(Agent):
     def _explore(self, observations: Tensor) -> Tensor:
         best = self.greedy(observations)
         drawn = torch.randint(self.environment.action_count, best.shape, generator=self.generator)
-        return torch.where(torch.rand(best.shape, generator=self.generator) < self._exploration(), drawn, best)
+        explores = torch.rand(best.shape, generator=self.generator) < self._exploration()
+        return torch.where(explores.to(best.device), drawn.to(best.device), best)
 
     def _learn(self) -> Tensor:
         params = self.params.dqn
-        some = self.replay.draw(params.minibatch, self.generator)
+        some = self.replay.draw(params.minibatch, self.generator, self.device)
         with torch.no_grad():
             best = self.network(some.following).argmax(1, keepdim=True)
             scores = self.target(some.following / self.network.unit).gather(1, best).squeeze(1)

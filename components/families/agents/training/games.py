@@ -30,38 +30,43 @@ class Step(NamedTuple):
 
 
 class Games:
-    """`count` games of an environment side by side."""
+    """`count` games of an environment side by side. They are played on the CPU; their tensors are on `device`."""
 
     def __init__(self, environment: Environment, count: int) -> None:
         self.environment, self.count = environment, count
         self._games = vector(environment, count)
+        self.device = torch.device("cpu")
         self.observations = torch.zeros(0)
         self.finished: list[float] = []
         """Returns of the episodes that ended since `begin`."""
 
-    def begin(self, split: str, index: int) -> None:
+    def begin(self, split: str, index: int, device: torch.device | None = None) -> None:
         """Starts all games anew, from seeds of a split: those from `index` on, counted around."""
         first, last = self.environment.seeds[split]
         start = index % max(1, last - first + 2 - self.count)
         observations, _ = self._games.reset(seed=self.environment.seed(split, start))
-        self.observations = torch.from_numpy(np.array(observations))
+        self.device = device or self.device
+        self.observations = self._tensor(np.array(observations))
         self.finished = []
-        self._resetting = torch.zeros(self.count, dtype=torch.bool)
-        self._totals = torch.zeros(self.count)
+        self._resetting = torch.zeros(self.count, dtype=torch.bool, device=self.device)
+        self._totals = torch.zeros(self.count, device=self.device)
 
     def step(self, actions: Tensor) -> Step:
         """Takes an action (B,) int64 in each game."""
-        found, rewards, terminated, truncated, _ = self._games.step(actions.numpy())
+        found, rewards, terminated, truncated, _ = self._games.step(actions.cpu().numpy())
         observations, valid = self.observations, ~self._resetting
-        self.observations = torch.from_numpy(np.array(found))
-        ended = torch.from_numpy(np.asarray(terminated, bool))
-        done = ended | torch.from_numpy(np.asarray(truncated, bool))
-        gained = torch.from_numpy(np.asarray(rewards, np.float32)) * valid
+        self.observations = self._tensor(np.array(found))
+        ended = self._tensor(np.asarray(terminated, bool))
+        done = ended | self._tensor(np.asarray(truncated, bool))
+        gained = self._tensor(np.asarray(rewards, np.float32)) * valid
         self._totals += gained
         self.finished += self._totals[done].tolist()
         self._totals[done] = 0.0
         self._resetting = done
         return Step(observations, actions, gained, self.observations, ended.float(), done.float(), valid.float())
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     @property
     def mean_return(self) -> float:
@@ -74,7 +79,7 @@ def first_episodes(games: Games, act: Callable[[Tensor], Tensor]) -> list[float]
 
     act: observations (B, ...) to actions (B,). The games must have begun.
     """
-    totals, running = torch.zeros(games.count), torch.ones(games.count)
+    totals, running = torch.zeros(games.count, device=games.device), torch.ones(games.count, device=games.device)
     while running.any():
         step = games.step(act(games.observations))
         totals += step.rewards * running

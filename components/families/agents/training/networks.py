@@ -33,7 +33,8 @@ class Network(nn.Module):
 
     def disturbed(self, observations: Tensor, noise: float, generator: torch.Generator) -> Tensor:
         """Observations with Gaussian noise: `noise` is its standard deviation, as a share of each number's unit."""
-        return observations + noise * self.unit * torch.randn(observations.shape, generator=generator)
+        drawn = torch.randn(observations.shape, generator=generator).to(observations)
+        return observations + noise * self.unit * drawn
 
     def values(self, observations: Tensor) -> Tensor:
         """(B,) estimated returns of raw observations (B, N)."""

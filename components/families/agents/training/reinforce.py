@@ -42,7 +42,7 @@ class Reinforce(Agent):
     @torch.no_grad()
     def _play(self, games: Games) -> Step:
         """One episode in each game, (steps, games); steps after its end are not valid."""
-        found, running = [], torch.ones(games.count)
+        found, running = [], torch.ones(games.count, device=games.device)
         while running.any():
             step = games.step(self.sample(self.network(games.observations)))
             found.append(step._replace(valid=step.valid * running))

@@ -9,7 +9,7 @@ from components.families.agents.training.games import Step
 
 
 class Replay:
-    """The last `size` valid steps. Its state is tensors, so that a checkpoint holds it."""
+    """The last `size` valid steps, on the CPU. Its state is tensors, so that a checkpoint holds it."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -19,6 +19,7 @@ class Replay:
 
     def add(self, step: Step) -> None:
         """Those of B games that are valid."""
+        step = Step(*(part.cpu() for part in step))
         rows = step.valid.nonzero().squeeze(1)
         if not self._parts:
             self._parts = [torch.zeros(self.size, *part.shape[1:], dtype=part.dtype) for part in step]
@@ -27,13 +28,14 @@ class Replay:
             kept[places] = part[rows]
         self.seen += len(rows)
 
-    def draw(self, count: int, generator: torch.Generator) -> Step:
-        """`count` steps, evenly and with repetition."""
+    def draw(self, count: int, generator: torch.Generator, device: torch.device | None = None) -> Step:
+        """`count` steps, evenly and with repetition, on `device`."""
         rows = torch.randint(min(self.seen, self.size), (count,), generator=generator)
-        return Step(*(part[rows] for part in self._parts))
+        return Step(*(part[rows].to(device or part.device) for part in self._parts))
 
     def state(self) -> dict[str, Tensor]:
-        return {"seen": torch.tensor(self.seen), **{name: part for name, part in zip(Step._fields, self._parts)}}  # noqa: B905, C416
+        """The number of steps that were added, and the memory's parts; those are missing while nothing was."""
+        return {"seen": torch.tensor(self.seen), **dict(zip(Step._fields, self._parts, strict=False))}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         self.seen = int(state["seen"])
