@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.errors import UserError
 from components.files import read_json
+from components.settings import draw_without_display
 from components.sources.installed import check_installed
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Environment(BaseModel):
         """
         import gymnasium
 
+        draw_without_display()
         _register(self.packages)
         kwargs = {**self.options, **options, **({"render_mode": "rgb_array"} if render else {})}
         made: gymnasium.Env[Any, Any] = gymnasium.make(self.id, **kwargs)

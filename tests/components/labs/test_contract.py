@@ -48,8 +48,11 @@ SMALLER["faces"]["audit"] = {"small_cell": 5}
 OTHER_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "faces-dbvae": ("faces", {"model": "dbvae", "histogram_faces": 64}),
     "digit_generation-gan": ("digit_generation", {"model": "gan"}),
+    "cartpole-reinforce": ("cartpole", {"algorithm": "reinforce"}),
+    "cartpole-dqn": ("cartpole", {"algorithm": "dqn"}),
 }
-"""Models that keep more between two epochs than a lab's default does: latents of faces, a second network."""
+"""Models that keep more between two epochs than a lab's default does: latents of faces, a second network, a replay
+memory."""
 MODELS = {name: (name, dict[str, Any]()) for name in LABS} | OTHER_MODELS
 
 
