@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.labs import EvaluateContext, Inputs, Lab, Monitor
 from components.labs.driving import params
+from components.settings import draw_without_display
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 
 class DrivingLab(Lab):
+    """It has no API yet. The methods quiet SDL before anything imports pygame."""
+
     name = "driving"
     dataset = "driving"
     monitor = Monitor("val_return", "max")
@@ -31,22 +34,26 @@ class DrivingLab(Lab):
     Params = params.DrivingParams
 
     def module(self, inputs: Inputs, params: params.Train) -> pl.LightningModule:
+        draw_without_display()
         from components.labs.driving.training.model import DrivingModel
 
         return DrivingModel(params)
 
     def data(self, inputs: Inputs, params: params.Train) -> pl.LightningDataModule:
+        draw_without_display()
         from components.datasets.environments.reader import Environment
         from components.labs.driving.training.rounds import DaggerData
 
         return DaggerData(Environment.read(inputs.prepared), params)
 
     def export(self, module: Any, inputs: Inputs, out: Any, params: params.Export) -> BundleSpec:
+        draw_without_display()
         from components.labs.driving.export import export
 
         return export(module, inputs.prepared, out, params)
 
     def evaluate(self, context: EvaluateContext) -> Evaluation:
+        draw_without_display()
         from components.labs.driving.evaluation.evaluate import evaluate
 
         return evaluate(context.bundle, context.inputs.prepared, context.out, context.params)
