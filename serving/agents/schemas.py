@@ -26,8 +26,12 @@ class ActRequest(BaseModel):
 
 
 class ActAnswer(BaseModel):
-    actions: list[int] = Field(description="the likeliest action for each observation")
-    probabilities: list[list[float]] = Field(description="of every action, for each observation")
+    actions: list[int | list[float]] = Field(
+        description="for each observation the likeliest action, or steering, gas and brake"
+    )
+    probabilities: list[list[float]] = Field(
+        description="of every action, for each observation; none where actions are real numbers"
+    )
     model: Origin
 
 
@@ -43,7 +47,7 @@ class StepEvent(BaseModel):
     """A step of a played episode. Rewards and return are after the action."""
 
     step: int
-    action: int
+    action: int | list[float]
     probabilities: list[float]
     reward: float
     total: float = Field(description="the return up to here")

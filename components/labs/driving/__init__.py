@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from components.labs import EvaluateContext, Inputs, Lab, Monitor
+from components.labs import Api, EvaluateContext, Inputs, Lab, Monitor
 from components.labs.driving import params
 from components.settings import draw_without_display
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DrivingLab(Lab):
-    """It has no API yet. The methods quiet SDL before anything imports pygame."""
+    """The methods quiet SDL before anything imports pygame."""
 
     name = "driving"
     dataset = "driving"
@@ -31,6 +31,7 @@ class DrivingLab(Lab):
         "quantisation_cost",
     )
     headline = ("mean_return", "min_return", "solved_share", "expert_return", "noisy_return", "delayed_return")
+    api = Api("agents")
     Params = params.DrivingParams
 
     def module(self, inputs: Inputs, params: params.Train) -> pl.LightningModule:

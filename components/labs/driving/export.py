@@ -72,6 +72,7 @@ def export(model: DrivingModel, prepared: Path, out: Path, params: Export) -> Bu
         graphs=graphs,
         spec={
             "environment": environment.model_dump(mode="json"),
+            "algorithm": "dagger",
             "variants": list(params.variants),
             "frames": FRAMES,
             "hold": model.params.hold,

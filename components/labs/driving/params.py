@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from components.config import ExportParams, LabParams, Section, TrainParams, Width
+from components.families.agents.params import Serve
 
 
 class Line(Section):
@@ -111,3 +112,4 @@ class DrivingParams(LabParams):
     train: Train
     export: Export
     evaluate: Evaluate
+    serve: Serve

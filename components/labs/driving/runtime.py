@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from components.datasets.environments.reader import Environment
 from components.errors import UserError
+from components.families.agents.runtime.episodes import Moment
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -32,6 +35,12 @@ class DrivingPolicy:
         """A verified bundle's graph; the first variant unless one is named. Raises BundleError for one it lacks."""
         return cls(bundle.spec, bundle.session(variant or bundle.spec["variants"][0], threads))
 
+    @property
+    def providers(self) -> list[str]:
+        """What onnxruntime runs it on."""
+        providers: list[str] = self._session.get_providers()
+        return providers
+
     def act(self, frames: np.ndarray) -> np.ndarray:
         """(B, 3) float32 for frames (B, 2, 96, 96, 3) uint8, the earlier one first. Raises UserError for others."""
         if frames.dtype != np.uint8 or frames.shape[1:] != (self.frames, *FRAME):
@@ -55,3 +64,23 @@ class Driver:
         self._before = frame
         action: np.ndarray = self.policy.act(np.stack([before, frame])[None])[0].astype(np.float64)
         return action
+
+
+def play(environment: Environment, policy: DrivingPolicy, seed: int, render: bool = False) -> Iterator[Moment]:
+    """Plays the episode of a seed in gymnasium's own game; a moment is a decision, held for `policy.hold` frames."""
+    game = environment.make(render=render)
+    try:
+        frame, _ = game.reset(seed=seed)
+        driver, total, done, step = Driver(policy), 0.0, False, 0
+        while not done:
+            picture = np.asarray(game.render()) if render else None
+            action, seen, before = driver.decide(frame), frame, total
+            for _ in range(policy.hold):
+                frame, reward, terminated, truncated, _ = game.step(action)
+                total, done = total + float(reward), bool(terminated or truncated)
+                if done:
+                    break
+            yield Moment(step, seen, tuple(action.tolist()), None, total - before, total, done, picture)
+            step += 1
+    finally:
+        game.close()

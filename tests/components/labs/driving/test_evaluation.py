@@ -4,34 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
-from components.bundle import Bundle, write_bundle
+from components.bundle import Bundle
 from components.errors import UserError
-from components.labs import Inputs
-from components.labs.driving import LAB
 from components.labs.driving.evaluation.episodes import Drive, drive, drive_disturbed, noise
 from components.labs.driving.evaluation.measures import costliest, summary
-from components.labs.driving.params import Export
-from components.labs.driving.runtime import Driver, DrivingPolicy
+from components.labs.driving.runtime import Driver, DrivingPolicy, play
 from components.labs.driving.training.environment import racing
-from tests.components.bundles import PROVENANCE
-from tests.components.labs.driving.made import environment, train, write_prepared
-from tests.face_data import section
+from tests.components.labs.driving.made import environment, write_untrained
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Of a network that was never trained; it accelerates."""
-    prepared = write_prepared(tmp_path_factory.mktemp("prepared"))
-    torch.manual_seed(0)
-    model = LAB.module(Inputs(prepared), train())
-    with torch.no_grad():
-        model.network.head.bias.copy_(torch.tensor([0.05, 0.6, 0.0]))
-    folder = tmp_path_factory.mktemp("bundle")
-    spec = LAB.export(model, Inputs(prepared), folder, section(Export, "driving", "export", calibration_tracks=1))
-    write_bundle(folder, "driving", spec, PROVENANCE)
-    return Bundle.open(folder, "driving")
+    return Bundle.open(write_untrained(tmp_path_factory.mktemp("bundle"), tmp_path_factory.mktemp("prepared")))
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +29,15 @@ def test_the_quicker_game_measures_what_gymnasiums_does(policy: DrivingPolicy) -
     theirs, ours = drive(described, policy, 2), drive_disturbed(racing(described), policy, 2)
     assert (ours.length, ours.total) == (theirs.length, pytest.approx(theirs.total))
     assert len(theirs.frames) == len(theirs.rewards) == 25
+
+
+def test_what_is_served_drives_as_what_is_measured(policy: DrivingPolicy) -> None:
+    moments = list(play(environment(), policy, 2))
+    assert (len(moments), moments[-1].total, moments[-1].done) == (
+        25,
+        pytest.approx(drive(environment(), policy, 2).total),
+        True,
+    )
 
 
 @pytest.mark.parametrize("delay", [1, 3, 4, 6])
