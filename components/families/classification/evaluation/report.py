@@ -18,12 +18,12 @@ from components.report.page import figure, page, section, table
 from components.stats import wilson_interval
 
 UNITS = {"shift": "pixels", "rotation": "degrees", "noise": "standard deviation", "blur": "pixels"}
-"""Of the levels of each corruption."""
+"""The unit of each corruption's levels."""
 
 
 @dataclass(frozen=True)
 class Findings:
-    """All that the report tells."""
+    """The content of the report."""
 
     manifest: Manifest
     metrics: Mapping[str, float]
