@@ -18,7 +18,7 @@ from components.report.page import figure, page, section, table
 from components.stats import wilson_interval
 
 UNITS = {"shift": "pixels", "rotation": "degrees", "noise": "standard deviation", "blur": "pixels"}
-"""The unit of each corruption's levels."""
+"""Units of the levels of each corruption."""
 
 
 @dataclass(frozen=True)

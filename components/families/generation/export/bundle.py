@@ -26,7 +26,7 @@ PARITY_BATCHES = (1, 2, 7, 64)
 FRAMES = 8
 """Epochs shown by progress.png, evenly from the first to the one that is exported."""
 SEED = 1
-"""Seed of the latents that calibrate int8 and compare the graphs."""
+"""The seed of the latents that calibrate int8 and compare the graphs."""
 
 
 class Pictures(nn.Module):

@@ -13,7 +13,7 @@ from components.errors import UserError
 
 
 class Shape(NamedTuple):
-    """A picture's side in pixels, and its channels."""
+    """A picture's side in pixels and its channels."""
 
     size: int
     channels: int
