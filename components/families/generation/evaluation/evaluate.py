@@ -1,4 +1,4 @@
-"""Measures an exported bundle: its pictures beside real ones, seen through another lab's classifier."""
+"""Measures an exported bundle: its pictures against real ones, in the features of another lab's classifier."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HELD_OUT, INDEPENDENT = "held-out pictures", "independent pixels"
-"""The yardsticks: the best that can be asked for, and what knows only how bright each place is."""
+"""The baselines: the best that can be reached, and pictures that match real ones pixel by pixel only."""
 
 
 SEEDS = 2**32
-"""Seeds of latents go round there: numpy's old generator takes no larger ones."""
+"""Seeds of latents are taken modulo this number: numpy's old generator accepts no larger ones."""
 
 
 class Real(NamedTuple):
@@ -78,7 +78,7 @@ class Yardstick:
         }
 
     def counts(self, images: int) -> dict[str, int]:
-        """What each of COLUMNS is measured over for so many pictures: the smaller of the two sets it compares."""
+        """How many pictures each of COLUMNS is measured on: the smaller of the two sets that it compares."""
         whole = min(images, self.params.samples, len(self.reference))
         few = min(whole, self.params.manifold_samples)
         return {
@@ -98,7 +98,7 @@ class Yardstick:
 
 
 def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier: Bundle) -> Evaluation:
-    """Measures every variant, chooses the one to serve, and shows what that one makes.
+    """Measures every variant, chooses the one to serve, and draws pictures of that one.
 
     classifier: the other lab's bundle whose features distances are measured in.
     Writes report.html, its pictures and plots/nearest.csv into `out`.
@@ -148,7 +148,7 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
 
 
 def limitations(metrics: Mapping[str, float]) -> list[str]:
-    """Sentences, with the measured values that say so, for those who use the model."""
+    """Limitations as sentences with the measured values, for those who use the model."""
     held_out = {name: metrics[f"held_out_{name}"] for name in COLUMNS}
     sentences = [
         f"Of its pictures {metrics['precision']:.0%} lie where real ones do (of real held-out ones "
