@@ -49,7 +49,7 @@ class Real(NamedTuple):
     held_out: np.ndarray
 
 
-class Yardstick:
+class Comparison:
     """Measures pictures against the training pictures, by figures (COLUMNS) that real held-out ones are measured by."""
 
     def __init__(self, real: Real, features: Features, params: Evaluate) -> None:
@@ -105,18 +105,18 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
     """
     models = {variant: Generator.load(bundle, variant) for variant in bundle.spec["variants"]}
     log.info("measuring real pictures, then %d made ones of each variant", params.samples)
-    yardstick = Yardstick(real, Features(classifier), params)
+    comparison = Comparison(real, Features(classifier), params)
     made = {
         variant: model.pictures(model.latents(params.seed, params.samples), params.batch)
         for variant, model in models.items()
     }
-    variants = {variant: yardstick.measured(variant, images) for variant, images in made.items()}
+    variants = {variant: comparison.measured(variant, images) for variant, images in made.items()}
     cost = quantisation_cost(variants, "relative_frechet_distance", lower_is_better=True)
     served = choose_variant(variants, cost, params.max_quantisation_cost)
     metrics = {**variants[served], "quantisation_cost": cost}
-    metrics |= {f"held_out_{name}": value for name, value in yardstick.rows[HELD_OUT].items()}
-    counts = yardstick.counts(params.samples)
-    counts |= {f"held_out_{name}": count for name, count in yardstick.counts(len(real.held_out)).items()}
+    metrics |= {f"held_out_{name}": value for name, value in comparison.rows[HELD_OUT].items()}
+    counts = comparison.counts(params.samples)
+    counts |= {f"held_out_{name}": count for name, count in comparison.counts(len(real.held_out)).items()}
     counts["quantisation_cost"] = counts["relative_frechet_distance"]
     if "encoder" in bundle.manifest.graphs:
         seen = real.held_out[evenly(len(real.held_out), params.likelihood_pictures)]
@@ -127,13 +127,13 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
         save_png(out / "reconstructions.png", sheet(reconstructed, params.shown))
     _draw(out, models[served], made[served], real.train, params)
     shutil.copyfile(bundle.folder / "progress.png", out / "progress.png")
-    _write_distances(out / "plots" / "nearest.csv", {**yardstick.distances}, served)
+    _write_distances(out / "plots" / "nearest.csv", {**comparison.distances}, served)
     manifest = classifier.manifest
     findings = Findings(
         manifest=bundle.manifest,
         reference_model=f"the classifier of the lab {manifest.lab}, digest {manifest.digest}",
         metrics=metrics,
-        rows={**variants, **yardstick.rows},
+        rows={**variants, **comparison.rows},
         served=served,
         limitations=limitations(metrics),
     )
