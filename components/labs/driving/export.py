@@ -26,7 +26,7 @@ PARITY_BATCHES = (1, 2, 7, 32)
 """Batch sizes at which the graphs are compared; the export itself sees another."""
 CALIBRATION_BATCH = 50
 FRAME_MILLISECONDS = 80
-"""Of the film, whatever the episode took."""
+"""Time for which a frame of the film is shown."""
 
 
 class Policy(nn.Module):

@@ -51,13 +51,13 @@ class Bursts(Section):
     """Spells of wrong actions while the expert drives."""
 
     chance: float = Field(ge=0, le=1)
-    """Of a spell's beginning, at each decision."""
+    """Probability that a spell begins, at each decision."""
     longest: int = Field(ge=1)
     """Decisions."""
     steering: float = Field(ge=0)
     """Standard deviation of what is added to the steering."""
     pedals: float = Field(ge=0)
-    """Of what is added to the gas; of the brake's a quarter."""
+    """Standard deviation of what is added to the gas; the brake gets a quarter of it."""
 
 
 class Train(TrainParams):

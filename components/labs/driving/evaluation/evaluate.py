@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOGGED_EVERY = 10
+"""Tracks between two lines of the log."""
+
 
 def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Evaluation:
     """Chooses the variant on validation tracks, and measures it on test tracks, which nothing was chosen by.
@@ -109,7 +112,11 @@ def _disturbed(policy: DrivingPolicy, game: Racing, seeds: Sequence[int], params
 
 
 def _drives(what: str, seeds: Sequence[int], driven: Callable[[int], Drive]) -> list[Drive]:
-    drives = [driven(seed) for seed in seeds]
+    drives = list[Drive]()
+    for seed in seeds:
+        drives.append(driven(seed))
+        if len(drives) % LOGGED_EVERY == 0:
+            log.info("%s: %d of %d tracks", what, len(drives), len(seeds))
     log.info("%s: mean return %.1f over %d tracks", what, np.mean([found.total for found in drives]), len(seeds))
     return drives
 

@@ -79,7 +79,7 @@ class DrivingModel(pl.LightningModule):
         return torch.optim.Adam(self.network.parameters(), lr=self.params.learning_rate)
 
     def _share(self, step: int) -> float:
-        """Of the learning rate: all of it, and in the last round less and less."""
+        """Share of the learning rate at a step of the round: 1, and in the last round a linear fall to 0."""
         last = self.current_epoch == self.params.max_epochs - 1
         return 1 - step / self.params.updates_of(self.current_epoch) if last else 1.0
 
