@@ -92,7 +92,7 @@ def _scenes(agent: Agent, environment: Environment, params: Export) -> list[Scen
     scenes = []
     for title, network in [*stages, ("exported", agent.network.actions)]:
         player = copy.deepcopy(agent)
-        player.network.actions = network
+        player.network.actions = network  # type: ignore[assignment]
         scenes.append(_scene(title, environment, lambda seen, by=player: int(by.greedy(seen)), params))  # type: ignore[misc]
     return scenes
 

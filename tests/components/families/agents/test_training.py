@@ -27,10 +27,9 @@ def test_advantages_are_the_sums_that_define_them(
     rewards: Any, values: Any, following: Any, terminated: Any, cut: Any, discount: float, trace: float
 ) -> None:
     done = terminated | cut
-    tensors = [
-        torch.from_numpy(np.asarray(each, np.float32)) for each in (rewards, values, following, terminated, done)
-    ]
-    found = advantages(*tensors, discount, trace)
+    parts = (rewards, values, following, terminated, done)
+    a, b, c, d, e = (torch.from_numpy(np.asarray(each, np.float32)) for each in parts)
+    found = advantages(a, b, c, d, e, discount, trace)
     for game in range(SHAPE[1]):
         for step in range(SHAPE[0]):
             total, weight = 0.0, 1.0
