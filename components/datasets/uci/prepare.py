@@ -55,9 +55,7 @@ def prepared_table(name: str, raw: RawTable, limit: int) -> Table:
         rows = np.linspace(0, len(rows) - 1, limit).astype(int)
     features, target, test = raw.features[rows], raw.target[rows], raw.test[:, rows]
     varies = np.ptp(raw.features, axis=0) > 0
-    names = tuple(
-        column.name for column, kept in zip(SETS[name].features, varies, strict=True) if kept
-    )
+    names = tuple(column.name for column, kept in zip(SETS[name].features, varies, strict=True) if kept)
     same = groups(np.column_stack([features, target]))
     copies = np.stack([split & np.isin(same, same[~split]) for split in test])
     return Table(names, features[:, varies], target, test, copies)

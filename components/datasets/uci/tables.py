@@ -38,6 +38,7 @@ def _rows(name: str, table: RawTable) -> list[dict[str, Any]]:
     first = np.full(same.max() + 1, len(same))
     np.minimum.at(first, same, np.arange(len(same)))
     finite = np.isfinite(table.features).all(axis=1)
+    tested = np.logical_or.reduce(table.test)
     return [
         {
             "id": f"{name}:{line}",
@@ -47,10 +48,10 @@ def _rows(name: str, table: RawTable) -> list[dict[str, Any]]:
             "not_a_number": int(not whole),
             "copy_of": int(origin) + 1,
             "is_copy": int(origin + 1 < line),
-            "never_tested": int(never),
+            "never_tested": int(not tested_once),
         }
-        for line, (target, whole, origin, never) in enumerate(
-            zip(table.target, finite, first[same], ~table.test.any(axis=0), strict=True), start=1
+        for line, (target, whole, origin, tested_once) in enumerate(
+            zip(table.target, finite, first[same], tested, strict=True), start=1
         )
     ]
 
@@ -99,10 +100,17 @@ def _splits(name: str, table: Table, raw: RawTable) -> list[dict[str, Any]]:
             "copies": float(copies.sum() / test.sum()),
             "same_features": float(np.isin(same[test], same[~test]).mean()),
             "changed": int(bool(lost)),
-            "mean_shift": float(abs(table.target[test].mean() - table.target[~test].mean()) / table.target[~test].std()),
+            "mean_shift": float(
+                abs(table.target[test].mean() - table.target[~test].mean()) / table.target[~test].std()
+            ),
         }
         for split, (test, copies) in enumerate(zip(table.test, table.copies, strict=True))
     ]
+
+
+def _shift(test: np.ndarray, train: np.ndarray) -> float:
+    """Distance of two means in standard deviations of the second's values."""
+    return float(abs(test.mean() - train.mean()) / train.std())
 
 
 def _places(name: str, table: Table) -> list[int]:

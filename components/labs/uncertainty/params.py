@@ -81,7 +81,7 @@ class Export(Section):
     """The graphs that a bundle holds."""
 
     parity_tolerance: Positive
-    """How far a graph's outputs may be from the model's, in standard deviations of the target."""
+    """How far a graph's outputs may be from the model's, as a share of the largest."""
     intervals: tuple[Level, ...] = Field(min_length=1)
     """Coverages of the intervals that are served and measured."""
     served_split: int = Field(ge=0)

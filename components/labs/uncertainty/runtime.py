@@ -39,7 +39,8 @@ class Prediction(NamedTuple):
     @property
     def deviation(self) -> np.ndarray:
         """(N,) predicted standard deviation, noise and spread together."""
-        return np.hypot(self.aleatoric, self.epistemic)
+        found: np.ndarray = np.hypot(self.aleatoric, self.epistemic)
+        return found
 
 
 class Answer(NamedTuple):
@@ -87,7 +88,7 @@ class UncertaintyPredictor:
             raise UserError(f"{name} is predicted from rows of {width} finite numbers, not from {features.shape}")
         inputs = {
             "features": features.astype(np.float32),
-            "split": np.array(split, np.int64),
+            "split": np.array([split], np.int64),
             "levels": np.array(levels, np.float32),
         }
         return Prediction(*(values.astype(np.float64) for values in session.run(list(OUTPUTS), inputs)))
@@ -120,4 +121,5 @@ class UncertaintyPredictor:
 
 def percentiles(values: np.ndarray, table: np.ndarray) -> np.ndarray:
     """Percentile (N,) of values among those whose percentiles 0 to 100 the table (101,) holds."""
-    return np.interp(values, table, np.linspace(0, 100, len(table)))
+    found: np.ndarray = np.interp(values, table, np.linspace(0, 100, len(table)))
+    return found

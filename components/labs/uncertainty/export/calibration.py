@@ -46,9 +46,7 @@ class LeftOut(NamedTuple):
     spread: np.ndarray
 
 
-def calibrate(
-    stack: Stack, problem: Problem, masks: Sequence[torch.Tensor], intervals: Sequence[float]
-) -> Calibrated:
+def calibrate(stack: Stack, problem: Problem, masks: Sequence[torch.Tensor], intervals: Sequence[float]) -> Calibrated:
     """Fits each split on its own training rows; its test rows are never read."""
     splits = range(len(problem.train) // problem.members)
     scales, widths, spreads = [], [], []
@@ -75,9 +73,7 @@ def left_out(stack: Stack, problem: Problem, masks: Sequence[torch.Tensor], spli
         with torch.inference_mode():
             every = networks_of(stack, features, masks, list(numbers))
         chosen = [network - numbers[0] for network in same]
-        location, scale, freedom, claimed = (
-            part[chosen].flatten(0, 1).T.double().numpy() for part in every
-        )
+        location, scale, freedom, claimed = (part[chosen].flatten(0, 1).T.double().numpy() for part in every)
         freedom = np.where(np.isinf(freedom), 1e6, freedom)
         found.append(
             LeftOut(

@@ -26,13 +26,17 @@ GAUSSIAN_FREEDOM = 1e6
 
 
 class Predictor(nn.Module):
-    """features (B, d) float32 in their own units, split () int64 and levels (Q,) float32 to the tensors of
+    """features (B, d) float32 in their own units, split (1,) int64 and levels (Q,) float32 to the tensors of
     `runtime.Prediction`, in its order.
 
     calibration: (S,) what each split's component scales are multiplied by. masks: the dropout masks of each hidden
     layer (T, width); the mixture then has a component for each member under each mask.
     """
 
+    center: Tensor
+    spread: Tensor
+    target_center: Tensor
+    target_spread: Tensor
     calibration: Tensor
 
     def __init__(self, stack: Stack, calibration: Tensor, masks: Sequence[Tensor]) -> None:
@@ -75,10 +79,10 @@ class Predictor(nn.Module):
         """The components (B, C) of a standardised target."""
         values = (features - self._of(self.center, split)) / self._of(self.spread, split)
         weights, biases = (
-            [self._of(getattr(self, f"{part}_{layer}"), split) for layer in range(self.layers)]
+            [self._of(self.get_buffer(f"{part}_{layer}"), split) for layer in range(self.layers)]
             for part in ("weight", "bias")
         )
-        masks = [getattr(self, f"mask_{layer}") for layer in range(self.masks)]
+        masks = [self.get_buffer(f"mask_{layer}") for layer in range(self.masks)]
         raw = networks(values[None, None], weights, biases, masks)
         found = components(raw.permute(2, 0, 1, 3).flatten(1, 2), self.method, self.min_alpha)
         freedom = found.freedom if self.method == "evidential" else torch.full_like(found.scale, GAUSSIAN_FREEDOM)
@@ -109,11 +113,12 @@ class Predictor(nn.Module):
 
     def _of(self, values: Tensor, split: Tensor) -> Tensor:
         """The part of one split, of a buffer whose first dimension is the splits."""
-        return values.index_select(0, split.reshape(1)).squeeze(0)
+        found: Tensor = values.index_select(0, split)[0]
+        return found
 
     def _by_split(self, values: Tensor) -> Tensor:
         """(S, M, ...) of (S M, ...)."""
-        return values.detach().clone().unflatten(0, (-1, self.members))
+        return values.detach().clone().reshape(-1, self.members, *values.shape[1:])
 
 
 def normal_score(t: Tensor, freedom: Tensor) -> Tensor:

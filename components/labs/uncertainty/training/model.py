@@ -13,7 +13,7 @@ from components.labs.uncertainty.training.batches import Batch
 from components.labs.uncertainty.training.heads import components, loss
 from components.labs.uncertainty.training.problems import Problem
 from components.labs.uncertainty.training.stack import Stack
-from components.training.lr_schedule import one_cycle
+from components.training.lr_schedule import one_cycle, set_learning_rate
 
 
 class UncertaintyModel(pl.LightningModule):
@@ -40,9 +40,7 @@ class UncertaintyModel(pl.LightningModule):
         total = stack.loss(batch.features, batch.target).sum()
         self.manual_backward(total)
         stack.clip(self.params.clip)
-        rate = stack.recipe.learning_rate * one_cycle(batch.done, self.params.warmup)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        set_learning_rate(optimizer, stack.recipe.learning_rate * one_cycle(batch.done, self.params.warmup))
         optimizer.step()
 
     def validation_step(self, batch: Batch, index: int) -> None:
