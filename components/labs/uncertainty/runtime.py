@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from components.bundle import Bundle
 
 OUTPUTS = ("prediction", "aleatoric", "epistemic", "quantiles", "location", "scale", "freedom", "claimed")
-"""Of a graph, in the order of Prediction's fields. (A value inside the graph is called mean.)"""
+"""Of a graph, in the order of Prediction's fields."""
 
 
 class Prediction(NamedTuple):
@@ -89,7 +89,7 @@ class UncertaintyPredictor:
         inputs = {
             "features": features.astype(np.float32),
             "split": np.array([split], np.int64),
-            "levels": np.array(levels, np.float32),
+            "levels": np.array(levels, np.float32)[:, None],
         }
         return Prediction(*(values.astype(np.float64) for values in session.run(list(OUTPUTS), inputs)))
 
