@@ -12,7 +12,7 @@ export DVC_NO_ANALYTICS := 1
 
 ENVIRONMENT := .venv/.installed
 
-.PHONY: help environment data repro smoke serve stack test test-containers lint system lock bench
+.PHONY: help environment data repro smoke serve stack pipelines manifests test test-containers test-cluster lint system lock bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -29,7 +29,7 @@ $(ENVIRONMENT): requirements.lock pyproject.toml serving/page/package-lock.json 
 	touch $@
 
 data: $(ENVIRONMENT) ## fetch the datasets and check them against their pin
-	@python -m components fetch
+	@python -m components fetch $(LAB)
 
 repro: data ## run what has changed of the graph (LAB=music: one lab)
 	@python -m components repro $(LAB)
@@ -37,11 +37,17 @@ repro: data ## run what has changed of the graph (LAB=music: one lab)
 smoke: $(ENVIRONMENT) ## the whole graph on small slices, in a scratch copy
 	@python -m tests.workspace $(LAB)
 
-serve: $(ENVIRONMENT) ## the API of a lab and its page on localhost (LAB=faces; else music)
-	@python -m serving $(or $(LAB),music)
+serve: $(ENVIRONMENT) ## every promoted model on localhost:3000, with a front page (LAB=music: one lab)
+	@python -m serving $(LAB)
 
 stack: $(ENVIRONMENT) ## MLflow on PostgreSQL, and S3, on localhost
 	@python -m infra.stack
+
+pipelines: $(ENVIRONMENT) ## write every pipeline as YAML, as Kubeflow's page takes it, into pipelines/compiled
+	@python -m pipelines compile
+
+manifests: $(ENVIRONMENT) ## write the Kubernetes manifests into infra/k8s/rendered (needs kubectl)
+	@python -m infra.manifests
 
 test: data ## the whole test suite
 	@python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --cov=components --cov=infra --cov=pipelines --cov=serving --cov-report=term
@@ -49,13 +55,16 @@ test: data ## the whole test suite
 test-containers: data ## build the images and run them (Debian, as root, for the engine)
 	@python -m pytest -m containers tests/infra/test_containers.py
 
+test-cluster: $(ENVIRONMENT) ## the acceptance suite on a Kubernetes cluster, the current kubectl context
+	@python -m pytest -m cluster -rs tests/cluster
+
 lint: $(ENVIRONMENT) ## ruff and mypy
 	@ruff check .
 	ruff format --check .
 	mypy
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios (hours)
-	@for benchmark in training digits generation serving transfer distributed faces_training faces_serving faces_detection debiasing; \
+	@for benchmark in training digits generation serving transfer distributed faces_training faces_serving faces_detection; \
 	  do python -m benchmarks.$$benchmark; done
 
 system: ## system packages that only tests need (Debian, as root)

@@ -28,27 +28,30 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.generation import processor
 from components.bundle import Bundle
-from components.config import load
-from components.datasets.digits.prepare import Split, read_split
+from components.datasets.digits.reader import Split, read_split
 from components.families.classification.params import Augmentation
 from components.families.classification.runtime import DigitModel
 from components.families.classification.training.batches import DigitsData, to_ink
 from components.files import write_json
+from components.labs import find
 from components.labs.digits.model import DigitsModel, network
-from components.labs.mlp.training.model import ScratchModel
-from components.steps.train import precision
+from components.labs.digits.params import Train as DigitsTrain
+from components.labs.mlp.params import Train as MlpTrain
+from components.labs.mlp.training.model import MlpModel
+from components.params import load
+from components.training.trainer import precision
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE_BATCH = 64
 OUR_BATCH = 256
-"""Of the same network in our loop: with 64, what a step costs beside the network counts four times as much."""
+"""Pictures a step in our loop: with 64, what a step costs beside the network counts four times as much."""
 WARM_UP = 5
 """Steps that are not counted."""
-TARGETS = {"scratch_same_network": 1.0, "digits_default": 4.0}
-"""Of the ratios to the course's loop. For digits it is asked of the network and the augmentation of params.yaml."""
+TARGETS = {"mlp_same_network": 1.0, "digits_default": 4.0}
+"""Ratios to the course's loop that are asked for; for digits with the network and augmentation of params.yaml."""
 STILL = Augmentation(shift=0, rotation=0, scale=0, shear=0, blur=0, noise=0)
 ALIKE = {"augmentation": STILL, "learning_rate": 0.1}
-"""Of the course's network in our loop: it has no batch norm, and learns at a lower rate than the default network."""
+"""The course's network in our loop: without batch norm it learns at a lower rate than the default network."""
 
 log = logging.getLogger(__name__)
 
@@ -163,18 +166,25 @@ def our_rate(module: pl.LightningModule, params: Any, prepared: Path, steps: int
     return stopwatch.images / stopwatch.seconds
 
 
+def digits_params() -> DigitsTrain:
+    params = load(find("digits"), ROOT / "params.yaml").train
+    assert isinstance(params, DigitsTrain)
+    return params
+
+
 def sides(prepared: Path, steps: int) -> dict[str, Callable[[], float]]:
     """What is measured, by name."""
     train = read_split(prepared, "train")
-    scratch, digits = (load(lab, ROOT / "params.yaml").train for lab in ("scratch", "digits"))
-    alike = scratch.model_copy(update={"hidden_sizes": (128,), "augmentation": STILL})
+    mlp, digits = load(find("mlp"), ROOT / "params.yaml").train, digits_params()
+    assert isinstance(mlp, MlpTrain)
+    alike = mlp.model_copy(update={"hidden_sizes": (128,), "augmentation": STILL})
     still = digits.model_copy(update={**ALIKE, "batch_size": OUR_BATCH})
     moved = digits.model_copy(update={"batch_size": OUR_BATCH})
     alike_batch = still.model_copy(update={"batch_size": COURSE_BATCH})
     return {
         "course_fully_connected": lambda: course_rate(course_fully_connected(), 0.1, train, 4 * steps),
-        "scratch_same_network": lambda: our_rate(ScratchModel(alike), alike, prepared, 4 * steps),
-        "scratch_default": lambda: our_rate(ScratchModel(scratch), scratch, prepared, 4 * steps),
+        "mlp_same_network": lambda: our_rate(MlpModel(alike), alike, prepared, 4 * steps),
+        "mlp_default": lambda: our_rate(MlpModel(mlp), mlp, prepared, 4 * steps),
         "course_convolutional": lambda: course_rate(course_convolutional(), 0.01, train, steps),
         "digits_same_network": lambda: our_rate(DigitsModel(same_network(), still), still, prepared, steps),
         "digits_same_network_same_batch": lambda: our_rate(
@@ -231,8 +241,7 @@ def main() -> None:
         "images_per_second": rates,
         "rounds": turns,
         "ratio": {
-            name: rates[name]
-            / rates["course_" + ("fully_connected" if name.startswith("scratch") else "convolutional")]
+            name: rates[name] / rates["course_" + ("fully_connected" if name.startswith("mlp") else "convolutional")]
             for name in rates
             if not name.startswith("course")
         },
@@ -244,7 +253,7 @@ def main() -> None:
             "bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported(),
         },
     }
-    digits = load("digits", ROOT / "params.yaml").train
+    digits = digits_params()
     still = digits.model_copy(update={**ALIKE, "batch_size": OUR_BATCH, "max_epochs": options.epochs})
     short = digits.model_copy(update={"max_epochs": options.short_epochs})
     if options.epochs:

@@ -27,8 +27,10 @@ import yaml
 
 from benchmarks.generation import processor
 from components.config import read
-from components.datasets.digits.prepare import read_split
+from components.datasets.digits.reader import read_split
 from components.files import write_json
+from components.sources.catalogue import raw_folder
+from components.sources.pin import PIN
 
 ROOT = Path(__file__).resolve().parent.parent
 EPOCH = re.compile(r"epoch (\d+) of \d+: .* \((\d+\.\d) s\)")
@@ -39,13 +41,14 @@ log = logging.getLogger(__name__)
 def turn(prepared: Path, processes: int, epochs: int, batch_size: int) -> dict[str, Any]:
     """Trains once. Returns seconds of every epoch, and what validation said after the best."""
     load, before = os.getloadavg()[0], children_seconds()
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
         params = read(ROOT / "params.yaml")
         own = {"max_epochs": epochs, "patience": epochs, "batch_size": batch_size, "precision": "32-true"}
-        params["digits"] = {**params["digits"], **own}
+        params["digits"]["train"] |= own
         (root / "params.yaml").write_text(yaml.safe_dump(params))
-        (root / f"{params['data']['folder']}.dvc").write_text("outs: [{md5: benchmark.dir, path: data}]\n")
+        folder = raw_folder("digits", params["datasets"]["digits"]["profile"])
+        (root / PIN).write_text(f"outs: [{{md5: benchmark.dir, path: {folder}}}]\n")
         (root / "build" / "digits").mkdir(parents=True)
         (root / "build" / "digits" / "prepare").symlink_to(prepared.absolute())
         run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]

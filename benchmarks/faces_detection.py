@@ -26,14 +26,15 @@ from cv2.data import haarcascades
 
 from benchmarks.generation import processor
 from components.bundle import Bundle
-from components.config import load
 from components.datasets.faces.reader import read_split
 from components.errors import UserError
 from components.files import read_json, write_json
+from components.labs.faces import LAB
 from components.labs.faces.evaluation.scenes import Scene, average_precision, compose, matched
 from components.labs.faces.params import Evaluate
 from components.labs.faces.runtime.detection import Found, detect
 from components.labs.faces.runtime.model import FaceModel
+from components.params import load
 
 ROOT = Path(__file__).resolve().parent.parent
 NEIGHBOURS = (1, 2, 3, 5)
@@ -41,7 +42,7 @@ ENLARGED = (0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
 RAISED = (-0.1, -0.05, 0.0, 0.05, 0.1)
 """Share of its side by which a cascade's box is moved up."""
 SMALLEST = 0.6
-"""Of a face as we frame it, the side of the smallest one that a cascade looks for."""
+"""Side of the smallest face, as we frame it, that a cascade looks for."""
 
 Detector = Callable[[np.ndarray], Found]
 
@@ -130,7 +131,7 @@ def measure(build: Path, params: Evaluate, seeds: Sequence[int]) -> dict[str, An
     validation = compose(read_split(build / "prepare", "validation"), params.scenes, params.seed)
     audit = [compose(read_split(build / "prepare", "audit"), params.scenes, seed) for seed in seeds]
     serve = read_json(build / "evaluate" / "evaluation.json")["serve"]
-    model = FaceModel.load(Bundle.open(build / "export"), serve["graph"])
+    model = FaceModel.load(Bundle.open(build / "export"), serve["variant"])
     ours: Detector = partial(_ours, model, serve["threshold"], params)
     found, _ = run(ours, validation)
     detectors = {"ours": judged(ours, threshold_of(validation, found, params.false_boxes), audit)}
@@ -174,7 +175,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="a set of audit scenes for each")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    result = measure(options.build, load("faces", ROOT / "params.yaml").evaluate, options.seeds)
+    params = load(LAB, ROOT / "params.yaml").evaluate
+    assert isinstance(params, Evaluate)
+    result = measure(options.build, params, options.seeds)
     result["machine"] = {
         "processor": processor(),
         "onnxruntime": onnxruntime.__version__,

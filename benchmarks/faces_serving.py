@@ -27,10 +27,12 @@ from PIL import Image
 from benchmarks.generation import processor
 from benchmarks.serving import ROOT, Server, started
 from components.bundle import Bundle
-from components.config import load
 from components.datasets.faces.reader import SIZE
 from components.files import write_json
+from components.labs.faces import LAB
+from components.labs.faces.params import Train
 from components.labs.faces.runtime.model import FaceModel
+from components.params import load
 from serving.core.bundles import open_bundle
 
 CLIENTS = (1, 16)
@@ -128,7 +130,9 @@ def serve_fastapi(port: int) -> None:
     from components.labs.faces.training.model import FaceClassifier
 
     torch.set_num_threads(1)
-    model = FaceClassifier(load("faces", ROOT / "params.yaml").train).eval()
+    params = load(LAB, ROOT / "params.yaml").train
+    assert isinstance(params, Train)
+    model = FaceClassifier(params).eval()
     app = fastapi.FastAPI()
 
     def classify(image: fastapi.UploadFile) -> dict[str, float]:
@@ -188,7 +192,7 @@ def servers(reference: str, bundle: Path, scratch: Path) -> dict[str, tuple[str,
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bundle", default="models:/faces@champion")
-    parser.add_argument("--data", type=Path, default=ROOT / "data")
+    parser.add_argument("--data", type=Path, default=ROOT / "data" / "faces")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "faces_serving.json")
     parser.add_argument("--serve", choices=("fastapi", "bentoml"), help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
@@ -206,7 +210,7 @@ def compare(reference: str, data: Path, out: Path) -> None:
     os.sched_setaffinity(0, {cores[-1]})
     images = pictures(data)
     result: dict[str, Any] = {"picture": {"sides": SIDES, "bytes": float(np.mean([len(image) for image in images]))}}
-    with open_bundle(reference, "faces", allow_unpromoted=True) as served, tempfile.TemporaryDirectory() as scratch:
+    with open_bundle(reference, ("faces",), allow_unpromoted=True) as served, tempfile.TemporaryDirectory() as scratch:
         bundle = served.bundle
         for name, (path, arguments) in servers(reference, bundle.folder.resolve(), Path(scratch)).items():
             with started(cores[0], *arguments) as (server, ready):

@@ -21,15 +21,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.generation import processor
-from components.config import load
 from components.datasets.faces.reader import Split, centre, read_split
 from components.files import write_json
+from components.labs.faces import LAB
 from components.labs.faces.params import Train
 from components.labs.faces.training.batches import FaceData
 from components.labs.faces.training.dbvae import DebiasingVae
 from components.labs.faces.training.model import FaceClassifier
 from components.labs.faces.training.resampling import face_weights
-from components.steps.train import precision
+from components.params import load
+from components.training.trainer import precision
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, LATENT = 32, 100
@@ -172,7 +173,8 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    params = load("faces", ROOT / "params.yaml").train
+    params = load(LAB, ROOT / "params.yaml").train
+    assert isinstance(params, Train)
     result = measure(options.prepared, params, options.rounds)
     result["machine"] = {
         "processor": processor(),

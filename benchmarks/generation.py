@@ -22,12 +22,14 @@ import torch
 from torch import nn
 
 from components.bundle import Bundle, write_bundle
-from components.config import load
-from components.datasets.music.prepare import read_texts
+from components.datasets import find_dataset
+from components.datasets.music.reader import read_texts
 from components.files import write_json
-from components.labs import find
+from components.labs import Inputs, find
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char
-from components.labs.music.runtime.sampler import Request, TuneModel, generate
+from components.labs.music.runtime.model import TuneModel
+from components.labs.music.runtime.sampler import TuneRequest, generate
+from components.params import load, load_dataset
 from components.provenance import provenance
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,8 +67,9 @@ def write_as_the_notebook(model: NotebookModel, characters: int) -> int:
 
 def write_tunes(model: TuneModel, tunes: int, together: int, first_seed: int) -> int:
     """Whole tunes of up to 500 characters; returns the characters that are in them, not those thrown away."""
-    requests = [Request(seed=first_seed + index, start="X:1\n", max_length=500) for index in range(tunes)]
-    return sum(len(text) - len("X:1\n") for text in generate(model, requests, batch=together))
+    start = "X:1\n"
+    requests = [TuneRequest(seed=first_seed + index, forced={0: start}, max_length=500) for index in range(tunes)]
+    return sum(len(sample.text) - len(start) for sample in generate(model, requests, batch=together))
 
 
 def rate(work: Callable[[], int]) -> float:
@@ -108,9 +111,12 @@ def quantisation_cost(bundle: Bundle, prepared: Path) -> dict[str, float]:
 
 def untrained_bundle(prepared: Path, folder: Path) -> Bundle:
     """A bundle of the default parameters with the weights a model starts from."""
-    lab, params = find("music"), load("music", ROOT / "params.yaml")
-    spec = lab.export(lab.module(prepared, params.train), prepared, folder, params.export)
-    write_bundle(folder, lab.name, spec, provenance(lab.name, params, ROOT))
+    lab = find("music")
+    params = load(lab, ROOT / "params.yaml")
+    dataset = load_dataset(find_dataset(lab.dataset), ROOT / "params.yaml")
+    inputs = Inputs(prepared)
+    spec = lab.export(lab.module(inputs, params.train), inputs, folder, params.export)
+    write_bundle(folder, lab.name, spec, provenance(lab, params, dataset, ROOT))
     return Bundle.open(folder)
 
 

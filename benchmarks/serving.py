@@ -34,8 +34,10 @@ import yaml
 
 from benchmarks.generation import processor
 from components.bundle import Bundle
+from components.datasets.music.reader import TUNE_START
 from components.files import write_json
-from components.labs.music.runtime.sampler import Request, TuneModel, generate
+from components.labs.music.runtime.model import TuneModel
+from components.labs.music.runtime.sampler import TuneRequest, generate
 
 ROOT = Path(__file__).resolve().parent.parent
 CHARACTERS = 500
@@ -49,7 +51,7 @@ TUNES = {
 }
 """Asked of each server, by number of clients."""
 SECONDS = 120
-"""Of one measurement, at most; what was answered by then counts."""
+"""Length of one measurement, at most; what was answered by then counts."""
 TARGETS = {"one_slot": 10.0, "onnx_loop": 10.0, "eager_torch": 150.0, "eager_torch_same_size": None}
 """How many times their tunes per second with 32 clients."""
 
@@ -59,17 +61,17 @@ class Load:
     """What the clients saw."""
 
     seconds: list[float] = field(default_factory=list)
-    """Of each tune, from asking to its end."""
+    """Time of each tune, from the request to its end."""
     first: list[float] = field(default_factory=list)
     """To each stream's first character."""
 
 
 async def ask(session: aiohttp.ClientSession, path: str, seed: int, load: Load) -> None:
-    wish = {"seed": seed, "max_length": CHARACTERS}
+    body = {"seed": seed, "max_length": CHARACTERS}
     if path == "/generate":
-        wish["valid_only"] = False  # what is cut off at 500 characters is never valid
+        body["valid_only"] = False  # what is cut off at 500 characters is never valid
     started = time.perf_counter()
-    async with session.post(path, json=wish) as answer:
+    async with session.post(path, json=body) as answer:
         assert answer.status == 200, await answer.text()
         if path == "/stream":
             await answer.content.readline()
@@ -79,7 +81,7 @@ async def ask(session: aiohttp.ClientSession, path: str, seed: int, load: Load) 
         else:
             abc = (await answer.json())["tunes"][0]["abc"]
     load.seconds.append(time.perf_counter() - started)
-    assert len(abc) >= CHARACTERS - 2, "a tune may end in spaces or a line's end, which are not counted"
+    assert len(abc) == CHARACTERS
 
 
 async def bear(address: str, path: str, clients: int, tunes: int, seeds: list[int]) -> tuple[Load, float]:
@@ -168,35 +170,35 @@ def started(core: int, *arguments: str) -> Iterator[tuple[Server, float]]:
 
 def long_seeds(bundle: Bundle, wanted: int) -> list[int]:
     """Seeds whose tunes have not ended after CHARACTERS: about one in twenty-five of a trained model's."""
-    model, first = TuneModel.load(bundle, served_graph(bundle)), 0
+    model, first = TuneModel.load(bundle, served_variant(bundle)), 0
     found: list[int] = []
     while len(found) < wanted:
         seeds = range(first, first + 128)
-        texts = generate(model, [Request(seed=seed, max_length=CHARACTERS) for seed in seeds], batch=64)
-        found += [seed for seed, text in zip(seeds, texts, strict=True) if len(text.strip()) >= CHARACTERS - 2]
+        samples = generate(model, [TuneRequest(seed=seed, max_length=CHARACTERS) for seed in seeds], batch=64)
+        found += [seed for seed, sample in zip(seeds, samples, strict=True) if not sample.ended]
         first += 128
     return found
 
 
-def served_graph(bundle: Bundle) -> str | None:
+def served_variant(bundle: Bundle) -> str | None:
     report = bundle.folder / "evaluation.json"
-    graph: str | None = json.loads(report.read_text())["serve"]["graph"] if report.exists() else None
-    return graph
+    variant: str | None = json.loads(report.read_text())["serve"]["variant"] if report.exists() else None
+    return variant
 
 
 def onnx_loop(bundle: Bundle) -> Callable[[int], str]:
     """Writes a tune of so many characters with the graph that reads: each is drawn from its answer and read next."""
-    model, draw = TuneModel.load(bundle, served_graph(bundle)), np.random.default_rng(0)
+    model, draw = TuneModel.load(bundle, served_variant(bundle)), np.random.default_rng(0)
 
     def write(count: int) -> str:
-        state, last = model.start("")
+        state, last = model.initial_state(1), int(model.vocabulary.encode(TUNE_START)[0])
         ids = []
         for _ in range(count):
             state, log_probs = model.read(np.array([[last]]), state)
             chances = np.exp(log_probs[0, -1].astype(np.float64))
             last = int(draw.choice(len(chances), p=chances / chances.sum()))
             ids.append(last)
-        return model.vocabulary.decode(ids)
+        return model.vocabulary.decode(np.array(ids))
 
     return write
 
@@ -243,9 +245,9 @@ def serve_loop(write: Callable[[int], str], port: int) -> None:
     one_at_a_time = asyncio.Lock()
 
     async def answer(request: HttpRequest) -> JSONResponse:
-        wish = await request.json()
+        body = await request.json()
         async with one_at_a_time:
-            return JSONResponse({"tunes": [{"abc": await run_in_threadpool(write, wish["max_length"])}]})
+            return JSONResponse({"tunes": [{"abc": await run_in_threadpool(write, body["max_length"])}]})
 
     uvicorn.run(Starlette(routes=[Route("/generate", answer, methods=["POST"])]), port=port, log_level="warning")
 
@@ -254,8 +256,8 @@ def servers(bundle: Path, scratch: Path) -> dict[str, tuple[str, ...]]:
     """The command of each server."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     commands: dict[str, tuple[str, ...]] = {}
-    for name, active in (("ours", params["serve"]["music"]["active_tunes"]), ("one_slot", 1)):
-        params["serve"]["music"] |= {"active_tunes": active, "waiting_tunes": 128, "request_seconds": 600.0}
+    for name, active in (("ours", params["music"]["serve"]["active_tunes"]), ("one_slot", 1)):
+        params["music"]["serve"] |= {"active_tunes": active, "waiting_tunes": 128, "request_seconds": 600.0}
         path = scratch / f"{name}.yaml"
         path.write_text(yaml.safe_dump(params))
         commands[name] = ("serving.music.service", "--bundle", str(bundle), "--allow-unpromoted", "--params", str(path))
@@ -302,7 +304,7 @@ def main() -> None:
         "layers": bundle.spec["layers"],
         "hidden_size": bundle.spec["hidden_size"],
         "steps_per_call": bundle.spec["steps_per_call"],
-        "graph": TuneModel.load(bundle, served_graph(bundle)).variant,
+        "variant": TuneModel.load(bundle, served_variant(bundle)).variant,
     }
     result["machine"] = {
         "processor": processor(),

@@ -26,15 +26,20 @@ from torch import nn
 
 from benchmarks.generation import NotebookModel, processor
 from components.bundle import Bundle
-from components.config import LabParams, load
-from components.datasets.music.prepare import read_texts
+from components.config import LabParams
+from components.datasets import find_dataset
+from components.datasets.music.reader import read_texts
 from components.files import write_json
-from components.labs import find
+from components.labs import Inputs, find
 from components.labs.music.evaluation import likelihood
-from components.labs.music.runtime.sampler import TuneModel
+from components.labs.music.params import Train
+from components.labs.music.runtime.model import TuneModel
 from components.labs.music.training.model import IGNORED, MusicData, MusicModel, bits_per_char, read_vocabulary
+from components.params import load, load_dataset
+from components.provenance import provenance
 from components.steps.export import export
-from components.steps.train import precision, train
+from components.steps.train import train
+from components.training.trainer import precision
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, SEQUENCE, LEARNING_RATE = 8, 100, 5e-3
@@ -109,7 +114,9 @@ def our_rate(prepared: Path, params: LabParams) -> float:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(MusicModel.create(prepared, params.train), MusicData(prepared, params.train))
+    own = params.train
+    assert isinstance(own, Train)
+    trainer.fit(MusicModel.create(prepared, own), MusicData(prepared, own))
     return stopwatch.characters / stopwatch.seconds
 
 
@@ -193,8 +200,9 @@ def test_bits(prepared: Path, params: LabParams) -> tuple[float, str]:
     lab = find("music")
     with tempfile.TemporaryDirectory() as scratch:
         trained, bundle = Path(scratch, "train"), Path(scratch, "export")
-        train(lab, params, prepared, trained, Path(scratch, "checkpoints"))
-        export(lab, params, prepared, trained, bundle)
+        inputs, dataset = Inputs(prepared), load_dataset(find_dataset(lab.dataset), ROOT / "params.yaml")
+        train(lab, params.train, inputs, trained, Path(scratch, "checkpoints"))
+        export(lab, params, provenance(lab, params, dataset, ROOT), inputs, trained, bundle)
         opened = Bundle.open(bundle)
         bits = likelihood.bits_of(TuneModel.load(opened), read_texts(prepared, "test"), batch=32)
         return likelihood.bits_per_char(bits), opened.digest
@@ -219,7 +227,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    prepared, params = options.build / "prepare", load("music", ROOT / "params.yaml")
+    prepared, params = options.build / "prepare", load(find("music"), ROOT / "params.yaml")
     result: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
     result["speed"] = speed(prepared, params, options.rounds)
     log.info(

@@ -22,14 +22,16 @@ import pytorch_lightning as pl
 import torch
 
 from benchmarks.generation import processor
-from components.config import LabParams, load
-from components.datasets.faces.categories import categories, middle, photographs
+from components.datasets.faces.category_reader import categories, middle, photographs
 from components.files import output_folder, read_json, sha256_file, write_json
-from components.labs import find
+from components.labs import Inputs
+from components.labs.transfer import LAB
 from components.labs.transfer.params import Train
 from components.labs.transfer.training.batches import TransferData
 from components.labs.transfer.training.model import TransferModel
-from components.steps.train import precision, train
+from components.params import load
+from components.steps.train import train
+from components.training.trainer import precision
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE = "vgg.pth"
@@ -65,18 +67,18 @@ def pretrained(prepared: Path, params: Train, out: Path) -> Path:
     return out / STATE
 
 
-def trained(params: LabParams, prepared: Path, work: Path, **changes: Any) -> dict[str, float]:
+def trained(params: Train, prepared: Path, work: Path, **changes: Any) -> dict[str, float]:
     """Accuracy on validation and test pictures of one training with changed parameters; a killed one goes on."""
-    chosen = params.model_copy(update={"train": Train.model_validate(params.train.model_dump() | changes)})
+    chosen = Train.model_validate(params.model_dump() | changes)
     with tempfile.TemporaryDirectory() as out:
         # A folder for each: the step keeps the checkpoints of its last few runs only.
-        kept = work / "checkpoints" / hashlib.sha256(chosen.train.model_dump_json().encode()).hexdigest()[:16]
-        best = train(find("transfer"), chosen, prepared, Path(out, "train"), kept)
-        model = TransferModel(chosen.train, categories(prepared), work)
+        kept = work / "checkpoints" / hashlib.sha256(chosen.model_dump_json().encode()).hexdigest()[:16]
+        best = train(LAB, chosen, Inputs(prepared), Path(out, "train"), kept)
+        model = TransferModel(chosen, categories(prepared), work)
         model.load_state_dict(torch.load(Path(out, "train", "model.ckpt"), weights_only=True)["state_dict"])
     test = photographs(prepared, "audit")
     with torch.inference_mode():
-        images = torch.from_numpy(middle(test.images, chosen.train.input_size))
+        images = torch.from_numpy(middle(test.images, chosen.input_size))
         answers = torch.cat([model.eval()(some).argmax(dim=1) for some in images.split(64)]).numpy()
     return {
         "validation": 1 - best["val_error"],
@@ -94,10 +96,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     torch.set_num_threads(1)
-    params = load("transfer", ROOT / "params.yaml")
-    prepared, work = options.build / "prepare", options.build / "benchmark"
-    state = pretrained(prepared, params.train, work / "pretrained")
-    epochs = params.train.max_epochs - params.train.pretraining_epochs
+    params = load(LAB, ROOT / "params.yaml").train
+    assert isinstance(params, Train)
+    prepared, work = options.build / "faces" / "prepare", options.build / "transfer" / "benchmark"
+    state = pretrained(prepared, params, work / "pretrained")
+    epochs = params.max_epochs - params.pretraining_epochs
     file: dict[str, Any] = {"weights": str(state), "sha256": sha256_file(state)}
     tuned: dict[str, Any] = {**file, "pretraining_epochs": 0, "max_epochs": epochs}
     scratch: dict[str, Any] = {"pretraining_epochs": 0, "frozen_epochs": 0, "max_epochs": epochs}
@@ -122,7 +125,7 @@ def main() -> None:
             "mean_accuracy": means,
             "gain": {"mean": statistics.mean(gains), "least": min(gains), "most": max(gains)},
             "rounds": rounds,
-            "labelled": params.train.labelled,
+            "labelled": params.labelled,
             "categories": len(categories(prepared)),
             "test_photographs": len(photographs(prepared, "audit").labels),
             "pretraining": read_json(work / "pretrained" / "pretraining.json"),

@@ -1,23 +1,25 @@
-"""The command line: python -m components <step> <lab>."""
+"""The command line: python -m components <step> <dataset or lab>."""
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 
 from components import command_line
-from components import config as parameters
+from components import params as parameters
+from components.datasets import DATASETS, find_dataset
+from components.discovery import nearest
 from components.errors import UserError
 from components.labs import LABS, find
 from components.settings import settings
 from components.sources.catalogue import Profile
-from components.steps import recorded
+from components.sources.profile import PROFILES, profile_in_use
+from components.steps import dataset_step, inputs_of, lab_step
 from components.tracking import journal
 
 log = logging.getLogger("components")
@@ -31,36 +33,50 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help=f"One of: {', '.join(DATASETS)}.")]
 LabName = Annotated[str, typer.Argument(metavar="LAB", help=f"One of: {', '.join(LABS)}.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="Where the numbers are.")]
-Build = Annotated[Path, typer.Option("--build", help="Folder of the steps' outputs: BUILD/LAB/STEP.")]
+Build = Annotated[Path, typer.Option("--build", help="Folder of the steps' outputs: BUILD/NAME/STEP.")]
 PARAMS = Path("params.yaml")
 BUILD = Path("build")
-PROFILES: tuple[Profile, ...] = get_args(Profile)
 
 
 @app.command()
 def fetch(
-    labs: Annotated[
-        list[str] | None, typer.Argument(metavar="[LAB]...", help="Bring these labs' data only (default: all).")
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[LAB or DATASET]...", help="Bring what these read only (default: everything)."),
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(help=f"{' or '.join(PROFILES)} (default: the one in params.yaml).")
+        str | None, typer.Option(help=f"{' or '.join(PROFILES)} (default: each dataset's own, in params.yaml).")
     ] = None,
 ) -> None:
-    """Bring the raw data. Falls back to the small starter data, loudly, where the course's can't be had."""
+    """Bring the raw data. A dataset that can't be had falls back to its small starter data, loudly."""
+    from components.repro import with_reference_models
     from components.steps.fetch import fetch as step
 
-    step(labs or [], _profile(profile), Path())
+    wanted = names or list(LABS)
+    for name in wanted:
+        nearest("lab or dataset", name, tuple(sorted({*LABS, *DATASETS})))
+    labs = [lab for name in wanted if name in LABS for lab in with_reference_models(name).values()]
+    datasets = [*(lab.dataset for lab in labs), *(name for name in wanted if name in DATASETS and name not in LABS)]
+    weights = [name for lab in labs for name in lab.pretrained]
+    step(dict.fromkeys(datasets), dict.fromkeys(weights), _profile(profile), Path())
 
 
 @app.command()
-def accept_data() -> None:
-    """Take data/ as it is for a new version. Rewrites its pin, which git then records."""
+def accept_data(dataset: DatasetName) -> None:
+    """Take a dataset's folder as it is for a new version. Rewrites its entry in data.dvc, which git then records."""
+    from components.sources.pin import PIN
     from components.sources.pin import accept_data as accept
 
-    folder = parameters.load(LABS[0], PARAMS).data.folder
-    log.info("%s.dvc now pins %s; commit it with git", folder, accept(Path(), folder))
+    found = find_dataset(dataset)
+    log.info(
+        "%s now pins %s as %s; commit it with git",
+        PIN,
+        dataset,
+        accept(Path(), found.name, profile_in_use(PARAMS, dataset)),
+    )
 
 
 @app.command()
@@ -76,21 +92,29 @@ def repro(
 
 
 @app.command()
-def prepare(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
-    """Clean and split the raw data. The report says what was dropped, by which rule."""
-    from components.steps.prepare import prepare as step
+def versions(params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
+    """Write what each step stands on: versions of data, hashes of code. DVC's other stages depend on it."""
+    from components.steps.versions import write_versions
 
-    with recorded("prepare", lab, params, build) as this:
-        step(this.lab, this.params, Path(this.params.data.folder), this.out)
+    write_versions(params, build / "versions")
 
 
 @app.command()
-def validate(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
+def prepare(dataset: DatasetName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
+    """Clean and split the raw data of a dataset. The report says what was dropped, by which rule."""
+    from components.steps.prepare import prepare as step
+
+    with dataset_step("prepare", dataset, params, build) as this:
+        step(this.dataset, this.params, this.raw, this.out)
+
+
+@app.command()
+def validate(dataset: DatasetName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
     """Check raw and prepared data. A failed Great Expectation stops the graph and names the rows."""
     from components.steps.validate import validate as step
 
-    with recorded("validate", lab, params, build) as this:
-        step(this.lab, this.params, Path(this.params.data.folder), this.output_of("prepare"), this.out)
+    with dataset_step("validate", dataset, params, build) as this:
+        step(this.dataset, this.params, this.raw, this.output_of("prepare"), this.out)
 
 
 @app.command()
@@ -100,14 +124,14 @@ def train(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> No
     from components.steps.train import train as step
     from components.tracking.runs import lightning_logger
 
+    checkpoints = build / ".checkpoints"
     if settings().rank > 0:  # only the first of several processes writes, and says so
-        follow(find(lab), parameters.load(lab, params), build / lab / "prepare", build / ".checkpoints")
+        found = find(lab)
+        follow(found, parameters.load(found, params).train, inputs_of(found, build), checkpoints)
         return
-    with recorded("train", lab, params, build, live=True) as this:
-        checkpoints = build / ".checkpoints"
-        metrics = step(
-            this.lab, this.params, this.output_of("prepare"), this.out, checkpoints, [lightning_logger(this.run)]
-        )
+    with lab_step("train", lab, params, build, live=True) as this:
+        logger = lightning_logger(this.run)
+        metrics = step(this.lab, this.params.train, this.inputs, this.out, checkpoints, [logger])
         this.run.log_metrics({f"best_{name}": value for name, value in metrics.items()})
 
 
@@ -116,8 +140,8 @@ def export(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> N
     """Write the model as a bundle. It holds ONNX graphs, bundle.json and the parity of torch and onnxruntime."""
     from components.steps.export import export as step
 
-    with recorded("export", lab, params, build) as this:
-        step(this.lab, this.params, this.output_of("prepare"), this.output_of("train"), this.out)
+    with lab_step("export", lab, params, build) as this:
+        step(this.lab, this.params, this.provenance, this.inputs, this.output_of("train"), this.out)
 
 
 @app.command()
@@ -125,9 +149,9 @@ def evaluate(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) ->
     """Measure the bundle on held-out data. What runs is what is served, through onnxruntime."""
     from components.steps.evaluate import evaluate as step
 
-    with recorded("evaluate", lab, params, build) as this:
-        prepared, bundle = this.output_of("prepare"), this.output_of("export")
-        this.run.log_metrics(step(this.lab, this.params, prepared, bundle, this.out, this.instruments()).metrics)
+    with lab_step("evaluate", lab, params, build) as this:
+        bundle, references = this.output_of("export"), this.reference_models()
+        this.run.log_metrics(step(this.lab, this.params, this.inputs, bundle, this.out, references).metrics)
 
 
 @app.command()
@@ -135,9 +159,9 @@ def audit(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> No
     """Judge the bundle as it would be served. Who is missed, how sure that is; labs that are audited only."""
     from components.steps.audit import audit as step
 
-    with recorded("audit", lab, params, build) as this:
-        prepared, bundle, evaluation = (this.output_of(name) for name in ("prepare", "export", "evaluate"))
-        this.run.log_metrics(step(this.lab, this.params, prepared, bundle, evaluation, this.out).metrics)
+    with lab_step("audit", lab, params, build) as this:
+        bundle, evaluation = this.output_of("export"), this.output_of("evaluate")
+        this.run.log_metrics(step(this.lab, this.params, this.inputs, bundle, evaluation, this.out).metrics)
 
 
 @app.command()
@@ -152,9 +176,9 @@ def gate(
     """Decide whether the candidate may pass. A blocked candidate is a result: exit code 0."""
     from components.steps.gate import gate as step
 
-    with recorded("gate", lab, params, build) as this:
+    with lab_step("gate", lab, params, build) as this:
         audited = this.output_of("audit") if this.lab.audited else None
-        decided = {name: build / name / "gate" for name in this.lab.instruments}
+        decided = {name: build / name / "gate" for name in this.lab.reference_models}
         step(this.lab, this.params, this.output_of("evaluate"), this.out, audited, require_pass, decided)
 
 
@@ -163,7 +187,7 @@ def promote(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> 
     """Make a passed candidate the champion. Registers the bundle in MLflow and moves the alias to it."""
     from components.steps.promote import promote as step
 
-    with recorded("promote", lab, params, build) as this:
+    with lab_step("promote", lab, params, build) as this:
         step(
             this.lab,
             this.output_of("export"),
@@ -202,13 +226,10 @@ def download(
 
 
 def _profile(name: str | None) -> Profile | None:
-    for profile in PROFILES:
-        if name == profile:
-            return profile
     if name is None:
         return None
-    near = difflib.get_close_matches(name, PROFILES, n=1, cutoff=0.0)
-    raise UserError(f"there is no profile '{name}'; did you mean '{near[0]}'?")
+    nearest("profile", name, PROFILES)
+    return next(profile for profile in PROFILES if profile == name)
 
 
 def main() -> None:

@@ -4,53 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints, ValidationError
+from pydantic import ValidationError
 
-from components.errors import UserError
+from components.errors import BundleError, UserError
 from components.files import Sha256, read_json, sha256_file, write_json
 from components.onnx.cpu import sums_bytes_exactly
-from components.provenance import Provenance
+from components.onnx.verification import messages, parse, scan
+from components.records import Evaluation, EvaluationReport, FileName, Provenance, Record
 from components.settings import settings
 
 if TYPE_CHECKING:
     import onnx
     import onnxruntime
-    from google.protobuf.message import Message
 
 MANIFEST = "bundle.json"
-DOMAINS = ("", "ai.onnx", "com.microsoft")
-"""Operators that onnxruntime itself holds; any other domain is somebody's library."""
-FILE_READERS = ("EPContext",)
-"""Operators of these domains that load a file named inside the graph."""
+SCHEMA_VERSION = 2
+"""The version of bundle.json and of the records that go with it."""
 NO_MEANING = ("doc_string", "metadata_props", "producer_name", "producer_version")
 """Fields that change nothing a graph computes. The exporter writes paths of source files into them."""
 
 PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
 """onnxruntime's names, the preferred first. What a GPU cannot run it leaves to the CPU."""
-
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
-
-
-def _number(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
-
-
-Measured = Annotated[float, PlainSerializer(_number, when_used="json")]
-"""JSON has no NaN, and one that was measured must not get lost: it is written as a string."""
-
-
-class BundleError(UserError):
-    """A bundle that must not be used: the message names the file and the fault."""
-
-
-class Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TensorSpec(Record):
@@ -72,7 +51,7 @@ class Graph(Record):
 class Manifest(Record):
     """bundle.json. `digest` names the model: graphs and spec, not where they come from. `checksum` covers all of it."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     lab: str
     graphs: dict[str, Graph]
     spec: dict[str, Any]
@@ -91,46 +70,6 @@ class BundleSpec:
     spec: dict[str, Any] = field(default_factory=dict)
 
 
-class Evaluation(Record):
-    """What a lab measured on a bundle.
-
-    metrics: by the names that gates use.  counts: over how many items each was measured.
-    variants: metrics of each graph.  serve: what evaluation chose for serving, such as the graph or a threshold.
-    weaknesses: sentences, with the measured values that say so, for those who use the model.
-    """
-
-    metrics: dict[str, Measured]
-    counts: dict[str, int] = {}
-    variants: dict[str, dict[str, Measured]] = {}
-    serve: dict[str, Any] = {}
-    weaknesses: tuple[str, ...] = ()
-
-
-class EvaluationReport(Evaluation):
-    """evaluation.json: an evaluation, and of which model it speaks.
-
-    instruments: digests of the other labs' models that it was measured with.
-    """
-
-    lab: str
-    model_digest: Sha256
-    provenance: Provenance
-    instruments: dict[str, Sha256] = {}
-
-    @classmethod
-    def of(
-        cls, bundle: Bundle, evaluation: Evaluation, instruments: Mapping[str, Bundle] | None = None
-    ) -> EvaluationReport:
-        manifest = bundle.manifest
-        return cls(
-            lab=manifest.lab,
-            model_digest=manifest.digest,
-            provenance=manifest.provenance,
-            instruments={lab: instrument.digest for lab, instrument in (instruments or {}).items()},
-            **evaluation.model_dump(),
-        )
-
-
 class Bundle:
     """A verified bundle folder."""
 
@@ -145,6 +84,16 @@ class Bundle:
     @property
     def spec(self) -> dict[str, Any]:
         return self.manifest.spec
+
+    def report(self, evaluation: Evaluation, reference_models: Mapping[str, Bundle] | None = None) -> EvaluationReport:
+        """An evaluation of this bundle. reference_models: other labs' bundles that it was measured with."""
+        return EvaluationReport(
+            lab=self.manifest.lab,
+            model_digest=self.digest,
+            provenance=self.manifest.provenance,
+            reference_models={lab: model.digest for lab, model in (reference_models or {}).items()},
+            **evaluation.model_dump(),
+        )
 
     @classmethod
     def open(cls, folder: Path, lab: str | None = None) -> Bundle:
@@ -169,7 +118,7 @@ class Bundle:
             _check_hash(folder / name, sha256)
         for graph in manifest.graphs.values():
             _check_hash(folder / graph.file, graph.sha256)
-            _scan(_parse(folder / graph.file), folder / graph.file)
+            scan(parse(folder / graph.file), folder / graph.file)
         return cls(folder, manifest)
 
     def session(self, graph: str, threads: int = 1, inner: Sequence[str] = ()) -> onnxruntime.InferenceSession:
@@ -201,8 +150,8 @@ class Bundle:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A bundle with its evaluation, whose `serve` says how it is used: an audit judges both together."""
+class Candidate:
+    """A bundle with its evaluation, whose `serve` says how it is used: an audit looks at both together."""
 
     bundle: Bundle
     evaluation: EvaluationReport
@@ -218,7 +167,7 @@ def write_bundle(folder: Path, lab: str, spec: BundleSpec, provenance: Provenanc
     of_graphs = {graph.file for graph in graphs.values()}
     reports = [path for path in folder.iterdir() if path.is_file() and path.name not in (MANIFEST, *of_graphs)]
     content: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "lab": lab,
         "graphs": {name: graph.model_dump(mode="json") for name, graph in graphs.items()},
         "spec": spec.spec,
@@ -238,6 +187,8 @@ def _read_manifest(path: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the whole"
+        if key == "schema_version" and isinstance(first["input"], int) and first["input"] < SCHEMA_VERSION:
+            raise BundleError(f"{path} was exported by an older version of this code: export the model again") from None
         raise BundleError(f"{path}: {key}: {first['msg']}") from None
     except (UserError, OSError) as error:
         raise BundleError(f"{path} can't be read as a bundle: {error}") from None
@@ -264,9 +215,9 @@ def _check_hash(path: Path, expected: str) -> None:
 
 
 def _write_graph(path: Path) -> Graph:
-    model = _parse(path)
-    _scan(model, path)
-    for message in _messages(model):
+    model = parse(path)
+    scan(model, path)
+    for message in messages(model):
         for name in NO_MEANING:
             if name in message.DESCRIPTOR.fields_by_name:
                 message.ClearField(name)
@@ -296,40 +247,3 @@ def _with_outputs(content: bytes, names: Sequence[str]) -> bytes:
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     written: bytes = model.SerializeToString()
     return written
-
-
-def _parse(path: Path) -> onnx.ModelProto:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(path.read_bytes())
-    except (DecodeError, OSError) as error:
-        raise BundleError(f"{path} is not an ONNX model: {' '.join(str(error).split())}") from None
-    return model
-
-
-def _scan(model: onnx.ModelProto, path: Path) -> None:
-    """Refuses what can reach beyond the file, wherever it hides: subgraphs, functions, attributes, sparse tensors."""
-    import onnx
-
-    for message in _messages(model):
-        if isinstance(message, onnx.TensorProto):
-            if message.data_location == onnx.TensorProto.EXTERNAL or message.external_data:
-                raise BundleError(f"{path}: tensor '{message.name}' keeps its data in another file")
-        elif isinstance(message, onnx.NodeProto):
-            if message.domain not in DOMAINS or message.op_type in FILE_READERS:
-                operator = f"{message.domain}.{message.op_type}".lstrip(".")
-                raise BundleError(f"{path}: node '{message.name}' is the foreign operator {operator}")
-        elif isinstance(message, onnx.FunctionProto) and message.domain not in DOMAINS:
-            raise BundleError(f"{path}: function '{message.name}' is of the foreign domain {message.domain}")
-
-
-def _messages(message: Message) -> Iterator[Message]:
-    """A protobuf message and every message inside it, by its description rather than by a list of known places."""
-    yield message
-    for field_, value in message.ListFields():
-        if field_.message_type is not None:
-            for inner in value if field_.is_repeated else (value,):
-                yield from _messages(inner)

@@ -1,4 +1,8 @@
-"""params.yaml as frozen models: a typo, a wrong type or a value out of range is one line that names the key."""
+"""params.yaml as frozen models: a typo, a wrong type or a value out of range is one line that names the key.
+
+The types that every lab's and dataset's parameters are built from, and how a file is read and a wrong value explained.
+Which lab has which types is said by the labs; `components.params` puts both together.
+"""
 
 import copy
 import difflib
@@ -12,13 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from components.errors import UserError
-from components.labs import LABS, find
-from components.sources.catalogue import FOLDERS, Profile
-
-STEP_SECTIONS = ("prepare", "export", "evaluate", "audit", "gate", "serve")
-"""Sections beside the lab's own: each is keyed by lab, so that changing a gate does not retrain a model."""
-COMMON = ("data", "pipelines")
-"""Sections of no lab. `pipelines` says how a cluster runs the steps, and is checked by the package of that name."""
+from components.sources.catalogue import Profile
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -34,23 +32,41 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Data(Section):
-    folder: Literal["data", "data.starter"] = Field(description="data: the course profile; data.starter: the starter")
+class DatasetParams(Section):
+    """How a dataset is prepared. A dataset with more to say extends it."""
 
-    @property
-    def profile(self) -> Profile:
-        return next(profile for profile, folder in FOLDERS.items() if folder == self.folder)
+    profile: Profile
+    limit: int = Field(ge=0)
+
+
+class TrainParams(Section):
+    """What the step train itself reads; a lab's own type adds its model."""
+
+    seed: int = Field(ge=0, lt=2**32)
+    max_epochs: int = Field(ge=1)
+    patience: int = Field(ge=1)
+    gradient_clip: float | None = Field(None, gt=0)
+    """Largest norm of the gradient; None where the module clips by itself, or not at all."""
+    precision: Literal["auto", "32-true", "bf16-mixed"]
+    log_every_n_steps: int = Field(ge=1)
+
+
+class ExportParams(Section):
+    """What every export needs to know; a lab adds its own."""
+
+    variants: tuple[Literal["float", "int8"], ...] = Field(min_length=1)
+    parity_tolerance: float = Field(gt=0)
 
 
 class Limits(Section):
     """What bounds a request of any API; a lab's Serve adds its own."""
 
-    request_seconds: float = Field(gt=0, description="time an answer may take, waiting included; then 503")
-    body_bytes: int = Field(ge=1024, description="largest request body; a larger one is refused unread")
-    body_seconds: float = Field(gt=0, description="time a request body may take to arrive")
-    held_bytes: int = Field(ge=1024, description="bodies of all requests together; beyond it 429")
-    retry_after_seconds: int = Field(ge=1, description="what a refused client is told to wait")
-    drain_seconds: float = Field(ge=0, description="after SIGTERM, time for what is running to finish")
+    request_seconds: float = Field(gt=0)
+    body_bytes: int = Field(ge=1024)
+    body_seconds: float = Field(gt=0)
+    held_bytes: int = Field(ge=1024)
+    retry_after_seconds: int = Field(ge=1)
+    drain_seconds: float = Field(ge=0)
 
 
 class Bound(Section):
@@ -85,7 +101,8 @@ class Waiver(Section):
 
 class Gate(Section):
     metrics: dict[str, Bound] = Field(min_length=1)
-    profile: Literal["course"] | None = Field(None, description="course: measured on the starter data is insufficient")
+    profile: Literal["course"] | None = None
+    """course: what was measured on the starter data is INSUFFICIENT."""
     waivers: tuple[Waiver, ...] = ()
 
     @model_validator(mode="after")
@@ -96,72 +113,32 @@ class Gate(Section):
         return self
 
 
-class LabParams(BaseModel):
-    """Everything of params.yaml that concerns one lab; `train` and the like are the lab's own types."""
+class LabParams(Section):
+    """A lab's block of params.yaml. A lab's own type names the types of its sections; `serve` and `audit` where it
+    has them."""
 
-    model_config = ConfigDict(frozen=True)
-
-    data: Data
-    train: Any
-    prepare: Any
-    export: Any
-    evaluate: Any
+    train: TrainParams
+    export: Section
+    evaluate: Section
     gate: Gate
-    serve: Any
-    audit: Any = None
-    """None for a lab that is not audited."""
+    serve: Limits | None = None
+    audit: Section | None = None
 
 
-def load(lab_name: str, path: Path) -> LabParams:
-    """Reads and checks one lab's parameters.
+def overridden(raw: dict[str, Any], assignments: Iterable[str], allowed: tuple[str, ...], path: Path) -> dict[str, Any]:
+    """The blocks with `name=value` laid over them, as in `music.train.hidden_size=256`; values are YAML.
 
-    Raises UserError naming the first wrong key and, for an unknown one, the nearest key there is.
-    """
-    return checked(lab_name, read(path), path)
-
-
-def checked(lab_name: str, raw: dict[str, Any], path: Path) -> LabParams:
-    """One lab's parameters out of the sections of a params.yaml. `path` is what errors name. Raises UserError."""
-    lab = find(lab_name)
-    _known(raw, (*COMMON, *LABS, *STEP_SECTIONS), path, "")
-    for section in STEP_SECTIONS:
-        if not isinstance(raw.get(section) or {}, dict):
-            raise UserError(f"{path}: {section} is {raw[section]!r}: it holds sections of labs")
-        _known(raw.get(section) or {}, LABS, path, section)
-    types: dict[str, type[BaseModel]] = {
-        "prepare": lab.Prepare,
-        "export": lab.Export,
-        "evaluate": lab.Evaluate,
-        "gate": Gate,
-        "serve": lab.Serve,
-    }
-    if lab.audited:
-        types["audit"] = lab.Audit
-    sections: dict[str, Any] = {
-        section: _check(model, (raw.get(section) or {}).get(lab_name, {}), path, f"{section}.{lab_name}")
-        for section, model in types.items()
-    }
-    for metric in sections["gate"].metrics:
-        if metric not in lab.gated:
-            raise UserError(_unknown(path, f"gate.{lab_name}.metrics.{metric}", metric, list(lab.gated)))
-    data = _check(Data, raw.get("data"), path, "data")
-    return LabParams(data=data, train=_check(lab.Train, raw.get(lab_name), path, lab_name), **sections)
-
-
-def overridden(raw: dict[str, Any], lab_name: str, assignments: Iterable[str], path: Path) -> dict[str, Any]:
-    """The sections with `name=value` laid over them, as in `music.hidden_size=256`; values are YAML.
-
-    Only names are judged here, `checked` judges values. Raises UserError for one that is not of this lab.
+    Only the first name of each is judged here, by `allowed`; the types judge the rest. Raises UserError.
     """
     result = copy.deepcopy(raw)
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         keys = name.split(".")
         if not equals or len(keys) < 2:
-            raise UserError(f"'{assignment}' sets nothing: write {lab_name}.seed=2, a name of {path} and its value")
-        _known({keys[0]: None}, (*COMMON, lab_name, *STEP_SECTIONS), path, "")
-        if keys[0] in STEP_SECTIONS:
-            _known({keys[1]: None}, (lab_name,), path, keys[0])
+            raise UserError(
+                f"'{assignment}' sets nothing: write {allowed[-1]}.train.seed=2, a name of {path} and its value"
+            )
+        known({keys[0]: None}, allowed, path)
         section = result
         for depth, key in enumerate(keys[:-1], start=1):
             section = section.setdefault(key, {})
@@ -174,13 +151,8 @@ def overridden(raw: dict[str, Any], lab_name: str, assignments: Iterable[str], p
     return result
 
 
-def section(model: type[Model], raw: dict[str, Any], name: str, path: Path) -> Model:
-    """A section of no lab. Raises UserError naming the first wrong key."""
-    return _check(model, raw.get(name), path, name)
-
-
 def read(path: Path) -> dict[str, Any]:
-    """The sections of a params.yaml, unchecked. Raises UserError for a file that is none."""
+    """The blocks of a params.yaml, unchecked. Raises UserError for a file that is none."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -190,11 +162,12 @@ def read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
-        raise UserError(f"{path} must hold sections (data, a lab's name, ...), not a {type(raw).__name__}")
+        raise UserError(f"{path} must hold blocks (datasets, a lab's name, ...), not a {type(raw).__name__}")
     return raw
 
 
-def _check(model: type[Model], values: object, path: Path, section: str) -> Model:
+def checked_section(model: type[Model], values: object, path: Path, section: str) -> Model:
+    """The values as `model`. section: their place in the file. Raises UserError that names the first wrong key."""
     try:
         # JSON mode, so that a YAML list may stand for a tuple and a date for a date, and nothing else is converted.
         return model.model_validate_json(json.dumps(values, default=str))
@@ -202,10 +175,11 @@ def _check(model: type[Model], values: object, path: Path, section: str) -> Mode
         raise UserError(_explain(error, model, path, section)) from None
 
 
-def _known(section: dict[str, Any], names: tuple[str, ...], path: Path, prefix: str) -> None:
+def known(section: dict[str, Any], names: tuple[str, ...], path: Path, prefix: str = "") -> None:
+    """Raises UserError for a key that is none of `names`, with the nearest that is."""
     for name in section:
         if name not in names:
-            raise UserError(_unknown(path, f"{prefix}.{name}".lstrip("."), str(name), list(names)))
+            raise UserError(unknown(path, f"{prefix}.{name}".lstrip("."), str(name), list(names)))
 
 
 def _explain(error: ValidationError, model: type[BaseModel], path: Path, section: str) -> str:
@@ -213,13 +187,14 @@ def _explain(error: ValidationError, model: type[BaseModel], path: Path, section
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     key = ".".join([section, *map(str, first["loc"])])
     if first["type"] == "extra_forbidden":
-        return _unknown(path, key, str(first["loc"][-1]), _keys(model, first["loc"][:-1]))
+        return unknown(path, key, str(first["loc"][-1]), _keys(model, first["loc"][:-1]))
     if first["type"] == "missing":
         return f"{path}: {key} is missing"
     return f"{path}: {key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
-def _unknown(path: Path, key: str, name: str, names: list[str]) -> str:
+def unknown(path: Path, key: str, name: str, names: list[str]) -> str:
+    """What is said of an unknown key."""
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
     return f"{path}: unknown parameter {key}" + (f"; did you mean '{near[0]}'?" if near else "")
 

@@ -14,3 +14,7 @@ class BlockedError(UserError):
     """A gate blocked the candidate and the caller had asked for a pass."""
 
     exit_code = 3
+
+
+class BundleError(UserError):
+    """A bundle that must not be used: the message names the file and the fault."""

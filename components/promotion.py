@@ -1,147 +1,22 @@
-"""Whether a candidate may replace the champion: a pure decision, and the records it is written in."""
+"""Whether a candidate may replace the champion: a pure decision."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
 from datetime import date
-from enum import StrEnum
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import NamedTuple
 
-from pydantic import Field, ValidationError
-
-from components.bundle import Evaluation, EvaluationReport, FileName, Measured, Record
 from components.config import Bound, Gate, Waiver
-from components.errors import UserError
-from components.files import Sha256, read_json
-from components.provenance import Provenance
-
-RecordT = TypeVar("RecordT", bound=Record)
-
-
-class Verdict(StrEnum):
-    PASS = "PASS"  # noqa: S105
-    WAIVED = "WAIVED"
-    INSUFFICIENT = "INSUFFICIENT"
-    """Not measured, or on too little: says nothing against the model, and blocks it."""
-    FAIL = "FAIL"
-
-    @property
-    def allows(self) -> bool:
-        return self in (Verdict.PASS, Verdict.WAIVED)
-
-
-WORST_FIRST = (Verdict.FAIL, Verdict.INSUFFICIENT, Verdict.WAIVED, Verdict.PASS)
-
-
-class Requirement(Record):
-    """One thing that an audit asked of a model, and the answer. A waiver calls it `audit.<name>`."""
-
-    name: str
-    verdict: Verdict
-    reason: str
-
-
-class AuditFindings(Evaluation):
-    """What a lab's audit found. details: the lab's own record of it (JSON-able)."""
-
-    requirements: tuple[Requirement, ...] = Field(min_length=1)
-    details: dict[str, Any]
-
-
-class Champion(Record):
-    """The registered version that a candidate is compared with, and what was measured of it."""
-
-    version: str
-    model_digest: str
-    data_version: str
-    metrics: dict[str, float]
-    instruments: dict[str, Sha256] = Field(default_factory=dict)
-
-
-class ChampionSeen(Record):
-    """Which champion a decision was made against."""
-
-    version: str
-    model_digest: str
-
-
-class AuditReport(EvaluationReport):
-    """audit.json: an audit, of which model it speaks, and what it read.
-
-    serve is the evaluation's: the audit judges the graph and the threshold that would be served.
-    champion: whom the candidate was compared with.  files: the reports beside audit.json, by name.
-    """
-
-    schema_version: Literal[1] = 1
-    verdict: Verdict
-    requirements: tuple[Requirement, ...]
-    champion: ChampionSeen | None
-    files: dict[FileName, Sha256]
-    details: dict[str, Any]
-
-    @classmethod
-    def of_audit(
-        cls, evaluation: EvaluationReport, audit: AuditFindings, champion: ChampionSeen | None, files: dict[str, str]
-    ) -> AuditReport:
-        return cls(
-            lab=evaluation.lab,
-            model_digest=evaluation.model_digest,
-            provenance=evaluation.provenance,
-            instruments=evaluation.instruments,
-            verdict=min((found.verdict for found in audit.requirements), key=WORST_FIRST.index),
-            champion=champion,
-            files=files,
-            **{**audit.model_dump(), "serve": evaluation.serve},
-        )
-
-
-class Decision(Record):
-    """decision.json. reasons: a line for every metric, worst first. waived_until: last day of a WAIVED verdict.
-
-    audit: sha256 of the audit.json that was read, None for a lab that is not audited.
-    instruments: digests of the other labs' models that the candidate was measured with.
-    """
-
-    lab: str
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    waived_until: date | None
-    model_digest: str
-    provenance: Provenance
-    champion: ChampionSeen | None
-    metrics: dict[str, Measured]
-    audit: Sha256 | None = None
-    instruments: dict[str, Sha256] = Field(default_factory=dict)
-
-
-class Promotion(Record):
-    """promotion.json, of the step and in the registered bundle.
-
-    The step's names the version and neither run nor time, so that it is the same however often it is made. The
-    registered one, written before there is a version, names the MLflow run that holds it and when that was.
-    """
-
-    lab: str
-    promoted: bool
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    model_digest: str
-    version: str | None = None
-    mlflow_run: str | None = None
-    promoted_at: str | None = None
-
-    @classmethod
-    def of(cls, decision: Decision, **details: str | None) -> Promotion:
-        return cls(
-            lab=decision.lab,
-            promoted=decision.verdict.allows,
-            verdict=decision.verdict,
-            reasons=decision.reasons,
-            model_digest=decision.model_digest,
-            **details,
-        )
+from components.records import (
+    WORST_FIRST,
+    Champion,
+    ChampionSeen,
+    Decision,
+    EvaluationReport,
+    Requirement,
+    Verdict,
+)
 
 
 def decide(
@@ -150,14 +25,14 @@ def decide(
     gates: Gate,
     today: date,
     requirements: tuple[Requirement, ...] = (),
-    instruments: Mapping[str, Verdict | None] | None = None,
+    reference_models: Mapping[str, Verdict | None] | None = None,
 ) -> Decision:
     """Judges every gated metric: its bound, and its distance to the champion's value where both saw the same
-    data and were measured with the same instruments.
+    data and were measured with the same reference models.
 
     requirements: an audit's answers, which count like metrics.
-    instruments: what their own gates said of the models that the candidate was measured with, by lab; None where none
-    did. What was measured with one that did not pass is INSUFFICIENT.
+    reference_models: what their own gates said of the models that the candidate was measured with, by lab; None where
+    none did. What was measured with one that did not pass is INSUFFICIENT.
     FAIL when any metric fails, else INSUFFICIENT when any was not measured well enough, else WAIVED when a waiver
     was needed, else PASS. A metric that is not a number fails, and no waiver helps it.
     """
@@ -166,7 +41,7 @@ def decide(
         _judge(name, bound, candidate, comparable, gates.waivers, today) for name, bound in gates.metrics.items()
     ]
     findings += [_audited(requirement, gates.waivers, today) for requirement in requirements]
-    findings += _instruments(candidate, instruments or {})
+    findings += _reference_models(candidate, reference_models or {})
     findings += _notes(candidate, champion, gates.profile)
     findings.sort(key=lambda finding: WORST_FIRST.index(finding.verdict))
     verdict = findings[0].verdict
@@ -179,7 +54,7 @@ def decide(
         provenance=candidate.provenance,
         champion=ChampionSeen(version=champion.version, model_digest=champion.model_digest) if champion else None,
         metrics=candidate.metrics,
-        instruments=candidate.instruments,
+        reference_models=candidate.reference_models,
     )
 
 
@@ -243,8 +118,8 @@ def _misses(name: str, value: float, bound: Bound, champion: Champion | None) ->
         )
 
 
-def _instruments(candidate: EvaluationReport, verdicts: Mapping[str, Verdict | None]) -> Iterator[Finding]:
-    for lab, digest in sorted(candidate.instruments.items()):
+def _reference_models(candidate: EvaluationReport, verdicts: Mapping[str, Verdict | None]) -> Iterator[Finding]:
+    for lab, digest in sorted(candidate.reference_models.items()):
         verdict = verdicts.get(lab)
         if verdict is None or not verdict.allows:
             said = "that no gate has judged" if verdict is None else f"of which its own gate says {verdict}"
@@ -269,17 +144,10 @@ def _notes(candidate: EvaluationReport, champion: Champion | None, needed_profil
 
 def _not_comparable(candidate: EvaluationReport, champion: Champion) -> str:
     """Why the values of both say nothing about each other; "" where they do."""
+    if not champion.readable:
+        return "by an older version of this code"
     if champion.data_version != candidate.provenance.data_version:
         return "on other data"
-    if champion.instruments != candidate.instruments:
-        return f"with another model of {', '.join(sorted({*champion.instruments, *candidate.instruments}))}"
+    if champion.reference_models != candidate.reference_models:
+        return f"with another model of {', '.join(sorted({*champion.reference_models, *candidate.reference_models}))}"
     return ""
-
-
-def read_record(path: Path, kind: type[RecordT]) -> RecordT:
-    """Reads evaluation.json and the like. Raises UserError naming the file and the first wrong key."""
-    try:
-        return kind.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; make it again") from None

@@ -1,26 +1,39 @@
-"""`dvc repro` as one recorded run: the pin checked before, the stages' runs below one parent."""
+"""`dvc repro` as one recorded run: the pins checked before, the stages' runs below one parent."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-from components import config as parameters
-from components.labs import LABS, find
+from components import params as parameters
+from components.datasets import find_dataset
+from components.labs import LABS, Lab, find
 from components.sources.pin import check_pin
 from components.tracking.runs import repro as recorded
 
 
-def repro(labs: tuple[str, ...]) -> int:
-    """Runs the graph of `labs` (all when empty) and returns DVC's exit code.
+def repro(names: tuple[str, ...]) -> int:
+    """Runs the graph of these labs (all when empty) and returns DVC's exit code.
 
     Raises UserError for an unknown lab, wrong parameters, data that is not what its pin says, or an MLflow that can't
     be reached; nothing has run then.
     """
-    for lab in labs:
-        find(lab)
-    params = [parameters.load(lab, Path("params.yaml")) for lab in labs or LABS]
-    check_pin(Path(), params[0].data.folder)
-    with recorded(labs or LABS) as run:
-        stages = [f"promote@{lab}" for lab in labs]
+    path = Path("params.yaml")
+    labs = {name: lab for wanted in names or LABS for name, lab in with_reference_models(wanted).items()}
+    for lab in labs.values():
+        parameters.load(lab, path)
+    datasets = tuple(dict.fromkeys(lab.dataset for lab in labs.values()))
+    for name in datasets:
+        check_pin(Path(), name, parameters.load_dataset(find_dataset(name), path).profile)
+    with recorded(tuple(labs), datasets) as run:
+        stages = [f"promote@{name}" for name in names]
         command = ["env", f"REPRO_RUN={run.id}", sys.executable, "-m", "dvc", "repro", *stages]
         return subprocess.run(command, check=False).returncode
+
+
+def with_reference_models(name: str) -> dict[str, Lab]:
+    """A lab after those that it is measured with, by name."""
+    lab = find(name)
+    found: dict[str, Lab] = {}
+    for reference in lab.reference_models:
+        found |= with_reference_models(reference)
+    return {**found, name: lab}

@@ -15,24 +15,41 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    data_remote: str | None = Field(None, description="DVC remote that a cluster's first task brings the data from")
-    data_mirror: str | None = Field(None, description="folder or address that holds copies of the datasets")
-    mlflow_tracking_uri: str = Field("sqlite:///mlflow.db", description="where runs and models are recorded")
-    repro_run: str | None = Field(None, description="MLflow run that the steps of one `make repro` belong to")
-    checkpoints: str | None = Field(None, description="folder that outlives a task, for training's checkpoints")
-    journals: str | None = Field(None, description="folder that outlives a task, for journals of runs; see tracking.py")
-    git_commit: str | None = Field(None, description="commit of the code where there is no repository, as in an image")
-    rank: int = Field(0, ge=0, description="of this process among those that train together; torchrun sets all three")
+    data_remote: str | None = None
+    """DVC remote that a cluster's first task brings the data from."""
+    data_mirror: str | None = None
+    """Folder or address that holds copies of the datasets."""
+    mlflow_tracking_uri: str = "sqlite:///mlflow.db"
+    """Where runs and models are recorded."""
+    repro_run: str | None = None
+    """MLflow run that the steps of one `make repro` belong to."""
+    checkpoints: str | None = None
+    """Folder that outlives a task, for training's checkpoints."""
+    journals: str | None = None
+    """Folder that outlives a task, for journals of runs; see tracking.py."""
+    git_commit: str | None = None
+    """Commit of the code where there is no repository, as in an image."""
+    rank: int = Field(0, ge=0)
+    """Of this process among those that train together; torchrun sets all three."""
     world_size: int = Field(1, ge=1)
-    local_world_size: int = Field(1, ge=1, description="of them, those on this machine")
-    kubeflow_host: str | None = Field(None, description="address of Kubeflow Pipelines")
-    kubeflow_namespace: str | None = Field(None, description="namespace of a multi-user Kubeflow")
-    kubeflow_token: str | None = Field(None, description="bearer token; not an option, which others could read")
+    local_world_size: int = Field(1, ge=1)
+    """Of them, those on this machine."""
+    kubeflow_host: str | None = None
+    """Address of Kubeflow Pipelines."""
+    kubeflow_namespace: str | None = None
+    """Namespace of a multi-user Kubeflow."""
+    kubeflow_token: str | None = None
+    """Bearer token; not an option, which others could read."""
+    ml_pipeline_service_host: str | None = None
+    """Kubeflow's API, as Kubernetes tells pods beside it."""
+    ml_pipeline_service_port_http: int = 8888
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = "INFO"
     no_color: str | None = None
-    onnx_device: Literal["cpu", "cuda"] = Field("cpu", description="where onnxruntime runs exported models")
+    onnx_device: Literal["cpu", "cuda"] = "cpu"
+    """Where onnxruntime runs exported models."""
 
-    serve_bundle: str = Field("", description="a folder or models:/<lab>@<alias>; by default the champion")
+    serve_bundle: str = ""
+    """A folder or models:/<lab>@<alias>; by default the champion."""
     serve_host: str = "127.0.0.1"
     serve_port: int = Field(3000, ge=0, le=65535)
     serve_allow_unpromoted: bool = False

@@ -16,8 +16,8 @@ from typing import Annotated
 import typer
 import yaml
 
+from components.apis import api_of, served_labs
 from components.errors import UserError
-from components.labs import LABS, find
 from infra.images import PROJECT
 from serving.core.bundles import open_bundle
 
@@ -29,7 +29,7 @@ from pathlib import Path
 
 os.environ.setdefault("SERVE_BUNDLE", str(Path(__file__).resolve().parent / "bundle"))
 
-from serving.{lab} import service  # noqa: E402, F401
+from serving.{api}.service import service  # noqa: E402, F401
 """
 
 
@@ -38,7 +38,7 @@ def build(lab: str, reference: str) -> str:
 
     Raises UserError when the bundle is not promoted or is damaged, or BentoML fails.
     """
-    with tempfile.TemporaryDirectory(prefix="bento-") as temporary, open_bundle(reference, lab, False) as served:
+    with tempfile.TemporaryDirectory(prefix="bento-") as temporary, open_bundle(reference, (lab,), False) as served:
         folder = Path(temporary)
         ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
         for name in SOURCES:
@@ -47,7 +47,7 @@ def build(lab: str, reference: str) -> str:
             else:
                 shutil.copy2(PROJECT / name, folder)
         shutil.copytree(served.bundle.folder, folder / "bundle")
-        (folder / "service.py").write_text(ENTRY.format(lab=lab))
+        (folder / "service.py").write_text(ENTRY.format(api=api_of(lab)))
         (folder / "requirements.txt").write_text(_requirements())
         digest = served.bundle.digest
         description = {
@@ -85,15 +85,13 @@ def _name(line: str) -> str:
 
 
 def main(
-    lab: Annotated[str, typer.Argument(metavar="LAB", help=f"One of: {', '.join(LABS)}.")],
+    lab: Annotated[str, typer.Argument(metavar="LAB", help=f"One of: {', '.join(served_labs())}.")],
     bundle: Annotated[str | None, typer.Option(help="A promoted bundle: a folder or models:/LAB@champion.")] = None,
 ) -> None:
     """Builds a bento of an API and the model it serves; `bentoml serve <tag>` runs it."""
     try:
-        name = find(lab).name
-        if not (PROJECT / "serving" / f"{name}.py").exists():
-            raise UserError(f"{name} has no API: there is no serving/{name}.py")
-        typer.echo(build(name, bundle or f"models:/{name}@champion"))
+        api_of(lab)
+        typer.echo(build(lab, bundle or f"models:/{lab}@champion"))
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from None

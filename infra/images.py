@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from components.apis import apis
 from components.errors import UserError
 from components.provenance import git_state
 
@@ -35,12 +36,11 @@ class Image:
     arguments: dict[str, str] = field(default_factory=dict)
 
 
-APIS = ("music", "faces", "digits", "images")
 IMAGES = {
     "training": Image("training", ("train", "remote", "cluster")),
     "tracking": Image("tracking", ("tracking",)),
     "fetch": Image("serving", ("serve", "fetch"), "fetch"),
-    **{api: Image("serving", ("serve", "fetch"), "serving", {"API": api}) for api in APIS},
+    **{api: Image("serving", ("serve", "fetch"), "serving", {"API": api}) for api in apis()},
 }
 
 

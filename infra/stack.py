@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,9 +46,10 @@ class Stack:
 
 
 @contextmanager
-def stack(folder: Path, port: int = 0) -> Iterator[Stack]:
+def stack(folder: Path, port: int = 0, hosts: Sequence[str] = ()) -> Iterator[Stack]:
     """Starts everything below `folder` and stops it at the end. port: MLflow's; S3's is the next. 0: free ones.
 
+    hosts: other names and addresses, each with its port, by which MLflow may be asked.
     Raises UserError when a server does not start, naming its log.
     """
     folder = folder.absolute()
@@ -75,7 +76,9 @@ def stack(folder: Path, port: int = 0) -> Iterator[Stack]:
             "MLFLOW_AUTH_ADMIN_USERNAME": admin,
             "MLFLOW_AUTH_ADMIN_PASSWORD": password,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
-            "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{tracking_port},localhost:{tracking_port}",
+            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(
+                [f"127.0.0.1:{tracking_port}", f"localhost:{tracking_port}", *hosts]
+            ),
             "MLFLOW_HOST": "127.0.0.1",
             "MLFLOW_PORT": str(tracking_port),
             "MLFLOW_WORKERS": "1",
@@ -195,7 +198,7 @@ def main(
             )
             typer.echo(
                 f"MLflow {running.tracking}, S3 {running.store}, bucket {BUCKET}\n"
-                f"In another terminal: . {file}; make repro; python -m serving.music.service\n"
+                f"In another terminal: . {file}; make repro; python -m serving music\n"
                 f"DVC: dvc remote add --local stack s3://{BUCKET}/dvc; "
                 f"dvc remote modify --local stack endpointurl {running.store}; dvc push -r stack\n"
                 "What S3 holds is gone when this stops: Ctrl-C"

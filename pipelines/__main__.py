@@ -1,4 +1,4 @@
-"""The command line: python -m pipelines <compile|run|submit|schedule> <lab>."""
+"""The command line: python -m pipelines <compile|run|submit|schedule> <lab>, <follow|cancel> <run>, list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipelines.run_spec import request
 from pipelines.workspace import log_as_the_command_line
 
 if TYPE_CHECKING:
-    from pipelines.cluster import Connection
+    from pipelines.connection import Connection, Kubeflow
 
 log = logging.getLogger("pipelines")
 
@@ -36,12 +36,12 @@ ENGINES = ("subprocess", "docker")
 LabName = Annotated[str, typer.Argument(metavar="LAB", help=f"One of: {', '.join(LABS)}.")]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", "-S", metavar="NAME=VALUE", help="A number of params.yaml, as in -S music.hidden_size=256."),
+    typer.Option("--set", "-S", metavar="NAME=VALUE", help="A value of params.yaml, as in -S music.train.seed=2."),
 ]
 Sweep = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=[VALUES]", help="Train with each of these values of the lab's section; the best goes on."
+        metavar="NAME=[VALUES]", help="Train with each of these values of the section train; the best goes on."
     ),
 ]
 Host = Annotated[str | None, typer.Option(help="Address of Kubeflow Pipelines (default: KUBEFLOW_HOST).")]
@@ -50,6 +50,8 @@ InCluster = Annotated[
     bool, typer.Option("--in-cluster", help="Use the token that this pod was given, not KUBEFLOW_TOKEN.")
 ]
 Experiment = Annotated[str | None, typer.Option(help="Kubeflow's experiment (default: pipelines.experiment).")]
+Poll = Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the run.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="The id of a run, or the address that submit printed.")]
 Root = Annotated[
     str | None, typer.Option(help="Where artifacts go, such as s3://bucket/path (default: the cluster's).")
 ]
@@ -58,14 +60,14 @@ Root = Annotated[
 @app.command("compile")
 def compile_(
     labs: Annotated[
-        list[str] | None, typer.Argument(metavar="[LAB]...", help="These labs only (default: all).")
+        list[str] | None, typer.Argument(metavar="[LAB]...", help="These labs only; none, or `all`: every lab.")
     ] = None,
     output: Annotated[Path, typer.Option(help="Folder of the YAML files.")] = COMPILED,
 ) -> None:
     """Write the pipelines as YAML, as Kubeflow's page takes them. Each lab's, and its sweep's."""
     from pipelines.run_spec import compile_to
 
-    for lab in labs or LABS:
+    for lab in LABS if not labs or labs == ["all"] else labs:
         for asked in (request(lab), request(lab, sweep=["seed=[1, 2]"])):
             compile_to(asked.pipeline(), output / f"{asked.name}.yaml")
             log.info("%s", output / f"{asked.name}.yaml")
@@ -86,7 +88,7 @@ def run(
     asked = request(lab, assignments or (), sweep or ())
     if asked.cluster.nodes > 1:
         raise UserError("pipelines.nodes is more than one: a TrainJob needs a cluster; -S pipelines.nodes=1 runs here")
-    variables = local.environment(Path(), asked.sections["data"]["folder"], engine)
+    variables = local.environment(Path(), asked.lab.dataset, asked.profile, engine)
     summary = local.run(asked.here().pipeline(variables), asked.arguments(), engine, Path(), variables)
     sys.stdout.write(summary.read_text(encoding="utf-8"))
 
@@ -102,7 +104,7 @@ def submit(
     assignments: Sets = None,
     sweep: Sweep = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run; exit with 1 when it fails.")] = False,
-    poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the run.")] = 10.0,
+    poll: Poll = 10.0,
 ) -> None:
     """Run the pipeline on a cluster. Parameters are checked before anything is sent; prints the run's address."""
     from pipelines import cluster
@@ -113,14 +115,53 @@ def submit(
         log.warning(
             "pipelines.image is %s, which may change: every step runs, none from the cache", asked.cluster.image
         )
-    started = cluster.submit(asked, connection, experiment or asked.cluster.experiment, pipeline_root)
-    sys.stdout.write(f"{cluster.address(connection, started.run_id)}\n")
+    kubeflow = connection.open()
+    run_id = cluster.submit(asked, kubeflow, experiment or asked.cluster.experiment, pipeline_root)
+    sys.stdout.write(f"{kubeflow.address(run_id)}\n")
     sys.stdout.flush()
     if wait:
-        state = cluster.follow(connection.open(), connection, started.run_id, poll)
-        log.info("%s: %s", asked.name, state)
-        if state != "SUCCEEDED":
-            sys.exit(1)
+        _follow(kubeflow, run_id, poll)
+
+
+@app.command()
+def follow(
+    run: RunName,
+    host: Host = None,
+    namespace: Namespace = None,
+    in_cluster: InCluster = False,
+    poll: Poll = 10.0,
+) -> None:
+    """Show the steps of a run until it ends. Of a failed one, the reason and the last lines; exits with 1 then."""
+    from pipelines import cluster
+
+    kubeflow = _connection(host, namespace, in_cluster).open()
+    _follow(kubeflow, str(cluster.find_run(kubeflow, run).run_id), poll)
+
+
+@app.command()
+def cancel(run: RunName, host: Host = None, namespace: Namespace = None, in_cluster: InCluster = False) -> None:
+    """Stop a run. Its last task still closes the MLflow run."""
+    from pipelines import cluster
+
+    kubeflow = _connection(host, namespace, in_cluster).open()
+    found = cluster.find_run(kubeflow, run)
+    cluster.cancel(kubeflow, found)
+    log.info("%s is being stopped; see its end with: python -m pipelines follow %s", found.display_name, found.run_id)
+
+
+@app.command("list")
+def list_(
+    host: Host = None,
+    namespace: Namespace = None,
+    in_cluster: InCluster = False,
+    count: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 10,
+) -> None:
+    """Show the last runs, newest first: id, state, when it began (UTC), name."""
+    from pipelines import cluster
+
+    for run in cluster.recent_runs(_connection(host, namespace, in_cluster).open(), count):
+        begun = f"{run.created_at:%Y-%m-%d %H:%M}" if run.created_at else ""
+        sys.stdout.write(f"{run.run_id}  {run.state or 'PENDING':<9}  {begun:<16}  {run.display_name}\n")
 
 
 @app.command()
@@ -146,8 +187,26 @@ def schedule(
     sys.stdout.write(f"{connection.host.rstrip('/')}/#/recurringrun/details/{made}\n")
 
 
+def _follow(kubeflow: Kubeflow, run_id: str, poll: float) -> None:
+    """Exits with 1 when the run does not succeed, with 130 on Ctrl-C, which leaves the run alone."""
+    from pipelines import progress
+
+    try:
+        state = progress.follow(kubeflow, run_id, poll)
+    except KeyboardInterrupt:
+        log.warning(
+            "the run goes on. See it again: python -m pipelines follow %s; stop it: python -m pipelines cancel %s",
+            run_id,
+            run_id,
+        )
+        sys.exit(130)
+    log.info("the run %s: %s", run_id, state)
+    if state != "SUCCEEDED":
+        sys.exit(1)
+
+
 def _connection(host: str | None, namespace: str | None, in_cluster: bool) -> Connection:
-    from pipelines.cluster import IN_CLUSTER_TOKEN, Connection
+    from pipelines.connection import IN_CLUSTER_TOKEN, Connection
 
     address = host or settings().kubeflow_host
     if not address:

@@ -61,9 +61,9 @@ def reports(folder: Path, page: str) -> None:
 
 
 def classification(folder: Path, metrics: ClassificationMetrics) -> None:
-    """The ROC curve, of an evaluation that wrote scores of the served graph, and the confusion matrix, of one that
+    """The ROC curve, of an evaluation that wrote scores of the served variant, and the confusion matrix, of one that
     wrote pairs of digits; neither where there is neither."""
-    scores = folder / f"scores_{read_json(folder / 'evaluation.json')['serve'].get('graph')}.csv"
+    scores = folder / f"scores_{read_json(folder / 'evaluation.json')['serve'].get('variant')}.csv"
     if scores.exists():
         _roc(scores, metrics)
     pairs = folder / "plots" / "confusion.csv"

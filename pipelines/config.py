@@ -22,18 +22,24 @@ TASKS = (
 )
 """Tasks whose needs the section may name; the rest take `default`."""
 
-Memory = Field(pattern=r"^[0-9]+(K|Ki|M|Mi|G|Gi|T|Ti)$", description="bytes, as Kubernetes writes them: 4Gi")
+
+def resource_name(lab: str) -> str:
+    """A lab's name as Kubernetes allows it in the names of objects, which runs of its pipeline become."""
+    return lab.replace("_", "-")
+
+
+Memory = Field(pattern=r"^[0-9]+(K|Ki|M|Mi|G|Gi|T|Ti)$")
 
 
 class Needs(Section):
     """What a task asks of the cluster."""
 
-    cpu: str = Field("1", pattern=r"^[0-9]+(\.[0-9]+)?m?$", description="cores; also the limit")
+    cpu: str = Field("1", pattern=r"^[0-9]+(\.[0-9]+)?m?$")
     memory: str = Memory
     gpus: int = Field(0, ge=0)
-    gpu: str = Field("nvidia.com/gpu", description="the resource that a GPU of the wanted kind is")
-    minutes: int = Field(ge=1, description="a task that takes longer is stopped")
-    retries: int = Field(ge=0, le=20, description="after a pod that was lost or failed")
+    gpu: str = Field("nvidia.com/gpu")
+    minutes: int = Field(ge=1)
+    retries: int = Field(ge=0, le=20)
 
 
 class Toleration(Section):
@@ -49,7 +55,7 @@ class Secret(Section):
     """Keys of a Kubernetes Secret that become environment variables."""
 
     name: str = Field(min_length=1)
-    variables: dict[str, str] = Field(min_length=1, description="key of the secret -> environment variable")
+    variables: dict[str, str] = Field(min_length=1)
 
 
 class Backoff(Section):
@@ -69,31 +75,31 @@ class Backoff(Section):
 class Distributed(Section):
     """How a TrainJob trains, where `nodes` is more than one."""
 
-    runtime: str = Field(min_length=1, description="ClusterTrainingRuntime")
-    processes: int = Field(ge=1, description="on each node; GPUs, where there are any")
-    claim: str = Field(min_length=1, description="PersistentVolumeClaim, ReadWriteMany, that all nodes share")
-    poll_seconds: float = Field(gt=0, description="between two looks at the job")
+    runtime: str = Field(min_length=1)
+    processes: int = Field(ge=1)
+    claim: str = Field(min_length=1)
+    poll_seconds: float = Field(gt=0)
 
 
 class Pipelines(Section):
     """Where and with what the tasks run."""
 
-    image: str = Field(min_length=1, description="what every task runs in; outputs are cached only for a digest")
+    image: str = Field(min_length=1)
     experiment: str = Field(min_length=1)
-    pin: str = Field(description="address of the data's pin that a schedule follows, such as data.dvc of a branch")
-    parallel: int = Field(ge=1, description="trainings of a sweep at the same time")
-    environment: dict[str, str] = Field(description="variables of every task, such as MLFLOW_TRACKING_URI")
+    pin: str
+    parallel: int = Field(ge=1)
+    environment: dict[str, str]
     secrets: tuple[Secret, ...] = ()
-    user: int = Field(ge=1, description="uid and gid that tasks run as")
+    user: int = Field(ge=1)
     shared_memory: str = Memory
     scratch: str = Memory
-    checkpoints: str = Field(description="PersistentVolumeClaim for training's checkpoints; empty: a retry starts anew")
+    checkpoints: str
     tolerations: tuple[Toleration, ...] = ()
-    node_selector: dict[str, str] = Field({}, description="labels of the nodes that tasks with a GPU run on")
+    node_selector: dict[str, str] = Field({})
     backoff: Backoff
     default: Needs
-    tasks: dict[str, Needs] = Field({}, description="what tasks need that differ from `default`")
-    nodes: int = Field(ge=1, le=64, description="machines that train together; more than one make a TrainJob")
+    tasks: dict[str, Needs] = Field({})
+    nodes: int = Field(ge=1, le=64)
     distributed: Distributed
 
     @model_validator(mode="after")

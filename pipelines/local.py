@@ -13,6 +13,7 @@ from typing import Any
 from components.errors import UserError
 from components.provenance import git_state
 from components.settings import settings
+from components.sources.catalogue import Profile
 from components.sources.pin import cache_pinned, check_pin
 from components.tracking.journal import JOURNALS
 from components.tracking.mlflow_client import SQLITE, check_reachable, database
@@ -22,14 +23,14 @@ log = logging.getLogger(__name__)
 ROOT = Path("build/kubeflow")
 
 
-def environment(project: Path, folder: str, engine: str) -> dict[str, str]:
+def environment(project: Path, dataset: str, profile: Profile, engine: str) -> dict[str, str]:
     """What stands in for the cluster's environment: this project's tracking, its commit and its data, from its cache.
 
     Raises UserError when the data is not what its pin says.
     """
     check_reachable()
-    check_pin(project, folder)
-    cache_pinned(project, folder)
+    check_pin(project, dataset, profile)
+    cache_pinned(project)
     uri = settings().mlflow_tracking_uri
     file = database(uri)
     commit, dirty = git_state(project)

@@ -10,10 +10,9 @@ from typing import Any
 from kfp import dsl, kubernetes
 from kfp.dsl.graph_component import GraphComponent
 
-from components.config import STEP_SECTIONS
 from components.labs import Lab
 from pipelines import tasks, trainjob
-from pipelines.config import Pipelines
+from pipelines.config import Pipelines, resource_name
 from pipelines.resources import placed
 
 
@@ -28,18 +27,18 @@ class Wiring:
     def closed(self) -> dsl.PipelineTask:
         return self._at("close_run", tasks.close_run(lab=self.lab.name))
 
-    def until_validated(
-        self, folder: Any, version: Any, train: Any, sections: Mapping[str, Any]
-    ) -> tuple[Any, dsl.PipelineTask]:
-        """Opens the run, brings the data, prepares and validates it. Returns what was prepared, and the validation."""
-        opened = self._at(
-            "open_run",
-            tasks.open_run(lab=self.lab.name, data_folder=folder, data_version=version, train=train, **sections),
-        )
-        lab = self.lab.name
-        raw = self._at("data", tasks.data(lab=lab, data_folder=folder, data_version=opened.output)).output
-        prepared = self._at("prepare", tasks.prepare(lab=lab, prepare=sections["prepare"], raw=raw)).output
-        return prepared, self._at("validate", tasks.validate(lab=lab, raw=raw, prepared=prepared))
+    def until_validated(self, version: Any, prepare: Any, sections: Mapping[str, Any]) -> tuple[Any, dsl.PipelineTask]:
+        """Opens the run, brings the data, prepares and validates it. Returns what was prepared, and the validation.
+
+        prepare: the dataset's block of params.yaml. sections: those of the lab.
+        """
+        open_run = tasks.open_run(lab=self.lab.name, data_version=version, prepare=prepare, **sections)
+        opened = self._at("open_run", open_run).outputs
+        of = {"dataset": self.lab.dataset}
+        data = tasks.data(**of, data_profile=opened["data_profile"], data_version=opened["data_version"])
+        raw = self._at("data", data).output
+        prepared = self._at("prepare", tasks.prepare(**of, prepare=prepare, raw=raw)).output
+        return prepared, self._at("validate", tasks.validate(**of, raw=raw, prepared=prepared))
 
     def train(self, train: Any, prepared: Any, validated: dsl.PipelineTask) -> dsl.PipelineTask:
         """On one machine, or by a TrainJob, as `pipelines.nodes` says."""
@@ -51,26 +50,27 @@ class Wiring:
         return self._at("train_together", task)
 
     def choose(self, candidates: Any, trainings: Any) -> dsl.PipelineTask:
-        return self._at("choose", tasks.choose(candidates=candidates, trainings=trainings))
+        return self._at("choose", tasks.choose(lab=self.lab.name, candidates=candidates, trainings=trainings))
 
-    def after_training(self, train: Any, prepared: Any, trained: Any, sections: Mapping[str, Any]) -> None:
+    def after_training(self, prepared: Any, trained: Any, sections: Mapping[str, Any]) -> None:
         """Exports, evaluates and, where the lab is audited, audits the model; then decides on it."""
-        ours = {"lab": self.lab.name, "train": train}
+        ours = {"lab": self.lab.name, "train": sections["train"]}
         export = tasks.export(**ours, export=sections["export"], prepared=prepared, trained=trained)
         bundle = self._at("export", export).output
         evaluate = tasks.evaluate(**ours, evaluate=sections["evaluate"], prepared=prepared, bundle=bundle)
-        judged = evaluated = self._at("evaluate", evaluate).outputs["evaluated"]
-        if self.lab.instruments:  # it measures with other labs' champions, which no input names
+        evaluated = self._at("evaluate", evaluate).outputs["evaluated"]
+        if self.lab.reference_models:  # it measures with other labs' champions, which no input names
             evaluate.set_caching_options(False)
+        reports = {"evaluated": evaluated}
         if self.lab.audited:
             inputs = {"prepared": prepared, "bundle": bundle, "evaluated": evaluated}
             audit = tasks.audit(**ours, audit=sections["audit"], **inputs)
-            judged = self._at("audit", audit).outputs["audited"]
-        self.decide(train, bundle, evaluated, judged, sections["gate"])
+            reports["audited"] = self._at("audit", audit).outputs["audited"]
+        self.decide(sections["train"], bundle, reports, sections["gate"])
 
-    def decide(self, train: Any, bundle: Any, evaluated: Any, judged: Any, bounds: Any) -> None:
-        """Past the gate, and nowhere else, the model is promoted."""
-        ours = {"lab": self.lab.name, "train": train, "evaluated": evaluated, "judged": judged}
+    def decide(self, train: Any, bundle: Any, reports: Mapping[str, Any], bounds: Any) -> None:
+        """Past the gate, and nowhere else, the model is promoted. reports: `evaluated`, of an audited lab `audited`."""
+        ours = {"lab": self.lab.name, "train": train, **reports}
         gate = self._at("gate", tasks.gate(**ours, gate=bounds))
         with dsl.If(gate.outputs["Output"] == True, name="PASS or WAIVED"):  # noqa: E712 - Kubeflow's own comparison
             self._at("promote", tasks.promote(**ours, bundle=bundle, decided=gate.outputs["decided"]))
@@ -79,60 +79,57 @@ class Wiring:
         return placed(task, name, self.cluster, self.environment)
 
 
-def pipeline_of(lab: Lab, raw: Mapping[str, Any], version: str, wiring: Wiring) -> GraphComponent:
-    """The pipeline of a lab.
+def pipeline_of(wiring: Wiring, defaults: Mapping[str, Any]) -> GraphComponent:
+    """The pipeline of a lab. defaults: of the pipeline's parameters, by name."""
+    lab = wiring.lab
 
-    raw: the sections of params.yaml, whose values are the defaults of the pipeline's parameters. version: the data's,
-    or the address of its pin.
-    """
-    own = _own(lab, raw)
-
-    @dsl.pipeline(name=lab.name, description=f"{lab.name}: from the data's version to the champion, if the gate allows")
+    @dsl.pipeline(
+        name=resource_name(lab.name),
+        description=f"{lab.name}: from the data's version to the champion, if the gate allows",
+    )
     def pipeline(
-        data_version: str = version,
-        data_folder: str = raw["data"]["folder"],
-        train: dict[str, Any] = raw[lab.name],
-        prepare: dict[str, Any] = own["prepare"],
-        export: dict[str, Any] = own["export"],
-        evaluate: dict[str, Any] = own["evaluate"],
-        audit: dict[str, Any] = own["audit"],
-        gate: dict[str, Any] = own["gate"],
+        data_version: str = defaults["data_version"],
+        prepare: dict[str, Any] = defaults["prepare"],
+        train: dict[str, Any] = defaults["train"],
+        export: dict[str, Any] = defaults["export"],
+        evaluate: dict[str, Any] = defaults["evaluate"],
+        audit: dict[str, Any] = defaults["audit"],
+        gate: dict[str, Any] = defaults["gate"],
     ) -> None:
-        sections = {"prepare": prepare, "export": export, "evaluate": evaluate, "audit": audit, "gate": gate}
+        sections = {"train": train, "export": export, "evaluate": evaluate, "audit": audit, "gate": gate}
         with dsl.ExitHandler(wiring.closed(), name="steps"):
-            prepared, validated = wiring.until_validated(data_folder, data_version, train, sections)
+            prepared, validated = wiring.until_validated(data_version, prepare, sections)
             trained = wiring.train(train, prepared, validated).outputs["trained"]
-            wiring.after_training(train, prepared, trained, sections)
+            wiring.after_training(prepared, trained, sections)
 
     return pipeline
 
 
-def sweep_of(lab: Lab, raw: Mapping[str, Any], version: str, wiring: Wiring) -> GraphComponent:
-    """The pipeline that trains with each of `candidates` (the lab's sections) and goes on with the best of them."""
-    own = _own(lab, raw)
+def sweep_of(wiring: Wiring, defaults: Mapping[str, Any]) -> GraphComponent:
+    """The pipeline that trains with each of `candidates` (sections `train`) and goes on with the best of them."""
+    lab = wiring.lab
 
-    @dsl.pipeline(name=f"{lab.name}-sweep", description=f"{lab.name}: several trainings, of which the best is judged")
+    @dsl.pipeline(
+        name=f"{resource_name(lab.name)}-sweep",
+        description=f"{lab.name}: several trainings, of which the best is judged",
+    )
     def pipeline(
-        candidates: list[dict[str, Any]] = [raw[lab.name]],  # noqa: B006 - a default for the compiler to read
-        data_version: str = version,
-        data_folder: str = raw["data"]["folder"],
-        train: dict[str, Any] = raw[lab.name],
-        prepare: dict[str, Any] = own["prepare"],
-        export: dict[str, Any] = own["export"],
-        evaluate: dict[str, Any] = own["evaluate"],
-        audit: dict[str, Any] = own["audit"],
-        gate: dict[str, Any] = own["gate"],
+        candidates: list[dict[str, Any]] = [defaults["train"]],  # noqa: B006 - a default for the compiler to read
+        data_version: str = defaults["data_version"],
+        prepare: dict[str, Any] = defaults["prepare"],
+        train: dict[str, Any] = defaults["train"],
+        export: dict[str, Any] = defaults["export"],
+        evaluate: dict[str, Any] = defaults["evaluate"],
+        audit: dict[str, Any] = defaults["audit"],
+        gate: dict[str, Any] = defaults["gate"],
     ) -> None:
-        sections = {"prepare": prepare, "export": export, "evaluate": evaluate, "audit": audit, "gate": gate}
+        sections = {"train": train, "export": export, "evaluate": evaluate, "audit": audit, "gate": gate}
         with dsl.ExitHandler(wiring.closed(), name="steps"):
-            prepared, validated = wiring.until_validated(data_folder, data_version, train, sections)
+            prepared, validated = wiring.until_validated(data_version, prepare, sections)
             with dsl.ParallelFor(candidates, name="candidates", parallelism=wiring.cluster.parallel) as candidate:
                 training = wiring.train(candidate, prepared, validated)
             chosen = wiring.choose(candidates, dsl.Collected(training.outputs["trained"]))
-            wiring.after_training(chosen.outputs["Output"], prepared, chosen.outputs["trained"], sections)
+            best = {**sections, "train": chosen.outputs["Output"]}
+            wiring.after_training(prepared, chosen.outputs["trained"], best)
 
     return pipeline
-
-
-def _own(lab: Lab, raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {section: (raw.get(section) or {}).get(lab.name, {}) for section in STEP_SECTIONS}

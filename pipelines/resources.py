@@ -46,7 +46,8 @@ def placed(task: dsl.PipelineTask, name: str, cluster: Pipelines, environment: M
 
 
 def _resources(task: dsl.PipelineTask, needs: Needs, cluster: Pipelines) -> None:
-    task.set_cpu_request(needs.cpu).set_cpu_limit(needs.cpu)
+    # No limit of cores: it would only keep a task from those that are idle.
+    task.set_cpu_request(needs.cpu)
     task.set_memory_request(needs.memory).set_memory_limit(needs.memory)
     if needs.gpus:
         task.set_accelerator_type(needs.gpu).set_accelerator_limit(needs.gpus)

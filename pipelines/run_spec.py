@@ -13,33 +13,46 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from components import config as parameters
+from components import params as parameters
+from components.config import checked_section, read, unknown
+from components.datasets import find_dataset
+from components.errors import UserError
 from components.files import write_text
 from components.labs import Lab, find
-from components.provenance import data_version
-from pipelines.config import Pipelines
+from components.sources.catalogue import Profile
+from components.sources.pin import dataset_version
+from pipelines.config import Pipelines, resource_name
+from pipelines.ir_check import check
 from pipelines.sweep import grid
 
 if TYPE_CHECKING:
     from kfp.dsl.graph_component import GraphComponent
 
 PARAMS = Path("params.yaml")
+SECTIONS = ("train", "export", "evaluate", "audit", "gate")
+"""Sections of a lab's block that are parameters of its pipeline."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A lab, its numbers, and where it is to run. sections: of params.yaml, with what was set laid over them."""
+    """A lab, its parameters, and where it is to run.
+
+    prepare: the block of its dataset. sections: the lab's block. Both are those of params.yaml with what was set laid
+    over them. version: the dataset's. candidates: the sections `train` of a sweep; empty for a plain run.
+    """
 
     lab: Lab
+    prepare: dict[str, Any]
     sections: dict[str, Any]
     cluster: Pipelines
+    profile: Profile
     version: str
     candidates: list[dict[str, Any]]
-    """The lab's sections that a sweep trains with; empty for a plain run."""
 
     @property
     def name(self) -> str:
-        return f"{self.lab.name}-sweep" if self.candidates else self.lab.name
+        name = resource_name(self.lab.name)
+        return f"{name}-sweep" if self.candidates else name
 
     def here(self) -> Request:
         """For one run on this machine: without the cluster's variables, and without waiting to try again."""
@@ -54,44 +67,57 @@ class Request:
         from pipelines.pipeline import Wiring, pipeline_of, sweep_of
 
         make = sweep_of if self.candidates else pipeline_of
-        return make(self.lab, self.sections, self.version, Wiring(self.lab, self.cluster, environment or {}))
+        return make(Wiring(self.lab, self.cluster, environment or {}), self.arguments())
 
     def arguments(self) -> dict[str, Any]:
         """Every parameter of the pipeline, by name."""
-        own = {name: (self.sections.get(name) or {}).get(self.lab.name, {}) for name in STEPS}
-        data = {"data_version": self.version, "data_folder": self.sections["data"]["folder"]}
+        own = {section: self.sections.get(section, {}) for section in SECTIONS}
         sweep = {"candidates": self.candidates} if self.candidates else {}
-        return {**data, "train": self.sections[self.lab.name], **own, **sweep}
-
-
-STEPS = ("prepare", "export", "evaluate", "audit", "gate")
+        return {"data_version": self.version, "prepare": self.prepare, **own, **sweep}
 
 
 def request(lab_name: str, assignments: Sequence[str] = (), sweep: Sequence[str] = (), root: Path = Path()) -> Request:
-    """Reads params.yaml, lays assignments (`music.hidden_size=256`) over it and checks all of it.
+    """Reads params.yaml, lays assignments (`music.train.hidden_size=256`) over it and checks all of it.
 
-    sweep: `name=[value, ...]` of the lab's own section; every combination is checked. Raises UserError.
+    sweep: `name=[value, ...]` of the lab's section `train`; every combination is checked. Raises UserError.
     """
-    path = root / PARAMS
     lab = find(lab_name)
-    sections = _plain(parameters.overridden(parameters.read(path), lab_name, assignments, PARAMS))
-    params = parameters.checked(lab_name, sections, PARAMS)
-    candidates = []
+    if lab.pretrained:
+        raise UserError(
+            f"{lab_name} starts from pretrained weights, which a pipeline does not bring yet: use make repro"
+        )
+    _only_its_dataset(lab, assignments)
+    blocks = _plain(parameters.with_assignments(read(root / PARAMS), lab, assignments, PARAMS))
+    parameters.checked(lab, blocks, PARAMS)
+    data = parameters.checked_dataset(find_dataset(lab.dataset), blocks, PARAMS)
+    candidates: list[dict[str, Any]] = []
     for point in grid(sweep, lab_name) if sweep else []:
-        changed = _plain(parameters.overridden(sections, lab_name, point, PARAMS))
-        parameters.checked(lab_name, changed, PARAMS)
-        candidates.append(changed[lab_name])
+        changed = _plain(parameters.with_assignments(blocks, lab, point, PARAMS))
+        parameters.checked(lab, changed, PARAMS)
+        if changed[lab_name]["train"] in candidates:
+            raise UserError(f"two candidates of this sweep are equal, with {', '.join(point)}: give each value once")
+        candidates.append(changed[lab_name]["train"])
     return Request(
         lab=lab,
-        sections=sections,
-        cluster=parameters.section(Pipelines, sections, "pipelines", PARAMS),
-        version=data_version(root / f"{params.data.folder}.dvc"),
+        prepare=blocks[parameters.DATASETS_BLOCK][lab.dataset],
+        sections=blocks[lab_name],
+        cluster=checked_section(Pipelines, blocks.get("pipelines"), PARAMS, "pipelines"),
+        profile=data.profile,
+        version=dataset_version(root, lab.dataset, data.profile),
         candidates=candidates,
     )
 
 
+def _only_its_dataset(lab: Lab, assignments: Sequence[str]) -> None:
+    """Raises UserError where an assignment names a dataset that the lab does not read."""
+    for assignment in assignments:
+        keys = assignment.partition("=")[0].split(".")
+        if keys[0] == parameters.DATASETS_BLOCK and len(keys) > 1 and keys[1] != lab.dataset:
+            raise UserError(unknown(PARAMS, ".".join(keys[:2]), keys[1], [lab.dataset]))
+
+
 def _plain(value: Any) -> Any:
-    """As Kubeflow can send it: a date becomes text, and a null is left out, which means the same in every section."""
+    """As Kubeflow can send it: a date becomes text, and a null is left out, which means the same everywhere."""
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items() if inner is not None}
     if isinstance(value, list):
@@ -100,10 +126,14 @@ def _plain(value: Any) -> Any:
 
 
 def compile_to(pipeline: GraphComponent, file: Path) -> str:
-    """Writes the pipeline as YAML, the same bytes for the same pipeline, and returns the hash of what it says."""
+    """Writes the pipeline as YAML, the same bytes for the same pipeline, and returns the hash of what it says.
+
+    Raises UserError where a cluster would refuse it.
+    """
     from google.protobuf.json_format import MessageToDict
 
     # Not by kfp's own compiler: the same two documents, but below a comment whose order changes from time to time.
     documents = [MessageToDict(pipeline.pipeline_spec), MessageToDict(pipeline.platform_spec)]
+    check(*documents)
     write_text(file, yaml.dump_all(documents, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), width=110))
     return hashlib.sha256(json.dumps(documents, sort_keys=True).encode()).hexdigest()

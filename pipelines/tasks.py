@@ -5,7 +5,7 @@ Kubeflow sends the source of each function to its container, so a function impor
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
@@ -17,71 +17,60 @@ task = partial(dsl.component, base_image="labs-training:dev", packages_to_instal
 @task
 def open_run(
     lab: str,
-    data_folder: str,
     data_version: str,
-    train: dict[str, Any],
     prepare: dict[str, Any],
+    train: dict[str, Any],
     export: dict[str, Any],
     evaluate: dict[str, Any],
     audit: dict[str, Any],
     gate: dict[str, Any],
-) -> str:
+) -> NamedTuple("Opened", [("data_version", str), ("data_profile", str)]):  # type: ignore[valid-type]
     """Checks every parameter as the command line does, and opens the MLflow run that the steps belong to.
 
+    prepare: the dataset's block of params.yaml; the other dictionaries are the sections of the lab's.
     Returns the data's version: `data_version`, or, where that is the address of a pin, what the pin says now.
     """
-    from components.steps.fetch_version import resolved
-    from components.tracking.runs import open_parent
-    from pipelines.workspace import place, sections_of
+    from pipelines.workspace import open_pipeline_run
 
-    sections = sections_of(lab, train, prepare, export, evaluate, audit, gate)
-    with place(lab, data_folder, data_version, sections) as params:
-        version = resolved(data_version)
-        tags = {"lab": lab, "data_version": version, "data_profile": params.data.profile}
-        open_parent(f"kubeflow {lab}", tags, sections)
-    return version
+    sections = {"train": train, "export": export, "evaluate": evaluate, "audit": audit, "gate": gate}
+    return open_pipeline_run(lab, data_version, prepare, sections)
 
 
 @task
-def data(lab: str, data_folder: str, data_version: str, raw: Output[Dataset]) -> None:
-    """Brings the data's pinned version and checks every file of it."""
-    from pathlib import Path
+def data(dataset: str, data_profile: str, data_version: str, raw: Output[Dataset]) -> None:
+    """Brings the pinned version of a dataset and checks every file of it."""
+    from pipelines.workspace import bring_data
 
-    from components.steps.fetch_version import bring_version
-    from pipelines.workspace import land, place
-
-    with place(lab, data_folder, data_version, {}):
-        land(bring_version(Path(), data_folder, data_version), raw.path)
-    raw.metadata.update(data_folder=data_folder, data_version=data_version)
+    raw.metadata.update(dataset=dataset, data_profile=data_profile, data_version=data_version)
+    bring_data(raw)
 
 
 @task
 def prepare(
-    lab: str,
+    dataset: str,
     prepare: dict[str, Any],
     raw: Input[Dataset],
     prepared: Output[Dataset],
 ) -> None:
-    """Cleans and splits the raw data."""
+    """Cleans and splits the raw data. prepare: the dataset's block of params.yaml."""
     from pipelines.workspace import run_step
 
-    run_step("prepare", lab, {"prepare": prepare}, {"data": raw}, prepared)
+    run_step("prepare", dataset, {"raw": raw}, prepared, block=prepare)
 
 
 @task
 def validate(
-    lab: str,
+    dataset: str,
     raw: Input[Dataset],
     prepared: Input[Dataset],
     validated: Output[Artifact],
     data_docs: Output[HTML],
 ) -> None:
-    """Holds raw and prepared data to the lab's expectations."""
+    """Checks raw and prepared data against the dataset's expectations."""
     from pipelines.artifacts import reports
     from pipelines.workspace import run_step
 
-    inputs = {"data": raw, "prepare": prepared}
-    reports(run_step("validate", lab, {}, inputs, validated), data_docs.path)
+    reports(run_step("validate", dataset, {"raw": raw, "prepare": prepared}, validated), data_docs.path)
 
 
 @task
@@ -99,7 +88,7 @@ def train(
     from pipelines.workspace import run_step
 
     inputs = {"prepare": prepared}
-    folder = run_step("train", lab, {"train": train}, inputs, trained)
+    folder = run_step("train", lab, inputs, trained, {"train": train})
     artifacts.curve(folder, curve.path)
     artifacts.numbers(metrics, read_json(folder / "training.json")["metrics"])
 
@@ -125,21 +114,26 @@ def train_together(
 
 @task
 def choose(
+    lab: str,
     candidates: list[dict[str, Any]],
     trainings: Input[list[Model]],
     trained: Output[Model],
     table: Output[Markdown],
     metrics: Output[Metrics],
 ) -> dict[str, Any]:
-    """Of a sweep, the training with the best validation figure, and its parameters. candidates: in the same order."""
+    """Takes the training of a sweep with the best validation figure, and its section `train`.
+
+    candidates: in the order of the trainings.
+    """
     from pathlib import Path
 
     from components.files import write_text
+    from components.labs import find
     from pipelines import artifacts
     from pipelines.sweep import best_of, comparison
 
     folders = [Path(training.path) for training in trainings]
-    best = best_of(folders, Path(trained.path))
+    best = best_of(folders, Path(trained.path), find(lab).monitor)
     write_text(Path(table.path), comparison(folders, candidates, best.index))
     artifacts.numbers(metrics, best.metrics)
     return candidates[best.index]
@@ -159,7 +153,7 @@ def export(
     from pipelines.workspace import run_step
 
     sections, inputs = {"train": train, "export": export}, {"prepare": prepared, "train": trained}
-    folder = run_step("export", lab, sections, inputs, bundle)
+    folder = run_step("export", lab, inputs, bundle, sections)
     bundle.metadata["digest"] = read_json(folder / "bundle.json")["digest"]
 
 
@@ -181,7 +175,7 @@ def evaluate(
     from pipelines.workspace import run_step
 
     sections, inputs = {"train": train, "evaluate": evaluate}, {"prepare": prepared, "export": bundle}
-    folder = run_step("evaluate", lab, sections, inputs, evaluated)
+    folder = run_step("evaluate", lab, inputs, evaluated, sections)
     artifacts.reports(folder, report.path)
     artifacts.numbers(metrics, read_json(folder / "metrics.json"))
     artifacts.classification(folder, classification)
@@ -209,7 +203,7 @@ def audit(
 
     inputs = {"prepare": prepared, "export": bundle, "evaluate": evaluated}
     sections = {"train": train, "audit": audit}
-    folder = run_step("audit", lab, sections, inputs, audited)
+    folder = run_step("audit", lab, inputs, audited, sections)
     artifacts.reports(folder, report.path)
     copyfile(folder / "card.md", card.path)
     artifacts.numbers(metrics, read_json(folder / "metrics.json"))
@@ -221,21 +215,22 @@ def gate(
     train: dict[str, Any],
     gate: dict[str, Any],
     evaluated: Input[Artifact],
-    judged: Input[Artifact],
     decided: Output[Artifact],
     decision: Output[Markdown],
+    audited: Input[Artifact] = None,
 ) -> bool:
-    """Decides whether the candidate may pass, and returns that. judged: the audit, or, without one, the evaluation.
+    """Decides whether the candidate may pass, and returns that. audited: of an audited lab.
 
+    A lab without an audit leaves that input out: ML Metadata takes no artifact in two inputs of a task.
     The answer is the only output that is no file, because the local runner resolves no other name in a condition.
     """
     from shutil import copyfile
 
-    from components.promotion import Decision, read_record
+    from components.records import Decision, read_record
     from pipelines.workspace import run_step
 
-    inputs, sections = {"evaluate": evaluated, "audit": judged}, {"train": train, "gate": gate}
-    folder = run_step("gate", lab, sections, inputs, decided)
+    inputs = {"evaluate": evaluated} | ({"audit": audited} if audited else {})
+    folder = run_step("gate", lab, inputs, decided, {"train": train, "gate": gate})
     copyfile(folder / "decision.md", decision.path)
     verdict = read_record(folder / "decision.json", Decision).verdict
     decided.metadata["verdict"] = str(verdict)
@@ -248,15 +243,15 @@ def promote(
     train: dict[str, Any],
     bundle: Input[Model],
     evaluated: Input[Artifact],
-    judged: Input[Artifact],
     decided: Input[Artifact],
     promoted: Output[Artifact],
+    audited: Input[Artifact] = None,
 ) -> None:
     """Makes the candidate the champion. It checks the decision again: being called is not enough."""
     from pipelines.workspace import run_step
 
-    inputs = {"export": bundle, "evaluate": evaluated, "audit": judged, "gate": decided}
-    run_step("promote", lab, {"train": train}, inputs, promoted)
+    inputs = {"export": bundle, "evaluate": evaluated, "gate": decided} | ({"audit": audited} if audited else {})
+    run_step("promote", lab, inputs, promoted, {"train": train})
 
 
 @task
@@ -264,11 +259,8 @@ def close_run(lab: str, status: dsl.PipelineTaskFinalStatus, summary: Output[Mar
     """Ends the MLflow run, however the steps ended, and says what came of it."""
     from pathlib import Path
 
-    from components.files import write_text
-    from components.tracking.runs import close_parent
-    from pipelines import summary as text
+    from pipelines import summary as closing
     from pipelines.workspace import work_folder
 
     with work_folder():
-        steps = close_parent(text.STATUS[status.state], text.READ)
-    write_text(Path(summary.path), text.summary(lab, status.state, status.error_message or "", steps))
+        closing.close_run(lab, status.state, status.error_message, Path(summary.path))

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from components.errors import UserError
 from components.settings import settings
-from pipelines.config import Pipelines
-from pipelines.workspace import BUILD, PARAMS, Sections, land, place, whole
+from components.sources.pin import PIN
+from pipelines.config import Pipelines, resource_name
+from pipelines.workspace import BUILD, PARAMS, Data, Sections, land, project, whole
 
 if TYPE_CHECKING:
     from kfp.dsl import Artifact
@@ -50,27 +51,26 @@ def train_together(lab: str, sections: Sections, job: Mapping[str, Any], prepare
     from kubernetes import client, config
 
     cluster = Pipelines.model_validate_json(json.dumps(whole(job)))
-    carried = {name: prepared.metadata[name] for name in ("data_folder", "data_version")}
-    run = settings().repro_run or ""
+    data, run = Data.of(prepared), settings().repro_run or ""
     root = Path(SHARED) / run
-    with place(lab, **carried, sections=sections):
-        laid_out(root, lab, carried["data_folder"], Path(prepared.path))
+    with project(data, lab, sections):
+        laid_out(root, data.dataset, Path(prepared.path))
         config.load_incluster_config()
         namespace = NAMESPACE.read_text(encoding="utf-8").strip()
-        manifest = trainjob(f"{lab}-{run[:8]}", lab, str(root), run, cluster)
+        manifest = trainjob(f"{resource_name(lab)}-{run[:8]}", lab, str(root), run, cluster)
         TrainJobs(client.ApiClient(), namespace, cluster.distributed.poll_seconds).run(manifest)
         folder = land(root / BUILD / lab / "train", trained.path)
-    trained.metadata.update(carried)
+    data.carried_by(trained)
     shutil.rmtree(root)
     return folder
 
 
-def laid_out(root: Path, lab: str, data_folder: str, prepared: Path) -> None:
+def laid_out(root: Path, dataset: str, prepared: Path) -> None:
     """Makes `root` a project's root of one training, out of the working directory; its checkpoints stay."""
-    target = root / BUILD / lab / "prepare"
+    target = root / BUILD / dataset / "prepare"
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(prepared, target)
-    for name in (PARAMS, Path(f"{data_folder}.dvc")):
+    for name in (PARAMS, PIN):
         shutil.copyfile(name, root / name)
 
 

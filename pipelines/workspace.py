@@ -1,6 +1,6 @@
-"""A task's place: a project's root made of the task's inputs, in which a step runs as it runs on a laptop.
+"""The working directory of a task: a project's root made of the task's inputs, in which a step runs as on a laptop.
 
-So a task is wiring and nothing else: the step finds inputs, numbers and the data's version where it always does.
+So a task holds no logic: the step finds inputs, parameters and the data's version where it always does.
 """
 
 from __future__ import annotations
@@ -12,45 +12,72 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from components.config import LabParams, checked, read
+from components.config import read
+from components.datasets import find_dataset
 from components.errors import UserError
 from components.files import write_text
 from components.labs import find
+from components.params import DATASETS_BLOCK, checked, checked_dataset
 from components.settings import project_root, settings
-from components.steps.fetch_version import write_pin
+from components.sources.catalogue import Profile, raw_folder
+from components.sources.version import bring_version, pin_version, resolved
 from components.tracking.journal import JOURNALS
 from components.tracking.mlflow_client import database
-from components.tracking.runs import upload_or_warn
+from components.tracking.upload import upload_or_warn
 
 if TYPE_CHECKING:
     from kfp.dsl import Artifact
 
 BUILD = Path("build")
 PARAMS = Path("params.yaml")
+DATASET_STEPS = ("prepare", "validate")
+"""Steps that run on a dataset; the others run on a lab."""
 
 Sections = Mapping[str, Mapping[str, Any]]
-"""Sections of params.yaml by the step that they are of. `train` is the lab's own."""
+"""Sections of a lab's block of params.yaml, by name."""
+
+
+class Opened(NamedTuple):
+    """What the first task of a run finds out for the others."""
+
+    data_version: str
+    data_profile: str
+
+
+class Data(NamedTuple):
+    """The data that artifacts are made of. Every artifact carries it in its metadata, so tasks need no parameter."""
+
+    dataset: str
+    data_profile: Profile
+    data_version: str
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> Data:
+        return cls(**{name: artifact.metadata[name] for name in cls._fields})
+
+    def carried_by(self, artifact: Artifact) -> None:
+        artifact.metadata.update(self._asdict())
 
 
 @contextlib.contextmanager
-def place(
-    lab: str, data_folder: str, data_version: str, sections: Sections, inputs: Mapping[str, str] | None = None
-) -> Iterator[LabParams]:
-    """Makes the working directory a new project root; yields the lab's checked parameters.
+def project(data: Data, name: str, sections: Sections, block: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Makes the working directory a new project root.
 
-    inputs: paths of the outputs of earlier steps, by their name; `data` is the raw data. Numbers of other steps are
-    those of the project that this code came with.
+    name: the lab or dataset that a step is run on. sections: of the lab's block. block: the dataset's, where the step
+    reads it. Parameters of other steps are those of the project that this code came with.
     """
     with work_folder():
-        _write_params(lab, data_folder, sections)
-        write_pin(Path(), data_folder, data_version)
-        for name, path in (inputs or {}).items():
-            _link(Path(data_folder) if name == "data" else BUILD / lab / name, path)
-        yield checked(lab, read(PARAMS), PARAMS)
+        raw = read(project_root() / PARAMS)
+        raw[DATASETS_BLOCK][data.dataset] |= {**whole(block or {}), "profile": data.data_profile}
+        if sections:
+            raw[name] = {**raw[name], **whole(sections)}
+        write_text(PARAMS, yaml.safe_dump(raw, sort_keys=False))
+        pin_version(Path(), data.dataset, data.data_profile, data.data_version)
+        yield
 
 
 @contextlib.contextmanager
@@ -77,25 +104,64 @@ def work_folder() -> Iterator[None]:
             raise SystemExit(f"error: {error}") from error
 
 
-def run_step(step: str, lab: str, sections: Sections, inputs: Mapping[str, Artifact], output: Artifact) -> Path:
-    """Runs a step as `python -m components <step> <lab>` would, and returns its output folder, moved to `output`.
+def open_pipeline_run(lab: str, data_version: str, prepare: Mapping[str, Any], sections: Sections) -> Opened:
+    """Checks every parameter of a pipeline as the command line does, and opens its MLflow run.
 
-    The data's version is what the first input carries, and is written on the output: it needs no way of its own.
+    prepare: the block of the lab's dataset. sections: of the lab; `audit` counts only where the lab is audited.
+    data_version: a version, or the address of a pin.
+    """
+    from components.tracking.runs import open_parent
+
+    found = find(lab)
+    used = {name: whole(values) for name, values in sections.items() if name != "audit" or found.audited}
+    with work_folder():
+        raw = read(project_root() / PARAMS)
+        raw[DATASETS_BLOCK][found.dataset] = whole(prepare)
+        raw[lab] = {**raw[lab], **used}
+        checked(found, raw, PARAMS)
+        data = checked_dataset(find_dataset(found.dataset), raw, PARAMS)
+        opened = Opened(resolved(data_version, found.dataset, data.profile), data.profile)
+        tags = {"lab": lab, **opened._asdict()}
+        open_parent(f"kubeflow {lab}", tags, {"prepare": prepare, **used})
+    return opened
+
+
+def bring_data(raw: Artifact) -> None:
+    """Brings the data that an artifact's metadata names into it, and checks every file."""
+    data = Data.of(raw)
+    with work_folder():
+        land(bring_version(Path(), data.dataset, data.data_profile, data.data_version), raw.path)
+
+
+def run_step(
+    step: str,
+    name: str,
+    inputs: Mapping[str, Artifact],
+    output: Artifact,
+    sections: Sections | None = None,
+    block: Mapping[str, Any] | None = None,
+) -> Path:
+    """Runs a step as `python -m components <step> <name>` would, and returns its output folder, moved to `output`.
+
+    name: a lab's, or a dataset's of the steps prepare and validate. inputs: outputs of earlier steps, by their name;
+    `raw` is the raw data. sections, block: parameters, as `project` takes them.
     """
     from components import __main__ as command_line
 
-    carried = next(iter(inputs.values())).metadata
-    version = {name: carried[name] for name in ("data_folder", "data_version")}
-    with place(lab, **version, sections=sections, inputs={name: found.path for name, found in inputs.items()}):
-        getattr(command_line, step)(lab, PARAMS, BUILD)
-        output.metadata.update(version)
-        return land(BUILD / lab / step, output.path)
+    data = Data.of(next(iter(inputs.values())))
+    with project(data, name, sections or {}, block):
+        for earlier, found in inputs.items():
+            _link(_place_of(earlier, name, data), found.path)
+        getattr(command_line, step)(name, PARAMS, BUILD)
+        data.carried_by(output)
+        return land(BUILD / name / step, output.path)
 
 
-def sections_of(lab: str, train: Any, prepare: Any, export: Any, evaluate: Any, audit: Any, gate: Any) -> Sections:
-    """All sections of a lab by step; `audit` counts only where the lab is audited."""
-    every = {"train": train, "prepare": prepare, "export": export, "evaluate": evaluate, "gate": gate}
-    return {**every, "audit": audit} if find(lab).audited else every
+def _place_of(earlier: str, name: str, data: Data) -> Path:
+    """Where a step looks for what an earlier one made."""
+    if earlier == "raw":
+        return raw_folder(data.dataset, data.data_profile)
+    return BUILD / (data.dataset if earlier in DATASET_STEPS else name) / earlier
 
 
 def land(source: Path, output: str) -> Path:
@@ -123,17 +189,6 @@ def _check_tracking() -> None:
     file = database(settings().mlflow_tracking_uri)
     if file is not None and not file.is_absolute():
         raise UserError("MLFLOW_TRACKING_URI must name a server: a database in a task's own folder is gone with it")
-
-
-def _write_params(lab: str, data_folder: str, sections: Sections) -> None:
-    raw = read(project_root() / PARAMS)
-    raw["data"] = {"folder": data_folder}
-    for step, values in sections.items():
-        if step == "train":
-            raw[lab] = whole(values)
-        else:
-            raw[step] = {**(raw.get(step) or {}), lab: whole(values)}
-    write_text(PARAMS, yaml.safe_dump(raw, sort_keys=False))
 
 
 def whole(value: Any) -> Any:

@@ -33,21 +33,23 @@ OVERFIT_TUNES = {"C": 3, "6/8": 2, "3/4": 1}
 
 @pytest.fixture(scope="session")
 def raw_data() -> Path:
-    """The fetched data folder; the starter's tunes are the same file."""
-    for folder in (PROJECT / "data", PROJECT / "data.starter"):
-        if (folder / "music" / "irish.abc").exists():
-            return folder
-    pytest.skip("no tunes: `make data` fetches them")
+    """The folder of the fetched tunes."""
+    from components.datasets.music.raw import FILE
+    from tests.music_data import RAW
+
+    if not (RAW / FILE).exists():
+        pytest.skip("no tunes: `make data` fetches them")
+    return RAW
 
 
 @pytest.fixture(scope="session")
 def prepared_music(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All real tunes, as the step prepare leaves them."""
     from components.datasets.music.prepare import prepare
-    from components.labs.music.params import Prepare
+    from tests.music_data import ALL
 
     folder = tmp_path_factory.mktemp("prepared")
-    prepare(raw_data, folder, Prepare(limit=0))
+    prepare(raw_data, folder, ALL)
     return folder
 
 
@@ -55,7 +57,7 @@ def prepared_music(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def overfitted_tunes(prepared_music: Path) -> list[str]:
     """The shortest valid tune of each of some keys and metres."""
     from components.datasets.music.abc_notation import check
-    from components.datasets.music.prepare import read_texts
+    from components.datasets.music.reader import read_texts
 
     tunes = sorted(read_texts(prepared_music, "train"), key=len)
     found: dict[str, dict[str, str]] = {metre: {} for metre in OVERFIT_TUNES}
@@ -75,16 +77,16 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
     import torch
 
     from components.bundle import write_bundle
-    from components.config import load
+    from components.datasets.music.reader import TUNE_END
     from components.labs.music.export.bundle import export
-    from components.labs.music.runtime.sampler import TUNE_END
+    from components.labs.music.params import Export, Train
     from components.labs.music.training.model import MusicModel, read_vocabulary, to_batches
-    from components.provenance import Provenance
+    from components.records import Provenance
+    from tests.face_data import section
 
-    params = load("music", PROJECT / "params.yaml")
     # Its own sizes throughout, so that other defaults do not make it another model.
     sizes = {"hidden_size": 128, "layers": 1, "embedding_size": 32, "attention_heads": 4, "attention_window": 256}
-    small = params.train.model_copy(update=sizes)
+    small = section(Train, "music", "train", **sizes)
     torch.manual_seed(0)
     model = MusicModel.create(prepared_music, small).eval()
     optimizer = torch.optim.Adam(model.parameters())
@@ -102,7 +104,7 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
 
     folder = tmp_path_factory.mktemp("bundle") / "music"
     folder.mkdir()
-    spec = export(model, prepared_music, folder, params.export)
+    spec = export(model, prepared_music, folder, section(Export, "music", "export"))
     made_here = Provenance(
         git_commit="0" * 40,
         git_dirty=False,
@@ -135,7 +137,7 @@ def train_params() -> Train:
     from tests.face_data import section
 
     small = {"widths": [16, 32, 32], "hidden_size": 48, "latent_dim": 12}
-    return section(Train, "faces", negatives_per_face=1.0, batch_size=32, **small)
+    return section(Train, "faces", "train", negatives_per_face=1.0, batch_size=32, **small)
 
 
 @pytest.fixture(scope="session")

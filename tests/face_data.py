@@ -18,7 +18,7 @@ from components.config import Section
 from components.sources.archive import read_tar
 
 PROJECT = Path(__file__).resolve().parent.parent
-RAW = PROJECT / "data"
+RAW = PROJECT / "data" / "faces"
 SIDE = 80
 COUNTS = {"train": 320, "validation": 120, "audit": 160}
 """Faces of each split, and as many negatives."""
@@ -29,7 +29,7 @@ Model = TypeVar("Model", bound=Section)
 
 
 def section(model: type[Model], *keys: str, **changes: Any) -> Model:
-    """A section of params.yaml, with changes."""
+    """A section of params.yaml, such as `faces`, `train`, with changes."""
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     for key in keys:
         values = values[key]

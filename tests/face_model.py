@@ -12,7 +12,7 @@ from components.labs.faces.params import Export, Train
 from components.labs.faces.training.augment import augmented
 from components.labs.faces.training.batches import FaceData
 from components.labs.faces.training.model import FaceClassifier
-from components.provenance import Provenance
+from components.records import Provenance
 from tests.face_data import section
 
 HERE = Provenance(git_commit="", git_dirty=False, data_version="", data_profile="course", params_hash="", code_hash="")
@@ -41,6 +41,6 @@ def augmented_batch(batch: tuple[torch.Tensor, torch.Tensor], params: Train) -> 
 
 
 def bundle_of(model: FaceClassifier, prepared: Path, folder: Path) -> Bundle:
-    spec = export(model, prepared, folder, section(Export, "export", "faces", calibration=64, pictures=6))
+    spec = export(model, prepared, folder, section(Export, "faces", "export", calibration=64, pictures=6))
     write_bundle(folder, "faces", spec, HERE)
     return Bundle.open(folder)

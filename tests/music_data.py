@@ -3,10 +3,13 @@
 from functools import cache
 from pathlib import Path
 
-from components.datasets.music.prepare import FILE, read_blocks, read_text
+from components.config import DatasetParams
+from components.datasets.music.raw import FILE, read_blocks, read_text
 from components.settings import project_root
 
-RAW = next(folder for name in ("data", "data.starter") if (folder := project_root() / name).exists())
+RAW = project_root() / "data" / "music"
+ALL = DatasetParams(profile="course", limit=0)
+"""All tunes are prepared."""
 
 
 @cache
@@ -16,8 +19,7 @@ def real_tunes() -> tuple[str, ...]:
 
 
 def raw_folder(folder: Path, content: str | bytes) -> Path:
-    """A data folder with this for a file of tunes."""
-    path = folder / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    """A folder of raw tunes with this for a file of tunes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_bytes(content.encode() if isinstance(content, str) else content)
     return folder

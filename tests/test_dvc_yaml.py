@@ -8,29 +8,35 @@ from typing import Any
 import pytest
 import yaml
 
+from components.datasets import DATASETS
 from components.labs import LABS, find
 
 PROJECT = Path(__file__).resolve().parent.parent
 DVC: dict[str, Any] = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
-VARS: dict[str, dict[str, dict[str, str]]] = {name: value for each in DVC["vars"] for name, value in each.items()}
+LINES: dict[str, dict[str, str]] = DVC["vars"][0]["labs"]
 PLOTS: dict[str, dict[str, Any]] = {name: plot for each in DVC["plots"] for name, plot in each.items()}
 
 
-def test_every_lab_has_its_line() -> None:
-    assert set(VARS["labs"]) == set(LABS)
-    assert set(VARS["audited"]) == {lab for lab in LABS if find(lab).audited}
+def test_every_lab_has_its_line_and_every_dataset_its_block() -> None:
+    assert set(LINES) == set(LABS)
+    assert set(DVC["stages"]["audit"]["foreach"]) == {lab for lab in LABS if find(lab).audited}
+    assert set(yaml.safe_load((PROJECT / "params.yaml").read_text())["datasets"]) == set(DATASETS)
 
 
 @pytest.mark.parametrize("name", LABS)
-def test_a_lab_waits_for_the_code_and_the_bundles_that_it_names(name: str) -> None:
-    """A stage that does not depend on shared code is skipped when that changes; an instrument would be an old one."""
-    lab, line = find(name), VARS["labs"][name]
-    assert {line["shared"], line["also"]} - {f"labs/{name}"} == set(lab.shared), "shared, also: Lab.shared"
-    assert {line["instrument"]} - {name} == set(lab.instruments), "instrument: Lab.instruments"
-    assert line["judged"] == ("audit" if lab.audited else "evaluate")
-    if lab.audited:
-        assert VARS["audited"][name]["shared"] in lab.shared
-    assert all((PROJECT / "components" / folder).is_dir() for folder in (line["shared"], line["also"]))
+def test_a_lab_waits_for_what_it_declares(name: str) -> None:
+    lab, line = find(name), LINES[name]
+    after = [f"{model}/gate/verdict.json" for model in lab.reference_models] or [f"{lab.dataset}/validate"]
+    gate_reads = "audit" if lab.audited else "evaluate"
+    assert line == {"dataset": lab.dataset, "evaluate_after": after[0], "gate_reads": gate_reads}
+    assert len(after) == 1
+
+
+@pytest.mark.parametrize("stage", [name for name in DVC["stages"] if name != "versions"])
+def test_every_stage_depends_on_the_version_of_its_own_code(stage: str) -> None:
+    (own,) = [dep for dep in DVC["stages"][stage]["do"]["deps"] if dep.startswith("build/versions/")]
+    assert own.endswith(f"/{stage}")
+    assert not [dep for dep in DVC["stages"][stage]["do"]["deps"] if dep.startswith("components")]
 
 
 @pytest.mark.parametrize("name", LABS)

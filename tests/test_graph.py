@@ -27,9 +27,7 @@ def graph(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     workspace.set_params(SMOKE)
     # A demonstration's bounds, so that the first candidate passes and there is a champion to talk about.
     bounds = {"bits_per_char": {"max": 100.0, "min_count": 1}, "valid_sample_rate": {"min": 0.0, "min_count": 1}}
-    workspace.set_params({"gate": {"music": {"metrics": bounds}}})
-    if raw_data.name != "data":
-        workspace.set_params({"data": {"folder": raw_data.name}, "gate": {"music": {"profile": None}}})
+    workspace.set_params({"music": {"gate": {"metrics": bounds}}})
     workspace.run("python", "-m", "components", "repro", "music")
     yield workspace
 
@@ -73,10 +71,8 @@ def test_provenance_reaches_from_the_data_to_the_promotion(graph: Workspace) -> 
     assert bundle["provenance"] == evaluation["provenance"] == decision["provenance"]
     provenance = bundle["provenance"]
     assert isinstance(provenance, dict)
-    profile = "course" if (graph.folder / "data").exists() else "starter"
-    pin = "data.dvc" if profile == "course" else "data.starter.dvc"
-    assert provenance["data_version"] in (graph.folder / pin).read_text()
-    assert provenance["data_profile"] == profile
+    assert provenance["data_version"] in (graph.folder / "data.dvc").read_text()
+    assert provenance["data_profile"] == "course"
 
 
 def test_the_champion_it_promoted_is_served(graph: Workspace, tmp_path: Path) -> None:
@@ -97,6 +93,49 @@ def test_a_second_run_trains_nothing_and_moves_nothing(graph: Workspace) -> None
     assert read(graph, "promote/promotion.json")["version"] == "1"
 
 
+def status(graph: Workspace) -> dict[str, object]:
+    """Stages of which DVC says that they would run, beside those that always do."""
+    graph.run("dvc", "repro", "--single-item", "versions")
+    found: dict[str, object] = json.loads(graph.run("dvc", "status", "--json").stdout)
+    return {stage: why for stage, why in found.items() if why != ["always changed"] and stage.endswith("music")}
+
+
+def test_code_that_only_judges_or_serves_and_other_datasets_retrain_nothing(graph: Workspace) -> None:
+    lab = graph.folder / "components" / "labs" / "music"
+    touched = {
+        lab / "evaluation" / "evaluate.py": "\nLIMIT = 1\n",
+        next((lab / "runtime").glob("[a-z]*.py")): "\nLIMIT = 1\n",
+        lab / "training" / "model.py": "\n# a comment\n",
+        graph.folder / "data" / "digits" / "extra.txt": "a file of another dataset\n",
+    }
+    before = {path: path.read_bytes() if path.exists() else None for path in touched}
+    try:
+        for path, text in touched.items():
+            with path.open("a") as file:
+                file.write(text)
+        graph.set_params({"music": {"serve": {"attempts": 2}}, "digits": {"train": {"seed": 2}}})
+        graph.run("python", "-m", "components", "accept-data", "digits")
+        graph.run("dvc", "repro", "--single-item", "versions")
+        found = status(graph)
+        assert "evaluate@music" in found
+        assert not {"prepare@music", "validate@music", "train@music"} & set(found)
+    finally:
+        for path, content in before.items():
+            path.unlink()
+            if content is not None:
+                path.write_bytes(content)
+
+
+def test_code_that_trains_retrains(graph: Workspace) -> None:
+    model = graph.folder / "components" / "labs" / "music" / "training" / "model.py"
+    before = model.read_text()
+    model.write_text(before + "\nLIMIT = 1\n")
+    try:
+        assert "train@music" in status(graph)
+    finally:
+        model.write_text(before)
+
+
 def test_metrics_show_names_the_metrics(graph: Workspace) -> None:
     shown = json.loads(graph.run("dvc", "metrics", "show", "--json").stdout)
     metrics = shown[""]["data"]["build/music/evaluate/metrics.json"]["data"]
@@ -107,7 +146,7 @@ def test_metrics_show_names_the_metrics(graph: Workspace) -> None:
 def test_params_diff_sees_a_changed_number(graph: Workspace) -> None:
     shown = json.loads(graph.run("dvc", "params", "diff", "--json").stdout)
     changed = next(iter(shown.values()))
-    assert changed["music.hidden_size"]["new"] == SMOKE["music"]["hidden_size"]
+    assert changed["music.train.hidden_size"]["new"] == SMOKE["music"]["train"]["hidden_size"]
 
 
 def test_a_second_repro_at_the_same_time_is_refused_in_words(graph: Workspace, tmp_path: Path) -> None:
@@ -139,9 +178,9 @@ exec '{sys.executable}' "$@"
     assert first.returncode == 0
 
 
-def test_changed_raw_data_stops_the_run_before_anything_is_rewritten(graph: Workspace, raw_data: Path) -> None:
-    tunes = graph.folder / raw_data.name / "music" / "irish.abc"
-    pin = (graph.folder / f"{raw_data.name}.dvc").read_bytes()
+def test_changed_raw_data_stops_the_run_before_anything_is_rewritten(graph: Workspace) -> None:
+    tunes = graph.folder / "data" / "music" / "irish.abc"
+    pin = (graph.folder / "data.dvc").read_bytes()
     original = tunes.read_bytes()
     tunes.unlink()  # it is a link to the project's own file
     tunes.write_bytes(original + b"\n")
@@ -150,9 +189,9 @@ def test_changed_raw_data_stops_the_run_before_anything_is_rewritten(graph: Work
     finally:
         tunes.write_bytes(original)
     assert done.returncode == 2
-    assert "music/irish.abc" in done.stderr
+    assert "irish.abc" in done.stderr
     assert "accept-data" in done.stderr
-    assert (graph.folder / f"{raw_data.name}.dvc").read_bytes() == pin
+    assert (graph.folder / "data.dvc").read_bytes() == pin
 
 
 KILLED_AT_ITS_SECOND_CHECKPOINT = """
@@ -167,7 +206,7 @@ runpy.run_module("components", run_name="__main__")
 
 
 def test_a_killed_training_is_marked_killed_and_goes_on(graph: Workspace) -> None:
-    graph.set_params({"music": {"max_epochs": 3}})
+    graph.set_params({"music": {"train": {"max_epochs": 3}}})
     killed = graph.run("python", "-c", KILLED_AT_ITS_SECOND_CHECKPOINT, "train", "music", check=False)
     assert killed.returncode == -signal.SIGKILL
     done = graph.run("python", "-m", "components", "train", "music")
@@ -179,7 +218,7 @@ def test_a_killed_training_is_marked_killed_and_goes_on(graph: Workspace) -> Non
 
 
 def test_a_blocked_candidate_is_a_result_and_require_pass_exits_three(graph: Workspace) -> None:
-    graph.set_params({"gate": {"music": {"metrics": {"bits_per_char": {"max": 0.001}}}}})
+    graph.set_params({"music": {"gate": {"metrics": {"bits_per_char": {"max": 0.001}}}}})
     done = graph.run("python", "-m", "components", "gate", "music")
     assert "BLOCKED music: FAIL" in done.stderr
     assert read(graph, "gate/decision.json")["verdict"] == "FAIL"
@@ -192,7 +231,7 @@ def test_a_blocked_candidate_is_a_result_and_require_pass_exits_three(graph: Wor
 def test_an_experiment_from_the_command_line_changes_one_number(graph: Workspace) -> None:
     graph.run("git", "add", "-A")
     graph.run("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "before")
-    done = graph.run("dvc", "exp", "run", "-S", "music.hidden_size=32", "export@music")
+    done = graph.run("dvc", "exp", "run", "-S", "music.train.hidden_size=32", "export@music")
     assert "Ran experiment" in done.stdout
     spec = read(graph, "export/bundle.json")["spec"]
     assert isinstance(spec, dict)

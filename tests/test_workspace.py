@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from components.config import load
-from components.labs import LABS
+from components.labs import LABS, find
+from components.params import load
 from tests.workspace import PROJECT, SMOKE, overlaid
 
 
 @pytest.mark.parametrize("lab", LABS)
 def test_every_lab_takes_its_small_numbers(lab: str, tmp_path: Path) -> None:
     overlaid(PROJECT / "params.yaml", SMOKE, tmp_path / "params.yaml")
-    assert load(lab, tmp_path / "params.yaml") != load(lab, PROJECT / "params.yaml")
+    assert load(find(lab), tmp_path / "params.yaml") != load(find(lab), PROJECT / "params.yaml")

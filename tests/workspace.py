@@ -19,30 +19,32 @@ from ruamel.yaml import YAML
 PROJECT = Path(__file__).resolve().parent.parent
 
 SMOKE: dict[str, dict[str, Any]] = {
-    "faces": {"widths": [8, 16, 24], "hidden_size": 32, "latent_dim": 8, "max_epochs": 2},
-    "music": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2},
-    "scratch": {"hidden_sizes": [32], "max_epochs": 2},
-    "digits": {"channels": [8, 16], "dense_size": 32, "max_epochs": 2},
-    "images": {"widths": [16, 8], "discriminator_widths": [16, 8], "max_epochs": 2},
-    "portraits": {"widths": [16, 8, 8], "discriminator_widths": [16, 8, 8], "max_epochs": 2},
-    "transfer": {"width": 0.0625, "labelled": 1, "pretraining_epochs": 1, "frozen_epochs": 1, "max_epochs": 3},
-    "prepare": {
+    "datasets": {
         "faces": {"limit": 300, "crops": 3},
         "music": {"limit": 60},
-        "scratch": {"limit": 1000},
         "digits": {"limit": 1000},
-        "transfer": {"limit": 600},
-        "images": {"limit": 1000},
-        "portraits": {"limit": 300},
     },
-    "export": {"faces": {"calibration": 64, "pictures": 4}, "transfer": {"calibration": 32}},
-    "evaluate": {
-        "faces": {"scenes": 4},
-        "music": {"samples": 8},
-        "images": {"samples": 200, "manifold_samples": 200},
-        "portraits": {"samples": 100, "manifold_samples": 100, "likelihood_pictures": 10, "importance_samples": 5},
+    "music": {"train": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2}, "evaluate": {"samples": 8}},
+    "faces": {
+        "train": {"widths": [8, 16, 24], "hidden_size": 32, "latent_dim": 8, "max_epochs": 2},
+        "export": {"calibration": 64, "pictures": 4},
+        "evaluate": {"scenes": 4},
+        "audit": {"draws": 200, "simulation": {"audits": 50}},
     },
-    "audit": {"faces": {"draws": 200, "simulation": {"audits": 50}}},
+    "digits": {"train": {"channels": [8, 16], "dense_size": 32, "max_epochs": 2}},
+    "mlp": {"train": {"hidden_sizes": [32], "max_epochs": 2}},
+    "digit_generation": {
+        "train": {"widths": [16, 8], "discriminator_widths": [16, 8], "max_epochs": 2},
+        "evaluate": {"samples": 200, "manifold_samples": 200},
+    },
+    "face_generation": {
+        "train": {"widths": [16, 8, 8], "discriminator_widths": [16, 8, 8], "max_epochs": 2},
+        "evaluate": {"samples": 100, "manifold_samples": 100, "likelihood_pictures": 10, "importance_samples": 5},
+    },
+    "transfer": {
+        "train": {"width": 0.0625, "labelled": 1, "pretraining_epochs": 1, "frozen_epochs": 1, "max_epochs": 3},
+        "export": {"calibration": 32},
+    },
 }
 """Numbers small enough for half a minute a lab; laid over params.yaml."""
 
@@ -65,9 +67,8 @@ class Workspace:
         _run("git", "init", "-q", cwd=folder)
         _run("git", "add", "-A", cwd=folder)
         _run("git", "-c", "user.name=smoke", "-c", "user.email=smoke@localhost", "commit", "-qm", "scratch", cwd=folder)
-        for name in ("data", "data.starter"):
-            if (PROJECT / name).exists():
-                shutil.copytree(PROJECT / name, folder / name, copy_function=_link)
+        if (PROJECT / "data").exists():
+            shutil.copytree(PROJECT / "data", folder / "data", copy_function=_link)
 
     def set_params(self, values: Mapping[str, object]) -> None:
         """Lays nested values over params.yaml, keeping its comments."""
@@ -75,11 +76,11 @@ class Workspace:
 
     def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Runs a command in the workspace with the project's own environment first in PATH."""
-        return _run(*command, cwd=self.folder, check=check, environment=environment)
+        return _run(*command, cwd=self.folder, check=check, environment={**self.environment(), **environment})
 
     def environment(self) -> dict[str, str]:
-        """Variables for a process of the caller's own."""
-        return _environment()
+        """Variables for a process of the caller's own: the copy's code runs, not the project's."""
+        return {**_environment(), "PYTHONPATH": str(self.folder)}
 
 
 def _link(source: str, target: str) -> None:
@@ -133,7 +134,7 @@ def main(labs: list[str]) -> int:
         workspace = Workspace(Path(folder))
         workspace.set_params(SMOKE)
         command = [sys.executable, "-m", "components", "repro", *labs]
-        return subprocess.run(command, cwd=folder, env=_environment(), check=False).returncode
+        return subprocess.run(command, cwd=folder, env=workspace.environment(), check=False).returncode
 
 
 if __name__ == "__main__":

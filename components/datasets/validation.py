@@ -1,4 +1,4 @@
-"""Great Expectations over tables of facts: the suites are JSON in expectations/, one for each table of a lab."""
+"""Great Expectations over a dataset's tables: the suites are JSON in its folder expectations/, one for each table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from components.report.validation_page import render
 if TYPE_CHECKING:
     import pandas as pd
 
-EXPECTATIONS = Path(__file__).parent / "expectations"
 NAMED_ROWS = 10
 """Offending rows that a message names; the report names all."""
 
@@ -40,13 +39,13 @@ class Failure:
         return text
 
 
-def read_suite(lab: str, table: str, folder: Path = EXPECTATIONS) -> dict[str, Any]:
+def read_suite(folder: Path, table: str) -> dict[str, Any]:
     """A suite in Great Expectations' own format. Raises UserError when it is missing, damaged or empty."""
-    path = folder / f"{lab}_{table}.json"
+    path = folder / f"{table}.json"
     try:
         suite: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path} is missing: every table of facts needs a suite of expectations") from None
+        raise UserError(f"{path} is missing: every table needs a suite of expectations") from None
     except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}") from None
     # Great Expectations calls a suite without expectations a success.
@@ -55,8 +54,8 @@ def read_suite(lab: str, table: str, folder: Path = EXPECTATIONS) -> dict[str, A
     return suite
 
 
-def validate_tables(lab: str, tables: dict[str, pd.DataFrame], out: Path, folder: Path = EXPECTATIONS) -> list[Failure]:
-    """Holds each table to its suite; writes validation.json and a page for each table into `out`.
+def validate_tables(folder: Path, tables: dict[str, pd.DataFrame], out: Path) -> list[Failure]:
+    """Checks each table against its suite in `folder`; writes validation.json and a page for each table into `out`.
 
     Returns what failed, the most telling first: the fewest rows named. What it writes depends on tables and suites
     alone (no times, no random ids), so that the steps after it need not run again.
@@ -64,7 +63,7 @@ def validate_tables(lab: str, tables: dict[str, pd.DataFrame], out: Path, folder
     failures: list[Failure] = []
     report: dict[str, Any] = {}
     for name, table in tables.items():
-        suite = read_suite(lab, name, folder)
+        suite = read_suite(folder, name)
         result = run_suite(suite, table)
         items = result.to_json_dict()["results"]
         failures += [_failure(name, table, item) for item in items if not item["success"]]
@@ -86,7 +85,7 @@ def run_suite(suite: dict[str, Any], table: pd.DataFrame) -> Any:
         progress_bars=base.ProgressBarsConfig(globally=False),
     )
     context = gx.get_context(mode="ephemeral", project_config=config)
-    asset = context.data_sources.add_pandas("facts").add_dataframe_asset(suite["name"])
+    asset = context.data_sources.add_pandas("tables").add_dataframe_asset(suite["name"])
     batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": table})
     expectations = context.suites.add(gx.ExpectationSuite(**suite))
     names = [name for name in ("id", "line") if name in table]

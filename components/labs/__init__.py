@@ -1,102 +1,119 @@
-"""The contract between a lab (a noun) and the steps (verbs), and the list of labs."""
+"""The contract between a lab (a noun) and the steps (verbs)."""
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from components.errors import UserError
+from components.config import LabParams
+from components.discovery import nearest, packages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
     import pytorch_lightning as pl
 
-    from components.bundle import Bundle, BundleSpec, Evaluation, Judged
-    from components.promotion import AuditFindings
+    from components.bundle import Bundle, BundleSpec, Candidate
+    from components.records import AuditFindings, Evaluation
 
-LABS = ("music", "faces", "scratch", "digits", "transfer", "images", "portraits")
+LABS = packages(Path(__file__).parent)
+"""Names of the labs: a folder here is one."""
 
 
-class NoParams(BaseModel):
-    """Of a step that a lab has nothing to say about, such as serving where it has no API."""
+@dataclass(frozen=True)
+class Monitor:
+    """The validation figure that early stopping and the choice of the epoch follow, and which way is better."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    direction: Literal["min", "max"] = "min"
+
+
+@dataclass(frozen=True)
+class Api:
+    """What serves a lab: the folders serving/<name>/ and serving/page/static/<name>/. Several labs may share one."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What training, export and evaluation read.
+
+    prepared: the output of the step prepare.  pretrained: folders of pretrained weights, by the names in
+    `Lab.pretrained`.
+    """
+
+    prepared: Path
+    pretrained: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EvaluateContext:
+    """An evaluation. reference_models: verified bundles of the labs that `Lab.reference_models` names."""
+
+    bundle: Bundle
+    inputs: Inputs
+    out: Path
+    params: Any
+    reference_models: Mapping[str, Bundle]
+
+
+@dataclass(frozen=True)
+class AuditContext:
+    """An audit. champion: None where there is none, it is the candidate, or it was made from other data."""
+
+    candidate: Candidate
+    champion: Candidate | None
+    inputs: Inputs
+    out: Path
+    params: Any
 
 
 class Lab(ABC):
     """What a step may ask of a lab. A lab imports its slow halves (torch, pandas) inside these methods only."""
 
     name: str
-    datasets: tuple[str, ...]
-    """Folders below the data folder that the lab reads."""
-    shared: tuple[str, ...] = ()
-    """Folders below components/ that the lab has in common with others; their code counts as the lab's own."""
-    suites: str = ""
-    """Whose suites of expectations check its facts, where labs on the same data share them; by default the lab's."""
-    gated: tuple[str, ...]
-    """Metrics that a gate may bound: of those `evaluate` and `audit` measure, the ones that say better or worse."""
-    instruments: tuple[str, ...] = ()
+    dataset: str
+    """The dataset that it learns from."""
+    pretrained: tuple[str, ...] = ()
+    """Pretrained weights that it starts from: names of entries in sources.toml."""
+    reference_models: tuple[str, ...] = ()
     """Labs whose exported bundles `evaluate` measures with; a figure is only comparable if their digests are equal."""
     audited: bool = False
     """Whether the candidate must also pass an audit before it can be promoted."""
-
-    Train: type[BaseModel]
-    Prepare: type[BaseModel]
-    Export: type[BaseModel]
-    Evaluate: type[BaseModel]
-    Serve: type[BaseModel] = NoParams
-    Audit: type[BaseModel] = NoParams
-
-    @abstractmethod
-    def prepare(self, raw: Path, out: Path, params: Any) -> dict[str, Any]:
-        """Cleans and splits `raw` (the data folder) into `out`; returns the report: what was dropped, by which rule."""
+    monitor: Monitor = Monitor("val_loss")
+    gate_metrics: tuple[str, ...]
+    """Metrics that a gate may bound: of those `evaluate` and `audit` measure, the ones that say better or worse."""
+    headline: tuple[str, ...]
+    """At most six of the metrics: what `dvc metrics show` and the front page show."""
+    api: Api | None = None
+    Params: type[LabParams]
 
     @abstractmethod
-    def facts(self, raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
-        """Tables of facts about the items, checked by data/expectations/<suites>_<table>.json."""
+    def module(self, inputs: Inputs, params: Any) -> pl.LightningModule:
+        """A new model. params: `train`. It logs the metric that `monitor` names on validation data."""
 
     @abstractmethod
-    def module(self, prepared: Path, params: Any) -> pl.LightningModule:
-        """A new model. Its metric `monitor` (an attribute) is what early stopping watches on validation data."""
+    def data(self, inputs: Inputs, params: Any) -> pl.LightningDataModule:
+        """The prepared data as batches whose order depends on (seed, epoch) only. params: `train`."""
 
     @abstractmethod
-    def datamodule(self, prepared: Path, params: Any) -> pl.LightningDataModule:
-        """The prepared data as batches whose order depends on (seed, epoch) only."""
+    def export(self, module: Any, inputs: Inputs, out: Path, params: Any) -> BundleSpec:
+        """Writes the ONNX graphs and parity.json (torch against onnxruntime) into `out`. params: `export`."""
 
     @abstractmethod
-    def export(self, module: pl.LightningModule, prepared: Path, out: Path, params: Any) -> BundleSpec:
-        """Writes the ONNX graphs and parity.json (torch against onnxruntime) into `out`."""
+    def evaluate(self, context: EvaluateContext) -> Evaluation:
+        """Measures the exported bundle on held-out data; writes plots and reports into `context.out`."""
 
-    @abstractmethod
-    def evaluate(
-        self, bundle: Bundle, prepared: Path, out: Path, params: Any, instruments: Mapping[str, Bundle]
-    ) -> Evaluation:
-        """Measures the exported bundle on held-out data; writes plots and reports into `out`.
-
-        instruments: the verified bundles of the labs that `Lab.instruments` names.
-        """
-
-    def audit(
-        self, candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: Any
-    ) -> AuditFindings:
-        """Judges an audited lab's candidate as it would be served; writes the reports that go with it into `out`.
-
-        champion: the model to compare with, None when there is none, or it is the candidate, or saw other data.
-        """
+    def audit(self, context: AuditContext) -> AuditFindings:
+        """Judges an audited lab's candidate as it would be served; writes the reports that go with it."""
         raise NotImplementedError(f"{self.name} is not audited")
 
 
 def find(name: str) -> Lab:
     """The lab of that name. Raises UserError that names the nearest one."""
-    if name not in LABS:
-        near = difflib.get_close_matches(name, LABS, n=1, cutoff=0.0)
-        raise UserError(f"there is no lab '{name}'; did you mean '{near[0]}'? labs: {', '.join(LABS)}")
+    nearest("lab", name, LABS)
     lab: Lab = import_module(f"components.labs.{name}").LAB
     return lab

@@ -1,14 +1,17 @@
-"""8-bit graphs with fixed ranges, made from float ones; torch-free."""
+"""8-bit graphs with fixed ranges, made from float ones; what they cost, and which variant is served. Torch-free."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
+
+Variants = Mapping[str, Mapping[str, float]]
+"""Metrics of each variant, "float", "int8" or both, by name."""
 
 
 class _Inputs(CalibrationDataReader):  # type: ignore[misc]
@@ -56,3 +59,16 @@ def write_int8(
     finally:
         root.setLevel(level)
         folded.unlink(missing_ok=True)
+
+
+def quantisation_cost(variants: Variants, metric: str, lower_is_better: bool = False) -> float:
+    """What int8 loses of a metric against float, in the metric's unit; 0 where there is one variant only."""
+    if not {"float", "int8"} <= variants.keys():
+        return 0.0
+    lost = variants["float"][metric] - variants["int8"][metric]
+    return -lost if lower_is_better else lost
+
+
+def choose_variant(variants: Variants, cost: float, max_cost: float) -> str:
+    """The variant to serve: int8, the smaller and faster one, if it was exported and its `cost` is allowed."""
+    return "int8" if "float" not in variants or ("int8" in variants and cost <= max_cost) else "float"

@@ -1,7 +1,7 @@
-"""What Great Expectations found, as one HTML page that needs nothing else.
+"""What Great Expectations found, as a page of the reports' kind.
 
 Its own Data Docs load Bootstrap, jQuery, Vega and icons from six content networks and copy 4 MB of tutorial pictures
-and fonts. Here its sections are put on a page with a small stylesheet, without scripts: it opens offline, in 30 kB.
+and fonts. Here its sections stand on a page of 30 kB without scripts, which opens offline.
 """
 
 from __future__ import annotations
@@ -13,23 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from components.report.page import page
+
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --bad: #c22; --good: #2a7; }
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; }
-h4, h5, h6, .h6 { font-size: 1rem; font-weight: 600; margin: 1.2rem 0 .3rem; }
-.ge-section { border-top: 1px solid var(--line); padding: .5rem 0; }
-table { border-collapse: collapse; width: 100%; margin: .4rem 0; }
-th:first-child:not(:nth-last-child(2)) { width: 4rem; }
-th:last-child { width: 14rem; }
-th, td { text-align: left; vertical-align: top; padding: .25rem .6rem; border-bottom: 1px solid var(--line); }
-.badge { border: 1px solid var(--line); border-radius: .3rem; padding: 0 .3rem; }
-.fa-check-circle::before { content: "\\2713"; color: var(--good); font-weight: bold; }
-.fa-times::before { content: "\\2717"; color: var(--bad); font-weight: bold; }
-.fa-exclamation-triangle::before { content: "!"; color: var(--bad); font-weight: bold; }
-.text-danger { color: var(--bad); }
-ul { margin: 0; padding-left: 1.2rem; }
+h4, h5, h6, .h6 { font-size: 1rem; font-weight: 600; margin: 1.2rem 0 .3rem }
+.ge-section { border-top: 1px solid var(--line); padding: .5rem 0 } table { width: 100% }
+th:first-child:not(:nth-last-child(2)) { width: 4rem } th:last-child { width: 14rem }
+.badge { border: 1px solid var(--line); border-radius: .3rem; padding: 0 .3rem }
+.fa-check-circle::before { content: "\\2713"; color: var(--pass); font-weight: bold }
+.fa-times::before { content: "\\2717"; color: var(--fail); font-weight: bold }
+.fa-exclamation-triangle::before { content: "!"; color: var(--fail); font-weight: bold }
+.text-danger { color: var(--fail) } ul { margin: 0; padding-left: 1.2rem }
 """
+"""For the classes that Great Expectations gives its elements."""
 
 _UNUSED = re.compile(r"<script\b.*?</script>|<link\b[^>]*>|<img\b[^>]*>", re.DOTALL)
 _LINK = re.compile(r"</?a\b[^>]*>")
@@ -55,14 +51,8 @@ def render(suite: dict[str, Any], result: Any) -> str:
     )
     for number, uuid in enumerate(dict.fromkeys(_UUID.findall(sections))):
         sections = sections.replace(uuid, f"id{number}")
-    title = html.escape(result.suite_name)
-    body = _LINK.sub("", _UNUSED.sub("", sections)) + _notes(suite)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
-        f'<meta name="viewport" content="width=device-width"><meta http-equiv="Content-Security-Policy" '
-        f"content=\"default-src 'none'; style-src 'unsafe-inline'\"><style>{STYLE}</style></head>\n"
-        f"<body><h1>{title}: {'met' if result.success else 'NOT met'}</h1>\n{body}</body></html>\n"
-    )
+    title = f"{result.suite_name}: {'met' if result.success else 'NOT met'}"
+    return page(title, [_LINK.sub("", _UNUSED.sub("", sections)), _notes(suite)], STYLE)
 
 
 def _escaped(value: Any) -> Any:
@@ -77,7 +67,7 @@ def _escaped(value: Any) -> Any:
 
 
 def _notes(suite: dict[str, Any]) -> str:
-    """Why each expectation is there: the suite says it, Great Expectations' page does not."""
+    """The reason for each expectation, which the suite gives and Great Expectations' page leaves out."""
     items = "".join(
         f"<li><b>{html.escape(item['kwargs'].get('column', 'the table'))}</b>: {html.escape(item['notes'])}</li>"
         for item in suite["expectations"]

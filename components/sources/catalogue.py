@@ -13,8 +13,13 @@ from components.files import Sha256
 SOURCES = Path(__file__).with_name("sources.toml")
 
 Profile = Literal["course", "starter"]
-FOLDERS: dict[Profile, str] = {"course": "data", "starter": "data.starter"}
-"""Folder, below the project's root, that each profile fills."""
+DATA = "data"
+"""Folder, below the project's root, of all raw data: a folder a dataset."""
+
+
+def raw_folder(dataset: str, profile: Profile) -> Path:
+    """Where a dataset's raw files lie, below the project's root."""
+    return Path(DATA, dataset) if profile == "course" else Path(DATA, profile, dataset)
 
 
 class _Declared(BaseModel):
@@ -58,7 +63,7 @@ class Installed(_Declared):
 
 
 class Table(_Declared):
-    """A table of `tables.py`, made from other declared files (`inputs`: dataset/path) and from `urls`."""
+    """A table of `tables.py`, made from other files of its dataset (`inputs`: their paths) and from `urls`."""
 
     kind: Literal["table"]
     table: Literal["fairface_labels", "caltech101_nonfaces"]
@@ -88,7 +93,7 @@ class SourceFile(_Declared):
 
     @property
     def location(self) -> str:
-        """Path below the data folder."""
+        """What messages call the file."""
         return f"{self.dataset}/{self.path}"
 
 
@@ -114,11 +119,11 @@ def declared(path: Path = SOURCES) -> tuple[SourceFile, ...]:
     return files
 
 
-def select(files: tuple[SourceFile, ...], profile: Profile, datasets: set[str] | None = None) -> list[SourceFile]:
-    """The profile's files, of the named datasets or (None) of all, in the order to fetch them.
+def select(files: tuple[SourceFile, ...], dataset: str, profile: Profile) -> list[SourceFile]:
+    """A dataset's files in a profile, in the order to fetch them; none where the profile has none.
 
     A derived table comes after what it is made from. A file that only one place has comes before files that several
     have: if the profile can't be had complete, that is known before anything else is downloaded.
     """
-    chosen = [file for file in files if profile in file.profiles and (datasets is None or file.dataset in datasets)]
+    chosen = [file for file in files if file.dataset == dataset and profile in file.profiles]
     return sorted(chosen, key=lambda file: (isinstance(file.places[0], Table), len(file.places)))

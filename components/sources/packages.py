@@ -14,10 +14,10 @@ from components.sources.errors import UnavailableError
 from components.sources.patterns import matches
 
 
-def from_sdist(source: Sdist, workshop: Path, target: Path) -> None:
+def from_sdist(source: Sdist, work: Path, target: Path) -> None:
     """Writes the file, or the deterministic tar of the chosen files, to `target`. Raises UnavailableError."""
     inside = f"{source.package}-{source.version}/{source.path}"
-    members = read_tar(_sdist(source, workshop))
+    members = read_tar(_sdist(source, work))
     if not source.include:
         content = next((content for name, content in members if name == inside), None)
         if content is None:
@@ -39,12 +39,12 @@ def from_installed(source: Installed, target: Path) -> None:
     shutil.copyfile(path, target)
 
 
-def _sdist(source: Sdist, workshop: Path) -> Path:
+def _sdist(source: Sdist, work: Path) -> Path:
     """The source archive, downloaded by pip (so that the user's index and proxy count) and checked against its hash."""
-    archive = workshop / f"{source.package}-{source.version}.tar.gz"
+    archive = work / f"{source.package}-{source.version}.tar.gz"
     if archive.is_file() and sha256_file(archive) == source.sha256:
         return archive
-    with tempfile.TemporaryDirectory(dir=workshop, prefix="pip.") as folder:
+    with tempfile.TemporaryDirectory(dir=work, prefix="pip.") as folder:
         requirement = Path(folder, "requirement.txt")
         requirement.write_text(f"{source.package}=={source.version} --hash=sha256:{source.sha256}\n", encoding="utf-8")
         # pip asks even a package that it only downloads for its metadata, and old setup.py files need old setuptools.
@@ -53,7 +53,7 @@ def _sdist(source: Sdist, workshop: Path) -> Path:
         run(
             sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps", "--no-binary", ":all:",
             "--retries", "1", "--timeout", "10", "--dest", folder, "--requirement", requirement,
-            cwd=workshop,
+            cwd=work,
             # Before pip 25.3 the first reaches the environment that setup.py runs in, from then on the second.
             variables={"PIP_CONSTRAINT": str(constraint), "PIP_BUILD_CONSTRAINT": str(constraint)},
         )  # fmt: skip

@@ -1,46 +1,50 @@
-"""The data profile in use: one line of params.yaml, read and rewritten without touching the rest of the file."""
+"""The profile of each dataset: a word of params.yaml, rewritten without touching the rest of the file."""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from components.errors import UserError
 from components.files import write_text
-from components.sources.catalogue import FOLDERS, Profile
+from components.sources.catalogue import Profile
+
+PROFILES: tuple[Profile, ...] = get_args(Profile)
 
 
-def profile_in_use(path: Path) -> Profile:
-    """The profile that params.yaml's data.folder names. Raises UserError when it names none."""
-    folder = _parsed(path)["folder"]
-    for profile, name in FOLDERS.items():
-        if folder == name:
+def profile_in_use(path: Path, dataset: str) -> Profile:
+    """What params.yaml says at datasets.<dataset>.profile. Raises UserError when it names no profile."""
+    found = _parsed(path, dataset)["profile"]
+    for profile in PROFILES:
+        if found == profile:
             return profile
-    raise UserError(f"{path}: data.folder is {folder!r}; it must be one of {', '.join(FOLDERS.values())}")
+    raise UserError(f"{path}: datasets.{dataset}.profile is {found!r}; it must be one of {', '.join(PROFILES)}")
 
 
-def use_profile(path: Path, profile: Profile) -> None:
-    """Points data.folder at the profile's folder. Only that word changes: comments and layout stay as they are."""
-    data = _parsed(path)
-    old, new = str(data["folder"]), FOLDERS[profile]
-    if old == new:
+def use_profile(path: Path, dataset: str, profile: Profile) -> None:
+    """Writes a dataset's profile. Only that word changes: comments and layout stay as they are."""
+    params = _parsed(path, dataset)
+    old = str(params["profile"])
+    if old == profile:
         return
-    line, column = data.lc.value("folder")
+    line, column = params.lc.value("profile")
     lines = path.read_bytes().decode().splitlines(keepends=True)  # read_text would lose \r\n
     quotes = lines[line][column] if lines[line][column] in "'\"" else ""
     rest = lines[line][column:].removeprefix(f"{quotes}{old}{quotes}")
-    lines[line] = f"{lines[line][:column]}{quotes}{new}{quotes}{rest}"
+    lines[line] = f"{lines[line][:column]}{quotes}{profile}{quotes}{rest}"
     write_text(path, "".join(lines))
 
 
-def _parsed(path: Path) -> Any:
-    """The section `data`, with the places of its values in the file."""
+def _parsed(path: Path, dataset: str) -> Any:
+    """The dataset's block, with the places of its values in the file."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        data = YAML().load(path.read_text(encoding="utf-8"))["data"]
-        data["folder"]
+        params = YAML().load(path.read_text(encoding="utf-8"))["datasets"][dataset]
+        params["profile"]
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the project's folder") from None
     except (YAMLError, UnicodeDecodeError, KeyError, TypeError):
-        raise UserError(f"{path} has no data.folder: it must be one of {', '.join(FOLDERS.values())}") from None
-    return data
+        raise UserError(f"{path} has no datasets.{dataset}.profile: it must be one of {', '.join(PROFILES)}") from None
+    return params

@@ -11,8 +11,8 @@ from components.bundle import Manifest, write_bundle
 from components.config import LabParams
 from components.errors import UserError
 from components.files import output_folder
-from components.labs import Lab
-from components.provenance import provenance
+from components.labs import Inputs, Lab
+from components.records import Provenance
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def export(lab: Lab, params: LabParams, prepared: Path, trained: Path, out: Path) -> Manifest:
+def export(lab: Lab, params: LabParams, made_from: Provenance, inputs: Inputs, trained: Path, out: Path) -> Manifest:
     """Loads `trained`/model.ckpt into the lab's model and lands its bundle, with the parity report, at `out`.
 
     Raises UserError when the checkpoint is missing, damaged or of other parameters, or parity fails; the old `out`
     then stays.
     """
-    module = lab.module(prepared, params.train)
+    module = lab.module(inputs, params.train)
     _load(module, trained / "model.ckpt")
     module.eval()
     with output_folder(out) as folder:
-        spec = lab.export(module, prepared, folder, params.export)
-        manifest = write_bundle(folder, lab.name, spec, provenance(lab.name, params))
+        spec = lab.export(module, inputs, folder, params.export)
+        manifest = write_bundle(folder, lab.name, spec, made_from)
     log.info("exported %s: %s, digest %s", lab.name, ", ".join(manifest.graphs), manifest.digest[:12])
     return manifest
 

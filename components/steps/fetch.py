@@ -1,4 +1,6 @@
-"""Fetch: bring the raw data, and say loudly when only the small starter profile can be had."""
+"""Fetch: bring the raw data, and say loudly where only a dataset's small starter profile can be had."""
+
+from __future__ import annotations
 
 import logging
 import textwrap
@@ -10,24 +12,27 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from components.errors import UserError
-from components.labs import find
 from components.settings import settings
 from components.sources import pin
-from components.sources.catalogue import FOLDERS, Profile, declared, select
+from components.sources.catalogue import Profile, declared, raw_folder, select
 from components.sources.errors import UnavailableError
-from components.sources.fetch import WORKSHOP, bring
+from components.sources.fetch import WORK_FOLDER, bring
 from components.sources.profile import profile_in_use, use_profile
 
 log = logging.getLogger(__name__)
 
 BOX = 100
 """Characters a line in the message that must not be overlooked."""
+PARAMS = "params.yaml"
 
 
 @dataclass(frozen=True)
-class FetchReport:
+class Fetched:
+    """What was brought of one dataset."""
+
+    dataset: str
     profile: Profile
-    """The profile that is in use now, written to params.yaml."""
+    """The profile that is in use now, as params.yaml says."""
     folder: Path
     files: dict[str, str]
     """dataset/path -> the place it came from, or "already there"."""
@@ -35,83 +40,94 @@ class FetchReport:
     """Why the starter profile was taken although the course profile was meant; None when it was not."""
 
 
-def fetch(labs: Iterable[str], profile: Profile | None, root: Path) -> FetchReport:
-    """Brings the raw files of `profile` to root/data or root/data.starter and makes that the profile in use.
+def fetch(datasets: Iterable[str], pretrained: Iterable[str], profile: Profile | None, root: Path) -> list[Fetched]:
+    """Brings the raw files of each dataset to its folder below root/data, and of each set of pretrained weights.
 
-    labs: names of labs whose datasets are wanted; none for every dataset. data.dvc pins the whole folder, so
-    `dvc repro` needs every dataset even for one lab: name labs to look at one lab's data only.
-    profile: None means the one in use (params.yaml: data.folder), and allows the fallback: where the course profile
-    cannot be had complete, the starter profile is fetched and put to use instead, loudly. A profile that is asked for
-    by name is brought or is an error.
+    profile: None means each dataset's own (params.yaml: datasets.<dataset>.profile), and allows the fallback: where
+    the course profile of a dataset cannot be had complete, its starter profile is fetched and put to use instead,
+    loudly, and the other datasets are not touched. A profile that is asked for by name is brought or is an error.
 
     Files come from the first place that has them (DATA_MIRROR, then as in sources.toml) and land whole or not at all;
-    what is there already is kept. Raises UserError: unknown lab, wrong hash (both named), nothing to be had.
+    what is there already is kept. Raises UserError: wrong hash (both named), nothing to be had.
     """
-    datasets = {dataset for lab in labs for dataset in find(lab).datasets} or None
-    wanted = profile or profile_in_use(root / "params.yaml")
-    try:
-        report = _bring_all(wanted, datasets, root)
-    except UnavailableError as reason:
-        if profile or wanted == "starter":
-            raise UserError(f"the {wanted} data cannot be had: {reason}") from None
-        report = _fall_back(str(reason), datasets, root)
-    use_profile(root / "params.yaml", report.profile)
-    return report
-
-
-def _bring_all(profile: Profile, datasets: set[str] | None, root: Path) -> FetchReport:
-    name = FOLDERS[profile]
     mirror = settings().data_mirror
     if mirror and "://" not in mirror and not Path(mirror).expanduser().is_dir():
         log.warning("DATA_MIRROR names %s, which is no folder: going on without it", mirror)
-    folder = root / name
-    files = select(declared(), profile, datasets)
-    with _alone(folder):
-        pinned = pin.is_pinned(root, name)
-        if pinned:  # also data that was accepted on purpose and that sources.toml does not know
-            places = {file.location: "already there" for file in files}
-        else:
-            places = {file.location: bring(file, folder, mirror) for file in files}
-        if pinned or pin.is_pinned(root, name):
-            pin.cache_pinned(root, name)
-    return FetchReport(profile, folder, places)
+    with _alone(root):
+        found = [_bring_dataset(dataset, profile, root) for dataset in datasets]
+        found += [_bring_or_refuse(weights, "course", root) for weights in pretrained]
+        if (root / pin.PIN).is_file():
+            pin.cache_pinned(root)
+    return found
 
 
-def _fall_back(reason: str, datasets: set[str] | None, root: Path) -> FetchReport:
+def _bring_dataset(dataset: str, profile: Profile | None, root: Path) -> Fetched:
+    wanted = profile or profile_in_use(root / PARAMS, dataset)
+    if profile or wanted == "starter":
+        found = _bring_or_refuse(dataset, wanted, root)
+    else:
+        try:
+            found = _bring(dataset, wanted, root)
+        except UnavailableError as reason:
+            found = _fall_back(dataset, str(reason), root)
+    use_profile(root / PARAMS, dataset, found.profile)
+    return found
+
+
+def _bring_or_refuse(dataset: str, profile: Profile, root: Path) -> Fetched:
     try:
-        report = _bring_all("starter", datasets, root)
+        return _bring(dataset, profile, root)
+    except UnavailableError as reason:
+        raise UserError(f"the {profile} data of {dataset} cannot be had: {reason}") from None
+
+
+def _bring(dataset: str, profile: Profile, root: Path) -> Fetched:
+    folder, files = root / raw_folder(dataset, profile), select(declared(), dataset, profile)
+    if not files:
+        raise UnavailableError(f"sources.toml has no {profile} data for it")
+    # Also data that was accepted on purpose and that sources.toml does not know.
+    if pin.is_pinned(root, dataset, profile):
+        return Fetched(dataset, profile, folder, {file.location: "already there" for file in files})
+    work, mirror = root / WORK_FOLDER, settings().data_mirror
+    return Fetched(dataset, profile, folder, {file.location: bring(file, folder, work, mirror) for file in files})
+
+
+def _fall_back(dataset: str, reason: str, root: Path) -> Fetched:
+    try:
+        found = _bring(dataset, "starter", root)
     except UnavailableError as also:
-        raise UserError(f"no data can be had; course: {reason}; starter: {also}") from None
+        raise UserError(f"no data of {dataset} can be had; course: {reason}; starter: {also}") from None
     log.warning(
         "%s",
         _boxed(
-            "FALLING BACK TO THE STARTER DATA: models made from it are demonstrations.",
+            f"FALLING BACK TO THE STARTER DATA OF {dataset.upper()}: models made from it are demonstrations.",
             f"The course data cannot be had complete. {reason}",
-            "params.yaml now says data.folder: data.starter, and every run and report will show it.",
-            "To go back: `python -m components fetch --profile course`, with a network or DATA_MIRROR set.",
+            f"params.yaml now says datasets.{dataset}.profile: starter, and every run and report will show it. Other "
+            "datasets are not affected.",
+            f"To go back: `python -m components fetch {dataset} --profile course`, with a network or DATA_MIRROR set.",
         ),
     )
-    return FetchReport("starter", report.folder, report.files, fallback=reason)
+    return Fetched(dataset, "starter", found.folder, found.files, fallback=reason)
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One fetch at a time in a data folder: two would write the same partial files."""
-    workshop = folder / WORKSHOP
+def _alone(root: Path) -> Iterator[None]:
+    """One fetch at a time in a project: two would write the same partial files."""
+    work = root / WORK_FOLDER
     try:
-        workshop.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(workshop / "lock")
+        work.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(work / "lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log.info("another fetch is at work in %s: waiting for it", folder)
+            log.info("another fetch is at work in %s: waiting for it", work.parent)
             lock.acquire()
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}; make room or permission there") from None
+        raise UserError(f"cannot write to {work.parent}: {error.strerror}; make room or permission there") from None
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write to {folder}: {error.strerror}; what was there is untouched") from None
+        raise UserError(f"cannot write to {work.parent}: {error.strerror}; what was there is untouched") from None
     finally:
         lock.release()
 

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.bundle import EvaluationReport
 from components.config import LabParams
 from components.errors import BlockedError, UserError
 from components.files import output_folder, sha256_file, write_json, write_text
 from components.labs import Lab
-from components.promotion import AuditReport, Champion, Decision, Verdict, decide, read_record
+from components.promotion import decide
+from components.records import AuditReport, Champion, Decision, EvaluationReport, Verdict, read_record
 from components.tracking.registry import champion, verdict_of
 
 log = logging.getLogger(__name__)
+
+VERDICT = "verdict.json"
+"""The decision without its reasons, which name the champion: labs that measure with this model wait for it."""
 
 
 def gate(
@@ -25,18 +28,19 @@ def gate(
     out: Path,
     audit: Path | None = None,
     require_pass: bool = False,
-    instruments: Mapping[str, Path] | None = None,
+    reference_models: Mapping[str, Path] | None = None,
 ) -> Decision:
-    """Judges evaluation.json (and audit.json) by `gate.<lab>` and writes `out`: decision.json, decision.md.
+    """Judges evaluation.json (and audit.json) by the lab's `gate` and writes `out`: decision.json, decision.md.
 
-    instruments: where the gates of the labs that the candidate is measured with write theirs, where they ran here.
+    reference_models: where the gates of the labs that the candidate is measured with write theirs, where they ran here.
     A blocked candidate is a result: it is logged loudly and returned. Raises BlockedError (exit code 3) instead where
     `require_pass`, after writing; UserError when evaluation and audit speak of different models.
     """
     candidate = read_record(evaluation / "evaluation.json", EvaluationReport)
     against, today = champion(lab.name), datetime.now(UTC).date()
     verdicts = {
-        name: _verdict(name, digest, (instruments or {}).get(name)) for name, digest in candidate.instruments.items()
+        name: _verdict(name, digest, (reference_models or {}).get(name))
+        for name, digest in candidate.reference_models.items()
     }
     if lab.audited:
         if audit is None:
@@ -46,10 +50,11 @@ def gate(
         decision = decide(measured, against, params.gate, today, report.requirements, verdicts)
         decision = decision.model_copy(update={"audit": sha256_file(audit / "audit.json")})
     else:
-        decision = decide(candidate, against, params.gate, today, instruments=verdicts)
+        decision = decide(candidate, against, params.gate, today, reference_models=verdicts)
     with output_folder(out) as folder:
         write_json(folder / "decision.json", decision.model_dump(mode="json"))
         write_text(folder / "decision.md", _markdown(decision))
+        write_json(folder / VERDICT, {"model_digest": decision.model_digest, "verdict": decision.verdict})
     summary = f"{lab.name}: {decision.verdict}: {'; '.join(decision.reasons)}"
     if decision.verdict.allows:
         log.info(summary)
@@ -83,6 +88,9 @@ def _audit_of(candidate: EvaluationReport, path: Path, champion: Champion | None
 
 
 def _with_metrics(candidate: EvaluationReport, report: AuditReport) -> EvaluationReport:
+    """Both reports' metrics. Raises UserError where both use one name: it would mean two things."""
+    if both := sorted(candidate.metrics.keys() & report.metrics.keys()):
+        raise UserError(f"{candidate.lab}: evaluation and audit both measure {', '.join(both)}: give one another name")
     return candidate.model_copy(
         update={
             "metrics": {**candidate.metrics, **report.metrics},

@@ -69,6 +69,10 @@ def connect() -> MlflowClient:
             (environment_variables.MLFLOW_DISABLE_TELEMETRY, True),
             (environment_variables.MLFLOW_ALLOW_PICKLE_DESERIALIZATION, False),
             (environment_variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR, False),
+            # Files go through the server. It offers presigned addresses of its store, whose name only the server's own
+            # neighbours can resolve and reach.
+            (environment_variables.MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD, False),
+            (environment_variables.MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD, False),
         ):
             if not variable.is_set():  # type: ignore[no-untyped-call]
                 variable.set(value)  # type: ignore[no-untyped-call]

@@ -5,6 +5,7 @@ A version is a plain folder of artifacts: nothing in it is pickled, and whoever 
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from components.bundle import Bundle
 from components.errors import UserError
 from components.files import output_folder
-from components.promotion import Champion, Decision, Verdict, read_record
+from components.records import Champion, Decision, Verdict, read_record
 from components.settings import settings
 from components.tracking.mlflow_client import connect, database, failures_named
 
@@ -22,24 +23,37 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+log = logging.getLogger(__name__)
+
 ALIAS = "champion"
 URI = re.compile(r"models:/(?P<name>[\w.-]+)(@(?P<alias>[\w.-]+)|/(?P<version>\d+))")
 
 
 def champion(lab: str) -> Champion | None:
-    """The champion and what its decision says of it, None when there is none. Raises MlflowError."""
+    """The champion and what its decision says of it, None when there is none. Raises MlflowError.
+
+    One that an older version of this code promoted is not readable: nothing is compared with it.
+    """
     mlflow = connect()
     version = champion_version(mlflow, lab)
     if version is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        decision = read_record(download(mlflow, version, Path(folder), "decision.json"), Decision)
+        path = download(mlflow, version, Path(folder), "decision.json")
+        try:
+            decision = read_record(path, Decision)
+        except UserError as error:
+            log.warning("champion version %s of %s cannot be compared with: %s", version.version, lab, error)
+            digest = version.tags["model_digest"]
+            return Champion(
+                version=str(version.version), model_digest=digest, data_version="", metrics={}, readable=False
+            )
     return Champion(
         version=str(version.version),
         model_digest=decision.model_digest,
         data_version=decision.provenance.data_version,
         metrics=decision.metrics,
-        instruments=decision.instruments,
+        reference_models=decision.reference_models,
     )
 
 

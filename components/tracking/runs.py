@@ -7,7 +7,6 @@ journal can't be lost to an outage. What a dead process left unfinished is marke
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 import threading
 from argparse import Namespace
@@ -19,66 +18,69 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import yaml
-from filelock import FileLock
 
 from components.errors import UserError
-from components.files import read_json, write_json
-from components.provenance import Provenance
 from components.settings import settings
-from components.tracking.journal import JOURNALS, Journal, Run, journals
-from components.tracking.mlflow_client import MlflowError, check_reachable, connect, database, failures_named
+from components.tracking.journal import JOURNALS, Run, journals
+from components.tracking.mlflow_client import check_reachable, connect, failures_named
+from components.tracking.upload import (
+    PARAM_LENGTH,
+    experiment,
+    find_run,
+    mlflow_run,
+    search_runs,
+    upload,
+    upload_or_warn,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run as MlflowRun
     from pytorch_lightning.loggers.logger import Logger
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT = "labs"
 UPLOAD_SECONDS = 5.0
 """Between two uploads of a live run, and between two samples of its system metrics."""
-PARAM_LENGTH = 6000
-BATCH = 500
-"""MLflow's limits: characters of a parameter, and (half of) the metrics in one request."""
 
 
 @contextmanager
 def tracked(
-    lab: str,
+    subject: str,
     step: str,
     params: Mapping[str, Any],
-    provenance: Provenance | None,
+    tags: Mapping[str, str],
+    data: tuple[str, str] | None,
+    *,
     live: bool = False,
     folder: Path = JOURNALS,
 ) -> Iterator[Run]:
     """Records the block as a run, below the run of this `make repro` where there is one.
 
-    params may be nested. live: upload every few seconds, for steps that take minutes. folder: of the journals.
+    subject: the lab or dataset. params may be nested. data: profile and version of what the step reads.
+    live: upload every few seconds, for steps that take minutes. folder: of the journals.
     Raises MlflowError before the block when MLflow can't be reached; a later outage is a warning, and the journal
     waits for the next command.
     """
     check_reachable()
     if any(journal.status == "KILLED" for journal in journals(folder)):
         upload_or_warn(folder=folder)
-    tags = {"lab": lab, "step": step} | {name: str(value) for name, value in provenance or ()}
-    run = Run.open(f"{lab} {step}", settings().repro_run, tags, folder)
+    run = Run.open(f"{subject} {step}", settings().repro_run, {**tags, "subject": subject, "step": step}, folder)
     run.log_params(_flat(params))
-    if provenance is not None:
-        run.log_dataset(provenance.data_profile, provenance.data_version)
+    if data is not None:
+        run.log_dataset(*data)
     with _ending(run, (lambda: upload_or_warn(folder=folder)) if live else None), _sampled(run, live):
         yield run
 
 
 @contextmanager
-def repro(labs: tuple[str, ...]) -> Iterator[Run]:
+def repro(labs: tuple[str, ...], datasets: tuple[str, ...] = ()) -> Iterator[Run]:
     """The parent run of one `make repro`; its `id`, given to the steps as REPRO_RUN, puts their runs below it.
 
     At the end every stage of dvc.lock that was skipped is linked to the run that made its output.
     """
     check_reachable()
     run = Run.open(" ".join(["repro", *labs]), None, {"labs": " ".join(labs)})
-    with _ending(run, lambda: upload_or_warn(lambda mlflow: _link_stages(mlflow, run, labs))):
+    with _ending(run, lambda: upload_or_warn(lambda mlflow: _link_stages(mlflow, run, (*labs, *datasets)))):
         yield run
 
 
@@ -103,30 +105,32 @@ def open_parent(name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -
     parent = _parent()
     mlflow = connect()
     with failures_named():
-        if _find(mlflow, parent) is None:
-            run = mlflow.create_run(_experiment(mlflow), tags={**tags, "journal": parent}, run_name=name)
+        if find_run(mlflow, parent) is None:
+            run = mlflow.create_run(experiment(mlflow), tags={**tags, "journal": parent}, run_name=name)
             values = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in _flat(params).items()]
             mlflow.log_batch(run.info.run_id, params=values)
 
 
-def close_parent(status: str, read: tuple[str, ...] = ()) -> list[StepRun]:
-    """Ends the run that REPRO_RUN names and returns the steps below it, oldest first. Raises MlflowError.
+def close_parent(judge: Callable[[list[StepRun]], str], read: tuple[str, ...] = ()) -> tuple[list[StepRun], str]:
+    """Ends the run that REPRO_RUN names. Returns the steps below it, oldest first, and its status. Raises MlflowError.
 
-    status: MLflow's FINISHED, FAILED or KILLED; steps that still run then died and are marked KILLED.
+    judge: gives MLflow's FINISHED, FAILED or KILLED by the steps; those that still run then died and are marked KILLED.
     read: text artifacts to bring, where a step has them.
     """
     parent = _parent()
     mlflow = upload()
     with failures_named():
-        run_id = _find(mlflow, parent)
+        run_id = find_run(mlflow, parent)
         if run_id is None:  # nothing of it ever reached MLflow
-            return []
-        children = _search(mlflow, f"tags.mlflow.parentRunId = '{run_id}'")[::-1]
+            return [], judge([])
+        children = search_runs(mlflow, f"tags.mlflow.parentRunId = '{run_id}'")[::-1]
         for child in children:
             if child.info.status == "RUNNING":
                 mlflow.set_terminated(child.info.run_id, "KILLED")
+        steps = [_step_run(mlflow, child.info.run_id, read) for child in children]
+        status = judge(steps)
         mlflow.set_terminated(run_id, status)
-        return [_step_run(mlflow, child.info.run_id, read) for child in children]
+        return steps, status
 
 
 def _parent() -> str:
@@ -167,133 +171,34 @@ def lightning_logger(run: Run) -> Logger:
     return JournalLogger()
 
 
-def upload_or_warn(then: Callable[[MlflowClient], None] | None = None, folder: Path = JOURNALS) -> None:
-    """Uploads every journal, then calls `then`; an MLflow that fails is a warning that names what is not recorded."""
-    try:
-        mlflow = upload(folder)
-        if then is not None:
-            with failures_named():
-                then(mlflow)
-    except UserError as error:
-        waiting = ", ".join(journal.start.name for journal in journals(folder))
-        log.warning("NOT RECORDED YET: %s (%s); the next command will try again", waiting, error)
-
-
-def upload(folder: Path = JOURNALS) -> MlflowClient:
-    """Brings MLflow up to date with every journal; finished ones are then removed. Raises MlflowError.
-
-    Killed anywhere, the next upload ends with the same runs: each is found again by its journal's name.
-    """
-    mlflow = connect()
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"), failures_named():
-        for journal in journals(folder):
-            _upload(mlflow, journal)
-    return mlflow
-
-
-def mlflow_run(mlflow: MlflowClient, run: Run) -> str:
-    """MLflow's id of a run that has been uploaded at least once."""
-    found = _find(mlflow, run.id)
-    if found is None:
-        raise MlflowError(f"the run {run.name} is not in MLflow: was its database replaced?")
-    return found
-
-
-def _find(mlflow: MlflowClient, journal: str) -> str | None:
-    found = _search(mlflow, f"tags.journal = '{journal}'")
-    return found[0].info.run_id if found else None
-
-
-def _upload(mlflow: MlflowClient, journal: Journal) -> None:
-    status = journal.status  # before the events are counted: a run that ends meanwhile is taken up next time
-    run_id = _find(mlflow, journal.id) or _create(mlflow, journal)
-    progress = journal.folder / "uploaded.json"
-    _log(mlflow, run_id, journal.events[_uploaded(progress, run_id) :])
-    write_json(progress, {"run": run_id, "events": len(journal.events)})
-    if status != "RUNNING":
-        if journal.artifacts.exists():
-            mlflow.log_artifacts(run_id, str(journal.artifacts))
-        mlflow.set_terminated(run_id, status, journal.ended)
-        shutil.rmtree(journal.folder)
-
-
-def _uploaded(progress: Path, run_id: str) -> int:
-    """How many events the run has. All of them again, where that is not known, makes no doubles."""
-    try:
-        done = read_json(progress)
-        return int(done["events"]) if done["run"] == run_id else 0
-    except (UserError, LookupError, TypeError, ValueError):
-        return 0
-
-
-def _create(mlflow: MlflowClient, journal: Journal) -> str:
-    start = journal.start
-    parent = _find(mlflow, start.parent) if start.parent else None
-    tags = {**start.tags, "journal": journal.id} | ({"mlflow.parentRunId": parent} if parent else {})
-    run = mlflow.create_run(_experiment(mlflow), start.time, tags, start.name)
-    return str(run.info.run_id)
-
-
-def _log(mlflow: MlflowClient, run_id: str, events: list[dict[str, Any]]) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-
-    metrics = [
-        Metric(name, value, event["time"], event["step"])
-        for event in events
-        for name, value in event.get("metrics", {}).items()
-    ]
-    params = [Param(name, value[:PARAM_LENGTH]) for event in events for name, value in event.get("params", {}).items()]
-    mlflow.log_batch(run_id, params=params)
-    for first in range(0, len(metrics), BATCH):
-        mlflow.log_batch(run_id, metrics[first : first + BATCH])
-    for event in events:
-        if "dataset" in event:
-            dataset = Dataset(**event["dataset"], source_type="dvc", source=event["dataset"]["digest"])
-            mlflow.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "input")])])
-
-
-def _experiment(mlflow: MlflowClient) -> str:
-    found = mlflow.get_experiment_by_name(EXPERIMENT)
-    if found is not None:
-        return str(found.experiment_id)
-    file = database(settings().mlflow_tracking_uri)
-    return mlflow.create_experiment(EXPERIMENT, str(file.absolute().parent / "mlartifacts") if file else None)
-
-
-def _search(mlflow: MlflowClient, condition: str) -> list[MlflowRun]:
-    """Runs that meet a condition, newest first."""
-    return mlflow.search_runs([_experiment(mlflow)], condition, order_by=["attributes.start_time DESC"])
-
-
-def _link_stages(mlflow: MlflowClient, run: Run, labs: tuple[str, ...]) -> None:
+def _link_stages(mlflow: MlflowClient, run: Run, subjects: tuple[str, ...]) -> None:
     """Tags finished stages' runs with their output's hash, and the parent with the runs that made the other outputs."""
     lock = Path("dvc.lock")
     if not lock.exists():
         return
     parent = mlflow_run(mlflow, run)
-    children = _search(mlflow, f"tags.mlflow.parentRunId = '{parent}'")
+    children = search_runs(mlflow, f"tags.mlflow.parentRunId = '{parent}'")
     finished = {
-        f"{child.data.tags['step']}@{child.data.tags['lab']}": child.info.run_id
+        f"{child.data.tags['step']}@{child.data.tags['subject']}": child.info.run_id
         for child in children
         if child.info.status == "FINISHED"
     }
-    for stage, output in _outputs(lock, labs).items():
+    for stage, output in _outputs(lock, subjects).items():
         if stage in finished:
             mlflow.set_tag(finished[stage], "output", output)
         else:
-            step, _, lab = stage.partition("@")
-            makers = _search(mlflow, f"tags.output = '{output}'")
-            mlflow.set_tag(parent, f"skipped/{lab}/{step}", makers[0].info.run_id if makers else "unknown")
+            step, _, subject = stage.partition("@")
+            makers = search_runs(mlflow, f"tags.output = '{output}'")
+            mlflow.set_tag(parent, f"skipped/{subject}/{step}", makers[0].info.run_id if makers else "unknown")
 
 
-def _outputs(lock: Path, labs: tuple[str, ...]) -> dict[str, str]:
-    """Path and hash of the first output of every stage `step@lab` in dvc.lock."""
+def _outputs(lock: Path, subjects: tuple[str, ...]) -> dict[str, str]:
+    """Path and hash of the first output of every stage `step@lab` or `step@dataset` in dvc.lock."""
     stages = yaml.safe_load(lock.read_text(encoding="utf-8")).get("stages", {})
     return {
         name: f"{stage['outs'][0]['path']} {stage['outs'][0]['md5']}"
         for name, stage in stages.items()
-        if name.partition("@")[2] in labs
+        if name.partition("@")[2] in subjects
     }
 
 

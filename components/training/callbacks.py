@@ -63,9 +63,12 @@ class Curve(pl.Callback):
         if trainer.is_global_zero:
             write_text(self.path, text.getvalue())
 
-    def best(self, monitor: str) -> dict[str, float]:
-        """The row of the epoch with the lowest `monitor`, the earliest of equals: the one whose weights were kept."""
-        return min(self.rows, key=lambda row: row[monitor])
+    def best(self, monitor: str, direction: str) -> dict[str, float]:
+        """The row of the epoch with the best `monitor`, the earliest of equals: the one whose weights were kept.
+
+        direction: "min" or "max", which way is better.
+        """
+        return (min if direction == "min" else max)(self.rows, key=lambda row: row[monitor])
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}

@@ -50,7 +50,7 @@ ENV PATH=/opt/venv/bin:${PATH} PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONU
 USER 10001:10001
 EXPOSE 3000
 # The shell only spells the name: the server takes its place, and so gets SIGTERM itself.
-CMD ["/bin/sh", "-c", "exec python -m serving.${API}"]
+CMD ["/bin/sh", "-c", "exec python -m serving.${API}.service"]
 
 FROM serving AS fetch
 COPY --from=build /opt/fetch/lib/python3.11/site-packages /opt/fetch

@@ -7,7 +7,7 @@ MLFLOW_BACKEND_STORE_URI, AUTH_DATABASE_URI  postgresql://user:password@host/nam
 MLFLOW_ARTIFACTS_DESTINATION     s3://bucket/path; AWS_* and MLFLOW_S3_ENDPOINT_URL say how to get there
 MLFLOW_AUTH_ADMIN_USERNAME, MLFLOW_AUTH_ADMIN_PASSWORD   the first user, made when there is none
 MLFLOW_FLASK_SERVER_SECRET_KEY   signs forms; the same on every replica
-MLFLOW_SERVER_ALLOWED_HOSTS      names by which the server may be addressed
+MLFLOW_SERVER_ALLOWED_HOSTS      names and addresses by which the server may be asked, each with its port
 MLFLOW_HOST, MLFLOW_PORT, MLFLOW_WORKERS   where it listens, and processes that answer
 
 `--prepare` stops before the server starts.
@@ -16,6 +16,7 @@ MLFLOW_HOST, MLFLOW_PORT, MLFLOW_WORKERS   where it listens, and processes that 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -34,17 +35,25 @@ SECRETS = {
 }
 """What must be given, and how many characters of it at least."""
 NEEDED = ("MLFLOW_ARTIFACTS_DESTINATION", "MLFLOW_SERVER_ALLOWED_HOSTS")
+REFERENCE = re.compile(r"\$\(\w+\)")
+"""Of a variable to another, as a manifest writes it."""
 LOCK = 0x6C616273
 """Any number: whoever holds it in PostgreSQL is the one that changes tables."""
 
 
 def problems(environment: Mapping[str, str]) -> list[str]:
-    """What is missing, still a placeholder, or too short. Never a value."""
+    """What is missing, still a placeholder, or too short. Never a value.
+
+    Kubernetes leaves a reference as it is where there is no such variable. A Service that was made after the container
+    has none; the container's next start has.
+    """
     found = []
     for name, least in {**dict.fromkeys(NEEDED, 1), **SECRETS}.items():
         value = environment.get(name, "")
         if not value:
             found.append(f"{name} is not set")
+        elif name in NEEDED and (reference := REFERENCE.search(value)):
+            found.append(f"{name} still says {reference[0]}")
         elif PLACEHOLDER in value:
             found.append(f"{name} still says {PLACEHOLDER}")
         elif len(value) < least:

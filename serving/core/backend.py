@@ -1,4 +1,4 @@
-"""What every API works with, built once from a bundle before the first request."""
+"""What an API works with, built from a bundle before the first request."""
 
 from __future__ import annotations
 
@@ -6,27 +6,67 @@ import json
 from typing import Any, Protocol
 
 from components.config import Limits
+from serving.core.bundles import Served
 from serving.core.metrics import Metrics
 from serving.core.request_guard import Rules
 from serving.core.schemas import Info
 
 
 class Work(Protocol):
-    """Whatever does the work: it can be told to take nothing new, and says how much it still has."""
+    """Whatever does the work beside the event loop."""
 
     draining: bool
+    """The server is shutting down: what is there is finished, nothing new is taken."""
     taken: int
+    """Jobs that are done now or wait."""
+    failed: bool
+    """It will do no more work."""
+
+    def start(self) -> None:
+        """Called in the event loop, before the first request."""
+
+    def stop(self) -> None: ...
 
 
-class House:
-    def __init__(self, limits: Limits, work: Work, metrics: Metrics, info: Info, document: dict[str, Any]) -> None:
+class Backend:
+    """An API's own extends it: `__init__(served, params)` loads the model and warms it up."""
+
+    limits: Limits
+
+    def __init__(
+        self,
+        served: Served,
+        limits: Limits,
+        work: Work,
+        info: Info,
+        document: dict[str, Any],
+        metrics: Metrics | None = None,
+    ) -> None:
         """document: the API's description, whose paths are the only ones there are (beside those of the page)."""
-        self.limits, self.work, self.metrics, self.info = limits, work, metrics, info
+        self.limits = limits
+        self.work, self.info = work, info
         self.origin = info.model
+        self.metrics = metrics or Metrics()
+        self.metrics.describe(served)
         self.docs = json.dumps(document).encode()
         self._paths = frozenset(document["paths"]) - {"/"}
         headers = [(name.encode(), value.encode()) for name, value in info.model.headers().items()]
-        self.rules = Rules(route=self._route, limits=limits, headers=headers, metrics=metrics)
+        self.rules = Rules(served.lab, self._route, self.limits, headers, self.metrics)
+
+    @property
+    def alive(self) -> bool:
+        return not self.work.failed
+
+    @property
+    def ready(self) -> bool:
+        return self.alive and not self.work.draining
+
+    def start(self) -> None:
+        """Called in the event loop, before the first request."""
+        self.work.start()
+
+    def stop(self) -> None:
+        self.work.stop()
 
     def _route(self, path: str) -> str | None:
         """A path's name in metrics and logs: its own for the API's, one for all of the page; None: no such path."""

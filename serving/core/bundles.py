@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from components.bundle import Bundle, EvaluationReport
+from components.bundle import Bundle
 from components.errors import UserError
 from components.files import sha256_file
 from components.labs import find
-from components.promotion import AuditReport, Decision, Promotion, read_record
+from components.records import AuditReport, Decision, EvaluationReport, Promotion, read_record
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +35,27 @@ class Served:
     """Of an audited lab; its reports lie in the bundle's folder, as it left them."""
 
     @property
+    def lab(self) -> str:
+        return self.bundle.manifest.lab
+
+    @property
+    def variant(self) -> str:
+        """The variant of the model's graphs that evaluation chose; without an evaluation the bundle's first."""
+        chosen = self.evaluation.serve.get("variant") if self.evaluation else None
+        variant: str = chosen or self.bundle.spec["variants"][0]
+        return variant
+
+    @property
+    def version(self) -> str:
+        """Of the model, short."""
+        return self.bundle.digest[:12]
+
+    @property
     def unpromoted(self) -> str:
         """Why the bundle does not count as promoted; "" when it does."""
         if self.evaluation is None or self.decision is None or self.promotion is None:
             return "evaluation.json, decision.json and promotion.json beside it must all speak of this very model"
-        if self.decision.audit is None and find(self.bundle.manifest.lab).audited:
+        if self.decision.audit is None and find(self.lab).audited:
             return "its decision was made without an audit"
         if self.decision.audit is not None and self.audit is None:
             return "its audit is missing, was changed after the decision, or speaks of another model"
@@ -48,33 +64,36 @@ class Served:
 
 
 @contextmanager
-def open_bundle(reference: str, lab: str, allow_unpromoted: bool, also: tuple[str, ...] = ()) -> Iterator[Served]:
+def open_bundle(reference: str, labs: tuple[str, ...], allow_unpromoted: bool) -> Iterator[Served]:
     """A bundle: a folder, or a model of MLflow's registry (models:/music@champion), downloaded for the while.
 
-    also: other labs whose bundles will do.
-
-    Raises UserError when it is damaged, another lab's, not to be had, or not promoted and not allowed to be.
+    Raises UserError when it is damaged, of none of these labs, not to be had, or not promoted and not allowed to be.
     """
     with _folder(reference) as folder:
-        bundle = Bundle.open(folder)
-        if bundle.manifest.lab not in (lab, *also):
-            raise UserError(f"{reference} is a bundle of the lab {bundle.manifest.lab}; this serves {lab}")
-        decision = _read(bundle, "decision.json", Decision)
-        served = Served(
-            bundle,
-            _read(bundle, "evaluation.json", EvaluationReport),
-            decision,
-            _read(bundle, "promotion.json", Promotion),
-            _audit(bundle, decision),
-        )
+        served = read_served(folder)
+        if served.lab not in labs:
+            raise UserError(f"{reference} is a bundle of the lab {served.lab}; this serves {' and '.join(labs)}")
         if served.unpromoted:
             if not allow_unpromoted:
                 raise UserError(
                     f"{reference} is not promoted: {served.unpromoted}; promote it (`python -m components promote "
-                    f"{bundle.manifest.lab}`), or serve it as it is with --allow-unpromoted"
+                    f"{served.lab}`), or serve it as it is with --allow-unpromoted"
                 )
             log.warning("serving an unpromoted bundle: %s", served.unpromoted)
         yield served
+
+
+def read_served(folder: Path) -> Served:
+    """A bundle's folder with the records in it. Raises UserError when it is damaged."""
+    bundle = Bundle.open(folder)
+    decision = _read(bundle, "decision.json", Decision)
+    return Served(
+        bundle,
+        _read(bundle, "evaluation.json", EvaluationReport),
+        decision,
+        _read(bundle, "promotion.json", Promotion),
+        _audit(bundle, decision),
+    )
 
 
 @contextmanager

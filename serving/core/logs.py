@@ -28,6 +28,6 @@ def configure(level: str) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)  # Pillow warns of damaged metadata
-    # The door logs each request; the server's own line would repeat it, with the query in it.
+    # RequestGuard logs each request; the server's own line would repeat it, with the query in it.
     for name in ("uvicorn.access", "bentoml"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -25,7 +25,7 @@ class Metrics:
     def describe(self, served: Served) -> None:
         """Says which model answers and what was said of it, as labels of a number that is always 1."""
         labels = {
-            "lab": served.bundle.manifest.lab,
+            "lab": served.lab,
             "model_digest": served.bundle.digest,
             "promoted": "false" if served.unpromoted else "true",
             "verdict": str(served.decision.verdict) if served.decision else "none",

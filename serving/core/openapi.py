@@ -56,6 +56,7 @@ def document(
             }
     return {
         "openapi": "3.1.0",
+        "servers": [{"url": "./"}],  # wherever this document is: an API may be served below a prefix
         "info": {**about, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
         "paths": paths | everywhere,
         "components": {

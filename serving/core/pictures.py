@@ -1,4 +1,4 @@
-"""From a stranger's bytes to pixels: what is no picture or too large is refused before it is decoded."""
+"""From untrusted bytes to pixels: what is no picture or too large is refused before it is decoded."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from PIL.Image import Resampling, Transpose
 
-from serving.core.request_guard import RefusalError
+from serving.core.problems import RefusalError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """Pillow knows dozens more, and each decoder is a way in."""
@@ -54,7 +54,7 @@ def open_picture(content: bytes, max_pixels: int) -> Picture:
         pixels = image.width * image.height
     except Image.DecompressionBombError:
         raise _too_large(max_pixels) from None
-    except Exception:  # noqa: BLE001 - whatever a decoder makes of a stranger's bytes, they are no picture
+    except Exception:  # noqa: BLE001 - whatever a decoder makes of untrusted bytes, they are no picture
         raise RefusalError(415, f"this is not a picture in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}") from None
     if pixels > max_pixels:
         raise _too_large(max_pixels)
@@ -75,7 +75,7 @@ def decode(picture: Picture, least: tuple[int, int]) -> Image.Image:
         image.load()
         image = _rgb(image)
         return image.transpose(TURNS[picture.orientation]) if picture.orientation in TURNS else image
-    except Exception:  # noqa: BLE001 - whatever a decoder says of a stranger's bytes, they are damaged
+    except Exception:  # noqa: BLE001 - whatever a decoder says of untrusted bytes, they are damaged
         raise RefusalError(422, "the picture is damaged: its pixels can't be read") from None
 
 

@@ -1,4 +1,4 @@
-"""The door every request comes through: who asks, how much may be sent, what is refused, and what is written down.
+"""What every request passes first: request id, known paths, a bounded body, provenance headers, metrics, a log line.
 
 BentoML has no body limit, answers unknown errors without a detail, labels metrics with any path that is asked for and
 goes on working for clients that have left. This middleware stands in front of it and does these things.
@@ -7,7 +7,6 @@ goes on working for clients that have left. This middleware stands in front of i
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import time
@@ -17,8 +16,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.core.problems import RefusalError, busy
 
 if TYPE_CHECKING:
     from components.config import Limits
@@ -31,49 +31,12 @@ LINGER_BYTES = 2**20
 """Of a body too large, this much more is read and thrown away: so the refusal reaches a client that still sends."""
 
 
-class RefusalError(Exception):
-    """An answer other than 200: an RFC 9457 problem that says what was wrong and, for a field, which."""
-
-    def __init__(
-        self, status: int, detail: str, errors: Sequence[tuple[str, str]] = (), headers: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.errors = errors
-        self.headers = headers or {}
-
-    def response(self, request_id: str) -> Response:
-        problem = {
-            "title": HTTPStatus(self.status).phrase,
-            "status": self.status,
-            "detail": self.detail,
-            "errors": [{"field": field, "reason": reason} for field, reason in self.errors],
-            "request_id": request_id,
-        }
-        return Response(json.dumps(problem), self.status, self.headers, media_type="application/problem+json")
-
-
-class FullError(Exception):
-    """Every place is taken: come back later."""
-
-
-class DrainingError(Exception):
-    """The server is finishing what it has and takes nothing new."""
-
-
-class BrokenError(Exception):
-    """What does the work died of an error: this process will do none again."""
-
-
-def busy(status: int, detail: str, retry_after: int) -> RefusalError:
-    return RefusalError(status, detail, headers={"retry-after": str(retry_after)})
-
-
 @dataclass(frozen=True)
 class Rules:
-    """What the door must know of the house behind it."""
+    """What the guard must know of the backend."""
 
+    lab: str
+    """Whose model it is, for the log."""
     route: Callable[[str], str | None]
     """The name of a path in metrics and logs: one of a few. None: there is no such path."""
     limits: Limits
@@ -82,8 +45,8 @@ class Rules:
     metrics: Metrics
 
 
-class Door:
-    """ASGI middleware: request id, known paths, bounded body, provenance headers, metrics, log; a 500 has a reason.
+class RequestGuard:
+    """ASGI middleware. A 500 has a reason, too.
 
     A client that leaves has its request cancelled, which frees what the request holds.
     """
@@ -99,25 +62,25 @@ class Door:
             await self._app(scope, receive, send)
             return
         rules = self._rules()
-        visit = Visit(scope, send, rules)
+        context = RequestContext(scope, send, rules)
         body = bytearray()
         try:
-            if visit.route is None:
-                raise RefusalError(404, "no such path: see /docs.json")
+            if context.route is None:
+                raise RefusalError(404, "no such path: docs.json lists those there are")
             await self._read_body(scope, receive, rules.limits, body)
-            await _until_left(self._app, scope, bytes(body), receive, visit.send)
+            await _until_left(self._app, scope, bytes(body), receive, context.send)
         except RefusalError as refusal:
-            await visit.refuse(refusal, receive)
+            await context.refuse(refusal, receive)
         except _LeftError:
-            visit.status = 499  # nginx's number for a client that closed its request
+            context.status = 499  # nginx's number for a client that closed its request
         except Exception:
-            log.exception("request failed", extra={"fields": {"request_id": visit.id}})
-            await visit.refuse(
+            log.exception("request failed", extra={"fields": {"request_id": context.id}})
+            await context.refuse(
                 RefusalError(500, "internal error: the server's log has it under this request id"), receive
             )
         finally:
             self._held -= len(body)
-            visit.record()
+            context.record()
 
     async def _read_body(self, scope: Scope, receive: Receive, limits: Limits, body: bytearray) -> None:
         """Adds to the body, no further than the limits allow. Raises RefusalError (413, 408, 429) or _LeftError."""
@@ -144,8 +107,8 @@ class Door:
             raise RefusalError(408, f"the body did not arrive within {limits.body_seconds:g} s") from None
 
 
-class Visit:
-    """One request on its way: its id, its answer's status, its time."""
+class RequestContext:
+    """One request while it is answered: its id, its answer's status, its time."""
 
     def __init__(self, scope: Scope, send: Send, rules: Rules) -> None:
         self.route = rules.route(scope["path"])
@@ -202,8 +165,8 @@ class Visit:
         if self.route is not None:
             self._rules.metrics.requests.labels(self.route, self.status).inc()
             self._rules.metrics.seconds.labels(self.route).observe(seconds)
-        fields = {"request_id": self.id, "route": self.route, "status": self.status, "ms": round(1000 * seconds, 1)}
-        log.info("request", extra={"fields": fields})
+        fields = {"request_id": self.id, "lab": self._rules.lab, "route": self.route, "status": self.status}
+        log.info("request", extra={"fields": fields | {"ms": round(1000 * seconds, 1)}})
 
 
 class _LeftError(Exception):

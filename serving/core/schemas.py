@@ -6,7 +6,8 @@ from typing import Self
 
 from pydantic import BaseModel, Field
 
-from components.provenance import Provenance
+from components.config import Limits
+from components.records import Provenance
 from serving.core.bundles import Served
 
 
@@ -14,16 +15,16 @@ class Origin(BaseModel):
     """Which model made an answer, down to the commit and the data."""
 
     model_digest: str
-    graph: str = Field(description="variant of the model that is served")
+    variant: str = Field(description="of the model's graphs, such as float or int8")
     promoted: bool = Field(description="false: it has passed no gate, and is served because somebody asked for it")
     mlflow_run: str = Field(description="the run that registered it; empty if none did")
     provenance: Provenance
 
     @classmethod
-    def of(cls, served: Served, graph: str, **details: object) -> Self:
+    def of(cls, served: Served, **details: object) -> Self:
         return cls(
             model_digest=served.bundle.digest,
-            graph=graph,
+            variant=served.variant,
             promoted=not served.unpromoted,
             mlflow_run=served.promotion.mlflow_run or "" if served.promotion else "",
             provenance=served.bundle.manifest.provenance,
@@ -49,7 +50,23 @@ class Info(BaseModel):
     providers: list[str] = Field(description="what onnxruntime runs on")
     limits: dict[str, int | float]
     metrics: dict[str, float] = Field(description="what evaluation measured on held-out data; empty if it was not")
-    weaknesses: list[str] = Field(description="where it falls short, as evaluation measured it")
+    limitations: list[str] = Field(description="where it falls short, as evaluation measured it")
+
+    @classmethod
+    def of(cls, served: Served, limits: Limits, providers: list[str], **details: object) -> Self:
+        """details: the fields that an API adds, and `model` where it says more of it than every API does."""
+        evaluation = served.evaluation
+        return cls(
+            **{
+                "model": Origin.of(served),
+                "spec": served.bundle.spec,
+                "providers": providers,
+                "limits": limits.model_dump(),
+                "metrics": evaluation.metrics if evaluation else {},
+                "limitations": list(evaluation.limitations) if evaluation else [],
+                **details,
+            }
+        )
 
 
 class FieldError(BaseModel):

@@ -1,4 +1,4 @@
-"""What every API is started by: its options, the socket, an interpreter tuned for serving, and an end that drains."""
+"""What serves an API: its options, the socket, an interpreter tuned for serving, and an end that drains."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
-from components.config import LabParams, load
 from components.errors import UserError
-from components.settings import project_root, settings
+from components.settings import settings
 from serving.core import logs
-from serving.core.backend import House
-from serving.core.bundles import Served, open_bundle
+from serving.core.backend import Backend
+from serving.core.service import ApiDefinition, load_backend, make_service
 
 if TYPE_CHECKING:
     import bentoml
+    from starlette.applications import Starlette
 
 log = logging.getLogger(__name__)
 
@@ -33,68 +33,83 @@ GC_THRESHOLDS = (50_000, 50, 50)
 SWITCH_SECONDS = 0.001
 """How long one thread may keep the interpreter from another: none must wait 5 ms for each of its turns."""
 
-ALLOW = "Serve a bundle that has passed no gate, or whose audit is missing or altered; every answer says so."
+Host = Annotated[str | None, typer.Option(help="Address to listen on, by default SERVE_HOST.")]
+Port = Annotated[
+    int | None, typer.Option(min=0, max=65535, help="Port to listen on, by default SERVE_PORT; 0 takes a free one.")
+]
+AllowUnpromoted = Annotated[
+    bool,
+    typer.Option(
+        "--allow-unpromoted",
+        help="Serve a bundle that has passed no gate, or whose audit is missing or altered; every answer says so. "
+        "By default SERVE_ALLOW_UNPROMOTED.",
+    ),
+]
+Params = Annotated[Path | None, typer.Option(help="Parameters, by default the project's params.yaml.")]
 
-Furnish = Callable[[Served, LabParams], House]
-"""Makes ready what an API's routes need. Raises UserError."""
 
+def run(api: ApiDefinition, reference: str = "", arguments: Sequence[str] | None = None) -> None:
+    """The command line of an API; fails in one line where the bundle or the port can't be had.
 
-def furnish(app: Starlette, lab: str, make: Furnish, also: tuple[str, ...] = ()) -> None:
-    """For `bentoml serve`, which comes straight to the service: opens what the environment names. Raises UserError."""
-    if not hasattr(app.state, "house"):
-        given = settings()
-        app.state.house = _house(lab, make, also, given.serve_bundle, given.serve_allow_unpromoted, None)
-
-
-def run(service: bentoml.Service[Any], app: Starlette, lab: str, make: Furnish, also: tuple[str, ...] = ()) -> None:
-    """The command line of `python -m serving.<lab>`; fails in one line where the bundle or the port can't be had.
-
-    also: other labs whose bundles it serves.
+    reference: the bundle that is served where no option and no variable names one; by default the champion of the API's
+    first lab. arguments: by default those that the process was started with.
     """
 
     def main(
-        bundle: Annotated[str | None, typer.Option(help="A bundle's folder, or models:/<lab>@champion.")] = None,
-        host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-        port: Annotated[
-            int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+        bundle: Annotated[
+            str | None, typer.Option(help="A bundle's folder, or models:/<lab>@champion; by default SERVE_BUNDLE.")
         ] = None,
-        allow_unpromoted: Annotated[bool, typer.Option("--allow-unpromoted", help=ALLOW)] = False,
-        params: Annotated[Path | None, typer.Option(help="Parameters, by default the project's params.yaml.")] = None,
+        host: Host = None,
+        port: Port = None,
+        allow_unpromoted: AllowUnpromoted = False,
+        params: Params = None,
     ) -> None:
-        os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
-        os.environ.setdefault("OTEL_SDK_DISABLED", "true")
-        try:
+        def load() -> tuple[ASGIApp, list[Backend]]:
             given = settings()
-            logs.configure(given.log_level)
             allowed = allow_unpromoted or given.serve_allow_unpromoted
-            house = app.state.house = _house(lab, make, also, bundle or given.serve_bundle, allowed, params)
-            listener = _listen(host or given.serve_host, given.serve_port if port is None else port)
-        except UserError as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(error.exit_code) from None
-        log.info("listening", extra={"fields": {"port": listener.getsockname()[1]}})
-        config = uvicorn.Config(
-            lean(service),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            ws="none",
-            timeout_graceful_shutdown=5,
-        )
-        _tune_interpreter()
-        Server(config, house).run(sockets=[listener])
+            backend = load_backend(api, bundle or given.serve_bundle or reference, allowed, params)
+            return lean(make_service(api, backend)), [backend]
 
-    main.__doc__ = (
-        f"Serves the {lab} API; what is not given is SERVE_BUNDLE, SERVE_HOST, SERVE_PORT and SERVE_ALLOW_UNPROMOTED."
+        serve(load, host, port)
+
+    main.__doc__ = f"Serves the {api.name} API."
+    command(main, arguments)
+
+
+def command(main: Callable[..., None], arguments: Sequence[str] | None = None) -> None:
+    """Runs a function as a command line. arguments: by default those that the process was started with."""
+    app = typer.Typer(add_completion=False)
+    app.command()(main)
+    app(args=None if arguments is None else list(arguments), prog_name="python -m serving")
+
+
+def serve(load: Callable[[], tuple[ASGIApp, list[Backend]]], host: str | None, port: int | None) -> None:
+    """Serves an application and what it works with until SIGTERM; `load` makes both, or raises UserError."""
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    os.environ.setdefault("OTEL_SDK_DISABLED", "true")
+    try:
+        given = settings()
+        logs.configure(given.log_level)
+        app, backends = load()
+        listener = _listen(host or given.serve_host, given.serve_port if port is None else port)
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    address, number = listener.getsockname()[:2]
+    log.info("listening", extra={"fields": {"port": number, "url": f"http://{address}:{number}/"}})
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, ws="none", timeout_graceful_shutdown=5
     )
-    typer.run(main)
+    _tune_interpreter()
+    Server(config, backends).run(sockets=[listener])
 
 
 def lean(service: bentoml.Service[Any]) -> Starlette:
     """BentoML's application without two of its middlewares, a fifth of a short request's time.
 
     Tracing looks at every event of every request though it is switched off. The timeout keeps every request in memory
-    until its minute is over, answered or not: 180 ms pauses of the collector. The door and the routes have their own.
+    until its minute is over, answered or not: 180 ms pauses of the collector. RequestGuard and the routes have their
+    own.
     """
     from bentoml._internal.server.http.traffic import TimeoutMiddleware
     from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
@@ -108,31 +123,25 @@ def lean(service: bentoml.Service[Any]) -> Starlette:
 class Server(uvicorn.Server):
     """Drains on the first SIGTERM: new work gets 503, /readyz too, and it ends when the last answer is delivered."""
 
-    def __init__(self, config: uvicorn.Config, house: House) -> None:
+    def __init__(self, config: uvicorn.Config, backends: Sequence[Backend]) -> None:
         super().__init__(config)
-        self._work = house.work
-        self._ticks_left = 10 * house.limits.drain_seconds  # uvicorn ticks ten times a second
+        self._work = [backend.work for backend in backends]
+        seconds = max((backend.limits.drain_seconds for backend in backends), default=0)
+        self._ticks_left = 10 * seconds  # uvicorn ticks ten times a second
+        self._draining = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self._work.draining:
+        if self._draining:
             self.should_exit = True
-        self._work.draining = True
+        self._draining = True
+        for work in self._work:
+            work.draining = True
 
     async def on_tick(self, counter: int) -> bool:
-        if self._work.draining:
+        if self._draining:
             self._ticks_left -= 1
-            self.should_exit |= self._work.taken == 0 or self._ticks_left <= 0
+            self.should_exit |= all(work.taken == 0 for work in self._work) or self._ticks_left <= 0
         return await super().on_tick(counter)
-
-
-def _house(
-    lab: str, make: Furnish, also: tuple[str, ...], bundle: str, allow_unpromoted: bool, params: Path | None
-) -> House:
-    given = load(lab, params or project_root() / "params.yaml")
-    with open_bundle(bundle or f"models:/{lab}@champion", lab, allow_unpromoted, also) as served:
-        house = make(served, given)
-        house.metrics.describe(served)
-        return house
 
 
 def _tune_interpreter() -> None:

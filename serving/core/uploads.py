@@ -6,7 +6,8 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from serving.core.request_guard import RefusalError
+from serving.core.parsing import media_type
+from serving.core.problems import RefusalError
 
 FORM = "multipart/form-data"
 HINT = "send the file itself (curl: -F file=@photo.jpg, or --data-binary @photo.jpg)"
@@ -18,7 +19,7 @@ class _InMemory(MultiPartParser):
 
 async def one_picture(request: Request) -> bytes:
     """The body, or the only file of a form. Raises RefusalError (400, 422)."""
-    if not _is_form(request):
+    if media_type(request) != FORM:
         return await request.body()
     files = await _files(request, 1)
     return files[0]
@@ -26,7 +27,7 @@ async def one_picture(request: Request) -> bytes:
 
 async def several_pictures(request: Request, most: int) -> list[bytes]:
     """The files of a form, in order. Raises RefusalError (400, 415, 422)."""
-    if not _is_form(request):
+    if media_type(request) != FORM:
         raise RefusalError(415, f"several pictures are sent as {FORM}: curl -F file=@a.jpg -F file=@b.jpg")
     return await _files(request, most)
 
@@ -46,7 +47,3 @@ async def _files(request: Request, most: int) -> list[bytes]:
     if not files:
         raise RefusalError(400, f"there is no picture in the form: {HINT}")
     return files
-
-
-def _is_form(request: Request) -> bool:
-    return request.headers.get("content-type", "").split(";")[0].strip().lower() == FORM

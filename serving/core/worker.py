@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from serving.core.request_guard import DrainingError, FullError
+from serving.core.problems import DrainingError, FullError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,14 +18,13 @@ class Worker:
 
     def __init__(self, waiting: int) -> None:
         self.draining = False
-        """The server is shutting down: what is there is finished, nothing new is taken."""
+        self.failed = False
         self.taken = 0
-        """Jobs that are done now or wait."""
         self._places = 1 + waiting
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="worker")
 
     async def run(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """job(...). Raises DrainingError, FullError and what the job raises. A caller that gives up leaves the line."""
+        """job(...). Raises DrainingError, FullError and what the job raises. A caller that gives up waits no longer."""
         if self.draining:
             raise DrainingError
         if self.taken == self._places:
@@ -43,8 +42,11 @@ class Worker:
             raise DrainingError
         return job(*args, **kwargs)
 
-    def _leave(self) -> None:
-        self.taken -= 1
+    def start(self) -> None:
+        """The thread starts with the first job."""
 
     def stop(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _leave(self) -> None:
+        self.taken -= 1

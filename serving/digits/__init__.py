@@ -1,1 +1,1 @@
-"""What the digits API does between its routes and the model: making a drawing look as MNIST's do."""
+"""The digits API: which digit is on this picture?"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.labs.digits.params import Serve
+from components.families.classification.params import Serve
 from serving.core import openapi
 from serving.core.openapi import Json, json_of, operation, picture_bodies, reference, work_problems
 from serving.digits.preprocess import SIZE

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from PIL.Image import Resampling
 
-from serving.core.request_guard import RefusalError
+from serving.core.problems import RefusalError
 
 SIZE, BOX = 28, 20
 LARGEST = 20 * SIZE

@@ -1,1 +1,1 @@
-"""What the faces API does between its routes and the model: looking at photographs, telling of the audit."""
+"""The faces API: where are faces in this photograph, and how fairly are they found?"""

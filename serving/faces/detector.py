@@ -13,12 +13,13 @@ from PIL import Image
 from components.datasets.faces.reader import centre
 from components.labs.faces import params
 from components.labs.faces.runtime.detection import detect
-from components.labs.faces.runtime.model import FaceModel, sigmoid
+from components.labs.faces.runtime.model import FaceModel
+from components.stats import sigmoid
 from serving.core.pictures import FORMATS, Picture, decode, middle_square, open_picture
 from serving.faces.schemas import Classification, Detection, Face
 
 
-class Eye:
+class Detector:
     """chosen: evaluation's `serve`. Where it says nothing, a face is what is likelier one than not, and boxes are
     looked for by `detection`."""
 

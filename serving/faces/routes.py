@@ -1,4 +1,4 @@
-"""The routes of the faces API; `app.state.house` is what they work with."""
+"""The routes of the faces API."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from starlette.routing import Route
 
 from serving.core.application import answer
 from serving.core.pictures import Picture
-from serving.core.request_guard import RefusalError
+from serving.core.problems import RefusalError
 from serving.core.uploads import one_picture, several_pictures
-from serving.faces.backend import FacesHouse, Papers
+from serving.faces.audit_records import AuditRecords
+from serving.faces.backend import FacesBackend
 from serving.faces.schemas import (
     ClassifyAnswer,
     ClassifyBatchAnswer,
@@ -29,59 +30,61 @@ REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; b
 
 
 async def classify(request: Request) -> Response:
-    house = _house(request)
-    picture = house.eye.open(await one_picture(request))
-    if picture.width * picture.height <= house.limits.quick_pixels:
-        found = house.worker.run_here(house.eye.classify, picture)
+    backend = _backend(request)
+    picture = backend.detector.open(await one_picture(request))
+    if picture.width * picture.height <= backend.limits.quick_pixels:
+        found = backend.worker.run_here(backend.detector.classify, picture)
     else:
-        found = await _look(house, house.eye.classify, picture)
-    return answer(ClassifyAnswer(**dict(found), threshold=house.eye.threshold, model=house.origin))
+        found = await _look(backend, backend.detector.classify, picture)
+    return answer(ClassifyAnswer(**dict(found), threshold=backend.detector.threshold, model=backend.origin))
 
 
 async def classify_batch(request: Request) -> Response:
-    house = _house(request)
-    results = await _look_at_all(request, house.eye.classify)
-    return answer(ClassifyBatchAnswer(results=results, threshold=house.eye.threshold, model=house.origin))
+    backend = _backend(request)
+    results = await _look_at_all(request, backend.detector.classify)
+    return answer(ClassifyBatchAnswer(results=results, threshold=backend.detector.threshold, model=backend.origin))
 
 
 async def detect(request: Request) -> Response:
-    house = _house(request)
-    found = await _look(house, house.eye.detect, house.eye.open(await one_picture(request)))
-    return answer(DetectAnswer(**dict(found), threshold=house.eye.detection_threshold, model=house.origin))
+    backend = _backend(request)
+    found = await _look(backend, backend.detector.detect, backend.detector.open(await one_picture(request)))
+    return answer(DetectAnswer(**dict(found), threshold=backend.detector.detection_threshold, model=backend.origin))
 
 
 async def detect_batch(request: Request) -> Response:
-    house = _house(request)
-    results = await _look_at_all(request, house.eye.detect)
-    return answer(DetectBatchAnswer(results=results, threshold=house.eye.detection_threshold, model=house.origin))
+    backend = _backend(request)
+    results = await _look_at_all(request, backend.detector.detect)
+    return answer(
+        DetectBatchAnswer(results=results, threshold=backend.detector.detection_threshold, model=backend.origin)
+    )
 
 
 async def audit(request: Request) -> Response:
     """JSON, or the report as a page where a browser asks."""
-    papers = _papers(request)
+    records = _audit_records(request)
     if "text/html" in request.headers.get("accept", ""):
-        return Response(papers.report, media_type="text/html", headers={"content-security-policy": REPORT_POLICY})
-    return answer(papers.answer)
+        return Response(records.report, media_type="text/html", headers={"content-security-policy": REPORT_POLICY})
+    return answer(records.answer)
 
 
 async def card(request: Request) -> Response:
-    return Response(_papers(request).card, media_type="text/markdown")
+    return Response(_audit_records(request).card, media_type="text/markdown")
 
 
-async def _look(house: FacesHouse, see: Callable[[Picture], T], picture: Picture) -> T:
-    async with asyncio.timeout(house.limits.request_seconds):
-        return await house.worker.run(see, picture)
+async def _look(backend: FacesBackend, look: Callable[[Picture], T], picture: Picture) -> T:
+    async with asyncio.timeout(backend.limits.request_seconds):
+        return await backend.worker.run(look, picture)
 
 
-async def _look_at_all(request: Request, see: Callable[[Picture], T]) -> list[T]:
+async def _look_at_all(request: Request, look: Callable[[Picture], T]) -> list[T]:
     """All or nothing: a refusal names every file that can't be looked at."""
-    house = _house(request)
+    backend = _backend(request)
     results, errors, worst = [], [], 0
-    async with asyncio.timeout(house.limits.request_seconds):
+    async with asyncio.timeout(backend.limits.request_seconds):
         # One after another, so that other requests have their turn in between.
-        for number, content in enumerate(await several_pictures(request, house.limits.max_files)):
+        for number, content in enumerate(await several_pictures(request, backend.limits.max_files)):
             try:
-                results.append(await house.worker.run(see, house.eye.open(content)))
+                results.append(await backend.worker.run(look, backend.detector.open(content)))
             except RefusalError as refusal:
                 errors.append((f"files.{number}", refusal.detail))
                 worst = refusal.status
@@ -90,16 +93,16 @@ async def _look_at_all(request: Request, see: Callable[[Picture], T]) -> list[T]
     return results
 
 
-def _papers(request: Request) -> Papers:
-    papers = _house(request).papers
-    if papers is None:
+def _audit_records(request: Request) -> AuditRecords:
+    records = _backend(request).audit_records
+    if records is None:
         raise RefusalError(404, "no audit of this model was decided on: it is served because somebody asked for it")
-    return papers
+    return records
 
 
-def _house(request: Request) -> FacesHouse:
-    house: FacesHouse = request.app.state.house
-    return house
+def _backend(request: Request) -> FacesBackend:
+    backend: FacesBackend = request.app.state.backend
+    return backend
 
 
 ROUTES = [

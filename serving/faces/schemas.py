@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from components.promotion import Requirement
+from components.records import Requirement
 from serving.core.schemas import Info, Origin
 
 Standing = Literal["PASS", "WAIVED", "FAIL", "INSUFFICIENT", "NONE"]
@@ -70,8 +70,8 @@ class AuditAnswer(BaseModel):
     decision: list[str] = Field(description="the gate's reasons, worst first")
     metrics: dict[str, float]
     worst_group: WorstGroup | None = Field(description="the perceived group whose faces it finds least")
-    report: str = Field("/audit", description="where everything is, for people: this address, asked for as text/html")
-    card: str = Field("/card", description="where the model card is, as Markdown")
+    report: str = Field("audit", description="where everything is, for people: this address, asked for as text/html")
+    card: str = Field("card", description="where the model card is, as Markdown")
     model: AuditedOrigin
 
 

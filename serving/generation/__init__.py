@@ -1,1 +1,1 @@
-"""What the images API does between its routes and the model: pictures of a seed as one PNG."""
+"""The generation API: pictures of a seed."""

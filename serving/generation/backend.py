@@ -1,4 +1,4 @@
-"""Everything the images API works with, built once from a bundle before the first request."""
+"""What the generation API works with, built from a bundle before the first request."""
 
 from __future__ import annotations
 
@@ -8,46 +8,36 @@ import math
 import numpy as np
 from PIL import Image
 
-from components.config import LabParams
-from components.families.generation.params import Serve
-from components.families.generation.runtime import Generator, sheet
-from serving.core.backend import House
+from components.families.generation.params import GenerationParams, Serve
+from components.families.generation.runtime import Generator
+from components.report.pictures import sheet
+from serving.core.backend import Backend
 from serving.core.bundles import Served
-from serving.core.metrics import Metrics
-from serving.core.schemas import Info, Origin
+from serving.core.schemas import Info
 from serving.core.worker import Worker
 from serving.generation import openapi
-from serving.generation.schemas import SamplesQuery, WayQuery, limited
+from serving.generation.schemas import InterpolationQuery, SamplesQuery, limited
 
 
-class ImagesHouse(House):
+class GenerationBackend(Backend):
     limits: Serve
 
-    def __init__(self, served: Served, params: LabParams) -> None:
+    def __init__(self, served: Served, params: GenerationParams) -> None:
         """Loads the model and warms it up."""
-        bundle, evaluation = served.bundle, served.evaluation
-        graph = evaluation.serve.get("graph") if evaluation else None
-        self._model = Generator.load(bundle, graph)
         limits: Serve = params.serve
+        self._model = Generator.load(served.bundle, served.variant)
         self.samples_query = limited(SamplesQuery, limits.max_pictures)
-        self.way_query = limited(WayQuery, limits.max_pictures)
+        self.interpolation_query = limited(InterpolationQuery, limits.max_pictures)
         self.worker = Worker(limits.waiting)
-        info = Info(
-            model=Origin.of(served, graph or bundle.spec["variants"][0]),
-            spec=bundle.spec,
-            providers=self._model.providers,
-            limits=limits.model_dump(),
-            metrics=evaluation.metrics if evaluation else {},
-            weaknesses=list(evaluation.weaknesses) if evaluation else [],
-        )
-        super().__init__(limits, self.worker, Metrics(), info, openapi.document(limits, bundle.digest[:12]))
+        info = Info.of(served, limits, self._model.providers)
+        super().__init__(served, limits, self.worker, info, openapi.document(limits, served.version))
         self.samples(SamplesQuery(count=1))
 
     def samples(self, query: SamplesQuery) -> bytes:
         """PNG of the pictures of a seed, in rows of a square."""
         return _png(sheet(self._model.samples(query.seed, query.count), math.ceil(math.sqrt(query.count))))
 
-    def way(self, query: WayQuery) -> bytes:
+    def interpolation(self, query: InterpolationQuery) -> bytes:
         """PNG of a row of pictures, from one seed's first to another's."""
         return _png(sheet(self._model.interpolation(query.first, query.last, query.count), query.count))
 

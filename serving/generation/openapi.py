@@ -1,4 +1,4 @@
-"""The images API's description."""
+"""The generation API's description."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from components.families.generation.params import Serve
 from serving.core import openapi
 from serving.core.openapi import PROBLEMS, Json, operation
-from serving.generation.schemas import SamplesQuery, WayQuery, limited
+from serving.generation.schemas import InterpolationQuery, SamplesQuery, limited
 
 REFUSED = {status: PROBLEMS[status] for status in (408, 413, 429, 500, 503)} | {
     422: "a field of the query is wrong, or given more than once"
@@ -18,7 +18,7 @@ PNG = {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png
 def document(limits: Serve, version: str) -> Json:
     """version: of the model that is served."""
     about = {
-        "title": "Images",
+        "title": "Generation",
         "version": version,
         "description": f"Pictures that a network makes, at most {limits.max_pictures} at a time. The same seed and "
         "model make the same pictures.",
@@ -29,7 +29,7 @@ def document(limits: Serve, version: str) -> Json:
         "/interpolation": (
             "interpolation",
             "A row of pictures on the way from one seed's to another's",
-            limited(WayQuery, most),
+            limited(InterpolationQuery, most),
         ),
     }
     paths = {

@@ -1,4 +1,4 @@
-"""The routes of the images API; `app.state.house` is what they work with."""
+"""The routes of the generation API."""
 
 from __future__ import annotations
 
@@ -6,45 +6,36 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.core.application import query_of, refused
-from serving.generation.backend import ImagesHouse
+from serving.core.parsing import query
+from serving.generation.backend import GenerationBackend
 
 Query = TypeVar("Query", bound=BaseModel)
 
 
 async def samples(request: Request) -> Response:
-    house = _house(request)
-    return await _drawn(request, house.samples_query, house.samples)
+    backend = _backend(request)
+    return await _drawn(request, backend.samples_query, backend.samples)
 
 
-async def way(request: Request) -> Response:
-    house = _house(request)
-    return await _drawn(request, house.way_query, house.way)
+async def interpolation(request: Request) -> Response:
+    backend = _backend(request)
+    return await _drawn(request, backend.interpolation_query, backend.interpolation)
 
 
 async def _drawn(request: Request, kind: type[Query], draw: Callable[[Query], bytes]) -> Response:
-    house = _house(request)
-    query = _checked(request, kind)
-    async with asyncio.timeout(house.limits.request_seconds):
-        return Response(await house.worker.run(draw, query), media_type="image/png")
+    backend, asked = _backend(request), query(request, kind)
+    async with asyncio.timeout(backend.limits.request_seconds):
+        return Response(await backend.worker.run(draw, asked), media_type="image/png")
 
 
-def _checked(request: Request, kind: type[Query]) -> Query:
-    """Raises RefusalError (422) that names the wrong fields, and those given more than once."""
-    try:
-        return kind.model_validate_strings(query_of(request))
-    except ValidationError as error:
-        raise refused(error) from None
+def _backend(request: Request) -> GenerationBackend:
+    backend: GenerationBackend = request.app.state.backend
+    return backend
 
 
-def _house(request: Request) -> ImagesHouse:
-    house: ImagesHouse = request.app.state.house
-    return house
-
-
-ROUTES = [Route("/samples", samples), Route("/interpolation", way)]
+ROUTES = [Route("/samples", samples), Route("/interpolation", interpolation)]

@@ -1,4 +1,4 @@
-"""What the images API takes, as types: OpenAPI is made of them, and queries are checked by them."""
+"""What the generation API takes, as types: OpenAPI is made of them, and queries are checked by them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SamplesQuery(BaseModel):
     count: int = Field(16, ge=1, description="how many; a larger count begins with the same ones")
 
 
-class WayQuery(BaseModel):
+class InterpolationQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     first: int = Field(1, ge=0, le=LARGEST_SEED, description="seed of the picture at the beginning")
@@ -27,7 +27,7 @@ class WayQuery(BaseModel):
     count: int = Field(8, ge=2, description="how many, the ends included")
 
 
-QueryT = TypeVar("QueryT", SamplesQuery, WayQuery)
+QueryT = TypeVar("QueryT", SamplesQuery, InterpolationQuery)
 
 
 def limited(query: type[QueryT], most: int) -> type[QueryT]:

@@ -1,1 +1,1 @@
-"""What the music API does between its routes and the model: batching, checking, playing."""
+"""The music API: tunes that a model writes, checked, and played."""

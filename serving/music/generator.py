@@ -1,121 +1,98 @@
-"""From what was asked for to a tune: the plan, the samples, and the check that what is returned is valid ABC."""
+"""From what was asked for over HTTP to tunes: what cannot be written is refused, and what is written is checked."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator
 
-from components.datasets.music.abc_notation import check
 from components.errors import UserError
 from components.labs.music.params import Serve
-from components.labs.music.runtime.conditioning import MUSIC_LINE, Options
-from components.labs.music.runtime.sampler import SEEDS, sample_seed
-from serving.core.request_guard import RefusalError
-from serving.music.batching import Batcher, Plan
+from components.labs.music.runtime.acceptance import facts, problems
+from components.labs.music.runtime.conditioning import Conditions, Options
+from components.labs.music.runtime.prompt import conditioned
+from components.labs.music.runtime.sampler import SEEDS, Sample, TuneRequest, sample_seed
+from serving.core.problems import wrong_fields
+from serving.music.batching import Batcher
 from serving.music.metrics import TuneMetrics
-from serving.music.prompt import as_collected, begins_with_header
 from serving.music.schemas import GenerateRequest, StreamRequest, TuneAnswer
 
 
-class TuneMaker:
+class TuneGenerator:
     def __init__(self, batcher: Batcher, options: Options, limits: Serve, metrics: TuneMetrics) -> None:
         self._batcher = batcher
         self._options = options
         self._limits = limits
         self._metrics = metrics
 
-    def seed(self, wish: StreamRequest) -> int:
-        return secrets.randbelow(SEEDS) if wish.seed is None else wish.seed
+    def seed(self, asked: StreamRequest) -> int:
+        return secrets.randbelow(SEEDS) if asked.seed is None else asked.seed
 
-    def plan(self, wish: StreamRequest, seed: int) -> Plan:
+    def request(self, asked: StreamRequest, seed: int) -> TuneRequest:
         """Raises RefusalError that names the field which the model cannot write, before anything is sampled."""
-        self._refuse_contradiction(wish)
-        characters = len(self._batcher.model.vocabulary)
-        whole = wish.start if wish.start and begins_with_header(wish.start) else ""
-        return Plan(
+        self._refuse_contradiction(asked)
+        request = TuneRequest(
             seed=seed,
-            temperature=wish.temperature,
-            top_k=min(wish.top_k, characters) or characters,
-            top_p=wish.top_p,
-            max_length=wish.max_length,
-            forced=self._forced(wish, seed),
-            read_as={0: self._known("start", as_collected(whole, self._options, seed))} if whole else {},
+            temperature=asked.temperature,
+            top_k=asked.top_k,
+            top_p=asked.top_p,
+            max_length=asked.max_length,
         )
+        made = conditioned(request, _conditions(asked), self._options)
+        for field in ("key", "title", "start"):
+            self._refuse_unknown(field, getattr(asked, field) or "")
+        for text in made.read_as.values():
+            self._refuse_unknown("start", text)
+        return made
 
-    async def make(self, wish: GenerateRequest, seed: int, index: int) -> TuneAnswer | None:
-        """The request's tune number `index`: the first of its samples that is valid; None when none was."""
+    async def write(self, asked: GenerateRequest, seed: int, index: int) -> TuneAnswer | None:
+        """The request's tune number `index`: the first of its samples that is accepted; None when none was."""
         for attempt in range(self._limits.attempts):
             own = sample_seed(seed, index, attempt)
-            with self._batcher.make(self.plan(wish, own), streamed=False) as tune:
-                text = await tune.whole()
-            answer = self._answer(wish, text, tune.ended, own, attempt + 1)
-            if answer.valid or not wish.valid_only:
+            with self._batcher.write(self.request(asked, own), streamed=False) as tune:
+                sample = await tune.whole()
+            answer = self._answer(asked, sample, own, attempt + 1)
+            if answer.valid or not asked.valid_only:
                 return answer
         return None
 
-    async def stream(self, wish: StreamRequest, seed: int) -> AsyncGenerator[str | TuneAnswer]:
-        """One sample: its text as it is made, then the tune."""
-        with self._batcher.make(self.plan(wish, seed), streamed=True) as tune:
-            pieces = []
+    async def stream(self, asked: StreamRequest, seed: int) -> AsyncGenerator[str | TuneAnswer]:
+        """One sample: its text as it is written, then the tune."""
+        with self._batcher.write(self.request(asked, seed), streamed=True) as tune:
             async for piece in tune.pieces(self._limits.stream_interval_ms / 1000):
-                pieces.append(piece)
                 yield piece
-        yield self._answer(wish, "".join(pieces).strip(), tune.ended, seed, 1)
+            sample = await tune.whole()
+        yield self._answer(asked, sample, seed, 1)
 
-    def _answer(self, wish: StreamRequest, text: str, ended: bool, seed: int, attempts: int) -> TuneAnswer:
-        """ended: the model ended the tune itself; one that was cut off is not valid, wherever it stops."""
-        headers, music = split_headers(text)
-        facts = {
-            "title": headers.get("T", ""),
-            "key": headers.get("K", ""),
-            "metre": headers.get("M", ""),
-            "type": headers.get("Z", "").removeprefix("id:dc-").rpartition("-")[0],
-        }
-        problems = check(text) if ended else ["cut off at max_length before its end"]
-        # Forced lines are forced by number: a model that leaves a header out puts them elsewhere.
-        for name, value in facts.items():
-            if getattr(wish, name) and getattr(wish, name).strip() != value:
-                problems.append(f"{name} is not as asked")
-        if wish.start and not (text + "\n" if begins_with_header(wish.start) else music).startswith(wish.start):
-            problems.append("start is not where the music begins")
-        self._metrics.samples.labels("false" if problems else "true").inc()
+    def _answer(self, asked: StreamRequest, sample: Sample, seed: int, attempts: int) -> TuneAnswer:
+        found = problems(sample, _conditions(asked))
+        self._metrics.samples.labels("false" if found else "true").inc()
         return TuneAnswer(
-            abc=text, length=len(text), valid=not problems, problems=problems, seed=seed, attempts=attempts, **facts
+            abc=sample.text,
+            length=len(sample.text),
+            valid=not found,
+            problems=found,
+            seed=seed,
+            attempts=attempts,
+            **facts(sample.text),
         )
 
-    def _forced(self, wish: StreamRequest, seed: int) -> dict[int, str]:
-        for field in ("key", "title", "start"):
-            self._known(field, getattr(wish, field) or "")
-        if wish.start and begins_with_header(wish.start):
-            return {0: wish.start}
-        lines = self._options.forced_lines(
-            seed, key=wish.key or "", metre=wish.metre or "", type=wish.type or "", title=wish.title or ""
-        )
-        return lines | ({MUSIC_LINE: wish.start} if wish.start else {})
-
-    def _known(self, field: str, text: str) -> str:
-        """The text. Raises RefusalError when the model lacks one of its characters."""
+    def _refuse_unknown(self, field: str, text: str) -> None:
+        """Raises RefusalError when the model lacks one of the text's characters."""
         try:
             self._batcher.model.vocabulary.encode(text)
         except UserError as error:
-            raise RefusalError(422, f"{field}: {error}", [(field, str(error))]) from None
-        return text
+            raise wrong_fields([(field, str(error))]) from None
 
-    def _refuse_contradiction(self, wish: StreamRequest) -> None:
-        if not (wish.metre and wish.type) or wish.type in self._options.types_in(wish.metre):
+    def _refuse_contradiction(self, asked: StreamRequest) -> None:
+        if not (asked.metre and asked.type) or asked.type in self._options.types_in(asked.metre):
             return
-        metres = [metre for metre in self._options.metres if wish.type in self._options.types_in(metre)]
+        metres = [metre for metre in self._options.metres if asked.type in self._options.types_in(metre)]
         reason = (
-            f"the model knows no {wish.type} in {wish.metre}: a {wish.type} is in {' or '.join(metres)}, and in "
-            f"{wish.metre} there is {' or '.join(self._options.types_in(wish.metre))}"
+            f"the model knows no {asked.type} in {asked.metre}: a {asked.type} is in {' or '.join(metres)}, and in "
+            f"{asked.metre} there is {' or '.join(self._options.types_in(asked.metre))}"
         )
-        raise RefusalError(422, f"type: {reason}", [("type", reason)])
+        raise wrong_fields([("type", reason)])
 
 
-def split_headers(text: str) -> tuple[dict[str, str], str]:
-    """The fields before the music, the first of each letter, and the music."""
-    headers: dict[str, str] = {}
-    while text[1:2] == ":" and text[:1].isalpha():
-        line, _, text = text.partition("\n")
-        headers.setdefault(line[0], line[2:].strip())
-    return headers, text
+def _conditions(asked: StreamRequest) -> Conditions:
+    return Conditions(**{name: getattr(asked, name) or "" for name in ("key", "metre", "type", "title", "start")})

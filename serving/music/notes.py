@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from components.datasets.music import abc_notation
-from components.datasets.music.abc_reader import TICKS
+from components.datasets.music.abc_parser import TICKS
 from components.errors import UserError
 
 _SIGN = re.compile(

@@ -1,4 +1,4 @@
-"""The routes of the music API; `app.state.house` is what they work with."""
+"""The routes of the music API."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from contextlib import aclosing
 from functools import partial
 from typing import TypeVar, cast
 
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from components.errors import UserError
-from serving.core.application import answer, as_refusal, query_of, refused
-from serving.core.request_guard import BrokenError, RefusalError
+from serving.core.application import answer
+from serving.core.parsing import json_body, query
+from serving.core.problems import BrokenError, RefusalError, as_refusal, wrong_fields
 from serving.music import audio, schemas
-from serving.music.backend import TuneHouse
+from serving.music.backend import MusicBackend
 
 PLAYERS: dict[str, tuple[str, Callable[..., bytes]]] = {
     "midi": ("audio/midi", audio.to_midi),
@@ -29,38 +29,38 @@ RequestT = TypeVar("RequestT", bound=schemas.Request)
 
 
 async def generate(request: Request) -> Response:
-    house = _house(request)
-    wish = await _read_json(request, schemas.GenerateRequest)
-    seed = house.maker.seed(wish)
-    house.maker.plan(wish, seed)  # what the model cannot write is refused before it takes a place
-    with house.batcher.hold(wish.count):
-        async with asyncio.timeout(house.limits.request_seconds):
-            tunes = await asyncio.gather(*(house.maker.make(wish, seed, index) for index in range(wish.count)))
+    backend = _backend(request)
+    asked = await json_body(request, _limited(request, schemas.GenerateRequest))
+    seed = backend.generator.seed(asked)
+    backend.generator.request(asked, seed)  # what the model cannot write is refused before it takes a place
+    with backend.batcher.hold(asked.count):
+        async with asyncio.timeout(backend.limits.request_seconds):
+            tunes = await asyncio.gather(*(backend.generator.write(asked, seed, index) for index in range(asked.count)))
     made = [tune for tune in tunes if tune]
-    if len(made) < wish.count:
+    if len(made) < asked.count:
         raise RefusalError(
             422,
-            f"no valid tune in {house.limits.attempts} samples of seed {seed}: try another seed, a lower temperature, "
-            "a larger max_length or fewer constraints; valid_only=false returns what comes",
+            f"no valid tune in {backend.limits.attempts} samples of seed {seed}: try another seed, a lower "
+            "temperature, a larger max_length or fewer constraints; valid_only=false returns what comes",
         )
-    return answer(schemas.GenerateAnswer(tunes=made, seed=seed, model=house.origin))
+    return answer(schemas.GenerateAnswer(tunes=made, seed=seed, model=backend.origin))
 
 
 async def stream(request: Request) -> Response | EventStream:
-    house = _house(request)
-    wish = await _read_json(request, schemas.StreamRequest)
-    events = _events(house, wish)
+    backend = _backend(request)
+    asked = await json_body(request, _limited(request, schemas.StreamRequest))
+    events = _events(backend, asked)
     # Nothing is sent before the first characters, so a refusal until then is a status and not an event.
     return EventStream(await anext(events), events)
 
 
-async def _events(house: TuneHouse, wish: schemas.StreamRequest) -> AsyncGenerator[bytes]:
-    seed = house.maker.seed(wish)
+async def _events(backend: MusicBackend, asked: schemas.StreamRequest) -> AsyncGenerator[bytes]:
+    seed = backend.generator.seed(asked)
     loop = asyncio.get_running_loop()
     started, sent = loop.time(), False
-    deadline = started + house.limits.request_seconds
-    with house.batcher.hold(1):
-        async with aclosing(house.maker.stream(wish, seed)) as parts:
+    deadline = started + backend.limits.request_seconds
+    with backend.batcher.hold(1):
+        async with aclosing(backend.generator.stream(asked, seed)) as parts:
             while True:
                 try:
                     if loop.time() > deadline:  # a timeout does not fire where nothing has to be waited for
@@ -73,16 +73,16 @@ async def _events(house: TuneHouse, wish: schemas.StreamRequest) -> AsyncGenerat
                     if not sent:
                         raise
                     yield _event(
-                        "error", json.dumps({"detail": as_refusal(error, house.limits.retry_after_seconds).detail})
+                        "error", json.dumps({"detail": as_refusal(error, backend.limits.retry_after_seconds).detail})
                     )
                     return
                 if not sent:
-                    house.metrics.first_character.observe(loop.time() - started)
+                    backend.metrics.first_character.observe(loop.time() - started)
                     sent = True
                 if isinstance(part, str):
                     yield _event("text", json.dumps({"text": part}))
                 else:
-                    yield _event("done", schemas.DoneEvent(tune=part, model=house.origin).model_dump_json())
+                    yield _event("done", schemas.DoneEvent(tune=part, model=backend.origin).model_dump_json())
 
 
 def _event(name: str, data: str) -> bytes:
@@ -108,40 +108,28 @@ class EventStream:
 
 
 async def play(request: Request, kind: str) -> Response:
-    house = _house(request)
-    if request.method == "POST":
-        wish = await _read_json(request, schemas.AbcRequest)
-    else:
-        wish = _check(house, schemas.AbcRequest, json.dumps(query_of(request)).encode())
+    backend, model = _backend(request), _limited(request, schemas.AbcRequest)
+    asked = await json_body(request, model) if request.method == "POST" else query(request, model)
     media_type, render = PLAYERS[kind]
-    limits = house.limits
+    limits = backend.limits
     try:
         async with asyncio.timeout(limits.audio_seconds):
-            sound = await house.player.run(render, wish.abc, max_seconds=limits.max_seconds, max_chord=limits.max_chord)
+            sound = await backend.player.run(
+                render, asked.abc, max_seconds=limits.max_seconds, max_chord=limits.max_chord
+            )
             return Response(sound, media_type=media_type)
     except UserError as error:
-        raise RefusalError(422, f"abc: {error}", [("abc", str(error))]) from None
+        raise wrong_fields([("abc", str(error))]) from None
 
 
-def _house(request: Request) -> TuneHouse:
-    house: TuneHouse = request.app.state.house
-    return house
+def _backend(request: Request) -> MusicBackend:
+    backend: MusicBackend = request.app.state.backend
+    return backend
 
 
-async def _read_json(request: Request, model: type[RequestT]) -> RequestT:
-    """The request's body, checked. Raises RefusalError (415, 400, 422)."""
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise RefusalError(415, "the body must be JSON, with content-type: application/json")
-    return _check(_house(request), model, await request.body())
-
-
-def _check(house: TuneHouse, model: type[RequestT], body: bytes) -> RequestT:
-    """Against the model with this server's limits. Raises RefusalError that names the first wrong fields."""
-    try:
-        return cast(RequestT, house.requests[model.__name__].model_validate_json(body))
-    except ValidationError as error:
-        raise refused(error) from None
+def _limited(request: Request, model: type[RequestT]) -> type[RequestT]:
+    """The type with this server's limits."""
+    return cast(type[RequestT], _backend(request).requests[model.__name__])
 
 
 ROUTES = [

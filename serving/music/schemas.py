@@ -13,10 +13,10 @@ from pydantic_core import PydanticCustomError
 
 from components.datasets.music.music_theory import key_signature
 from components.labs.music.params import Serve
-from components.labs.music.runtime.conditioning import Options
-from components.labs.music.runtime.sampler import SEEDS
+from components.labs.music.runtime.conditioning import Options, begins_with_header
+from components.labs.music.runtime.prompt import faults
+from components.labs.music.runtime.sampler import RANGES, SEEDS
 from serving.core.schemas import Origin
-from serving.music.prompt import begins_with_header, faults
 
 KEY = r"^[A-G][#b]? (Major|Minor|Dorian|Mixolydian|Phrygian|Lydian|Locrian)$"
 
@@ -48,7 +48,11 @@ class StreamRequest(Request):
     )
     top_k: int = Field(0, ge=0, description="choose among this many likeliest characters; 0: among all")
     top_p: float = Field(
-        1.0, gt=0.0, le=1.0, allow_inf_nan=False, description="choose among the likeliest holding this share"
+        1.0,
+        ge=RANGES["top_p"][0],
+        le=RANGES["top_p"][1],
+        allow_inf_nan=False,
+        description="choose among the likeliest holding this share",
     )
     key: str | None = Field(
         None,

@@ -8,10 +8,18 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from components.bundle import Bundle, BundleSpec, Evaluation, EvaluationReport, write_bundle
+from components.bundle import Bundle, BundleSpec, write_bundle
 from components.files import sha256_file, write_json, write_text
-from components.promotion import AuditFindings, AuditReport, ChampionSeen, Requirement, Verdict
-from components.provenance import Provenance
+from components.records import (
+    AuditFindings,
+    AuditReport,
+    ChampionSeen,
+    Evaluation,
+    EvaluationReport,
+    Provenance,
+    Requirement,
+    Verdict,
+)
 
 PROVENANCE = Provenance(
     git_commit="0" * 40,
@@ -55,7 +63,7 @@ def write(
 def evaluate(bundle: Bundle, folder: Path, **metrics: float) -> EvaluationReport:
     """An evaluation.json of that bundle, as the step writes it."""
     evaluation = Evaluation(metrics=metrics, counts=dict.fromkeys(metrics, 100))
-    report = EvaluationReport.of(bundle, evaluation)
+    report = bundle.report(evaluation)
     write_json(folder / "evaluation.json", report.model_dump(mode="json"))
     return report
 

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from components.bundle import Bundle, BundleError, BundleSpec, write_bundle
-from components.errors import UserError
+from components.bundle import Bundle, BundleSpec, write_bundle
+from components.errors import BundleError, UserError
 from components.files import sha256_file
 from components.settings import Settings
 from tests.components import bundles
@@ -139,7 +139,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "binary": (lambda folder: (folder / "bundle.json").write_bytes(b"\xff\xfe\0"), r"bundle\.json.*not JSON"),
     "nested JSON": (lambda folder: (folder / "bundle.json").write_text("[" * 10_000), r"bundle\.json.*not JSON"),
     "a list": (lambda folder: (folder / "bundle.json").write_text("[]"), r"bundle\.json: the whole"),
-    "wrong version": (_manifest(lambda content: content.update(schema_version=2)), "schema_version"),
+    "wrong version": (_manifest(lambda content: content.update(schema_version=3)), "schema_version"),
     "unknown key": (_manifest(lambda content: content.update(extra=1)), "extra"),
     "other spec": (_manifest(lambda content: content.update(spec={})), "changed after it was written"),
     "path outside": (

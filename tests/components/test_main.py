@@ -8,15 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from components import config as parameters
-from components.config import STEP_SECTIONS
+from components.config import LabParams, read
+from components.datasets import DATASETS, find_dataset
 from components.errors import UserError
 from components.labs import LABS, find
-from components.steps import recorded
+from components.params import checked, checked_dataset
+from components.sources.catalogue import raw_folder
+from components.sources.profile import PROFILES
+from components.steps import dataset_step, lab_step
 from components.tracking.journal import journals
 
 PROJECT = Path(__file__).resolve().parents[2]
-STEPS = ("fetch", "prepare", "validate", "train", "export", "evaluate", "audit", "gate", "promote")
+DATASET_STEPS = ("prepare", "validate")
+LAB_STEPS = ("train", "export", "evaluate", "audit", "gate", "promote")
+STEPS = ("fetch", "accept-data", "versions", *DATASET_STEPS, *LAB_STEPS)
 
 
 def components(*arguments: str, cwd: Path = PROJECT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -90,22 +95,22 @@ def test_without_a_step_there_is_help() -> None:
     [
         (
             ("embedding_size:", "embeding_size:"),
-            "unknown parameter music.embeding_size; did you mean 'embedding_size'?",
+            "unknown parameter music.train.embeding_size; did you mean 'embedding_size'?",
         ),
-        (("embedding_size:", "embedding_size: many #"), "music.embedding_size is 'many'"),
-        (("embedding_size:", "embedding_size: -1 #"), "music.embedding_size is -1"),
-        (("embedding_size:", "# embedding_size:"), "music.embedding_size is missing"),
+        (("embedding_size:", "embedding_size: many #"), "music.train.embedding_size is 'many'"),
+        (("embedding_size:", "embedding_size: -1 #"), "music.train.embedding_size is -1"),
+        (("embedding_size:", "# embedding_size:"), "music.train.embedding_size is missing"),
         (("\nmusic:", "\nmusik:"), "unknown parameter musik; did you mean 'music'?"),
-        (("folder: data ", "folder: dta "), "data.folder is 'dta'"),
+        (("hidden_size: 512", "hidden_size: 512.5"), "music.train.hidden_size is 512.5"),
         (
             ("bits_per_char: {max", "bits_per_chr: {max"),
-            "unknown parameter gate.music.metrics.bits_per_chr; did you mean 'bits_per_char'?",
+            "unknown parameter music.gate.metrics.bits_per_chr; did you mean 'bits_per_char'?",
         ),
         (
             ("attention_window: 256", "attention_window: 16"),
             "attention_window is 16: more than attention_lag is needed",
         ),
-        (("betas: [0.9, 0.99]", "betas: [0.9]"), "music.betas"),
+        (("betas: [0.9, 0.99]", "betas: [0.9]"), "music.train.betas"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_the_nearest_right_one(
@@ -125,32 +130,58 @@ def test_a_folder_in_place_of_params_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [None, 3, "text", ["a list"], {"nothing": 1}], ids=str)
 def test_a_section_that_is_none_is_one_line_where_the_lab_needs_it(value: object) -> None:
-    raw = parameters.read(PROJECT / "params.yaml")
-    for lab, section in itertools.product(LABS, ("data", "music", *STEP_SECTIONS)):
-        for changed in ({**raw, section: value}, {**raw, section: {lab: value}}):
+    raw = read(PROJECT / "params.yaml")
+    for lab, section in itertools.product(LABS, LabParams.model_fields):
+        for changed in ({**raw, lab: value}, {**raw, lab: {**raw[lab], section: value}}):
             try:
-                parameters.checked(lab, changed, Path("params.yaml"))
+                checked(find(lab), changed, Path("params.yaml"))
             except UserError as error:
-                assert "params.yaml" in str(error)
+                assert f"params.yaml: {lab}" in str(error) or "unknown parameter" in str(error)
                 assert "\n" not in str(error)
+    for name in DATASETS:
+        for changed in ({**raw, "datasets": value}, {**raw, "datasets": {name: value}}):
+            with pytest.raises(UserError, match=r"params\.yaml: .*datasets") as refused:
+                checked_dataset(find_dataset(name), changed, Path("params.yaml"))
+            assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("lab", LABS)
-@pytest.mark.parametrize("step", STEPS[1:])
+@pytest.mark.parametrize("step", LAB_STEPS)
 def test_a_lab_has_a_step_or_says_in_one_line_that_it_has_not(workplace: Path, lab: str, step: str) -> None:
-    Path("data.dvc").write_text("outs: [{md5: aaaa.dir, path: data}]\n")
+    pin_everything()
     if step == "audit" and not find(lab).audited:
-        with pytest.raises(UserError) as refused, recorded(step, lab, PROJECT / "params.yaml", Path("build")):
+        with pytest.raises(UserError) as refused, lab_step(step, lab, PROJECT / "params.yaml", Path("build")):
             pytest.fail("the step began")
-        assert str(refused.value) == f"the lab {lab} has no audit"
+        assert str(refused.value) == f"the lab {lab} has no audit: its gate reads the evaluation alone"
         assert journals() == []
     else:
-        with recorded(step, lab, PROJECT / "params.yaml", Path("build")) as this:
+        with lab_step(step, lab, PROJECT / "params.yaml", Path("build")) as this:
             assert this.lab.name == lab
 
 
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("step", DATASET_STEPS)
+def test_a_dataset_has_its_steps_and_no_lab_has_them(workplace: Path, dataset: str, step: str) -> None:
+    pin_everything()
+    with dataset_step(step, dataset, PROJECT / "params.yaml", Path("build")) as this:
+        assert (this.dataset.name, this.out) == (dataset, Path("build") / dataset / step)
+    with (
+        pytest.raises(UserError, match="there is no dataset 'mlp'"),
+        dataset_step(step, "mlp", PROJECT / "params.yaml", Path("build")),
+    ):
+        pytest.fail("the step began")
+
+
+def pin_everything() -> None:
+    """A pin with an entry of every dataset in every profile."""
+    folders = [raw_folder(name, profile) for name in DATASETS for profile in PROFILES]
+    Path("data.dvc").write_text("outs:\n" + "".join(f"- {{md5: aaaa.dir, path: {folder}}}\n" for folder in folders))
+
+
 def test_the_audit_of_a_lab_that_has_none_is_one_line() -> None:
-    assert one_line(components("audit", "music")) == "error: the lab music has no audit"
+    assert one_line(components("audit", "music")) == (
+        "error: the lab music has no audit: its gate reads the evaluation alone"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "- a list", "a: [", "\x00", "music: 3"])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.bundle import EvaluationReport
 from components.config import Bound, Gate, Waiver
-from components.promotion import WORST_FIRST, Champion, Decision, Verdict, decide
+from components.promotion import decide
+from components.records import WORST_FIRST, Champion, Decision, EvaluationReport, Verdict
 from tests.components.bundles import PROVENANCE
 
 TODAY = date(2026, 11, 21)
@@ -190,17 +190,17 @@ def test_a_gate_that_can_decide_nothing_is_refused() -> None:
 
 def test_a_champion_measured_with_another_model_says_nothing_about_regression() -> None:
     ours = candidate({"bits_per_char": 1.32, "valid_sample_rate": 0.9}).model_copy(
-        update={"instruments": {"digits": "c" * 64}}
+        update={"reference_models": {"digits": "c" * 64}}
     )
     theirs = champion(bits_per_char=1.0, valid_sample_rate=0.9)
-    same = theirs.model_copy(update={"instruments": {"digits": "c" * 64}})
+    same = theirs.model_copy(update={"reference_models": {"digits": "c" * 64}})
     passed = {"digits": Verdict.PASS}
-    assert decide(ours, same, GATE, TODAY, instruments=passed).verdict is Verdict.FAIL
-    other = theirs.model_copy(update={"instruments": {"digits": "d" * 64}})
-    decision = decide(ours, other, GATE, TODAY, instruments=passed)
+    assert decide(ours, same, GATE, TODAY, reference_models=passed).verdict is Verdict.FAIL
+    other = theirs.model_copy(update={"reference_models": {"digits": "d" * 64}})
+    decision = decide(ours, other, GATE, TODAY, reference_models=passed)
     assert decision.verdict is Verdict.PASS
     assert "champion version 4 was measured with another model of digits: regression is not judged" in decision.reasons
-    assert decision.instruments == ours.instruments
+    assert decision.reference_models == ours.reference_models
 
 
 @pytest.mark.parametrize(
@@ -218,8 +218,8 @@ def test_a_champion_measured_with_another_model_says_nothing_about_regression() 
 )
 def test_figures_by_a_model_that_did_not_pass_itself_are_insufficient(said: Verdict | None, reason: str | None) -> None:
     metrics = {"bits_per_char": 1.3, "valid_sample_rate": 0.9}
-    ours = candidate(metrics).model_copy(update={"instruments": {"digits": "c" * 64}})
-    decision = decide(ours, None, GATE, TODAY, instruments={"digits": said})
+    ours = candidate(metrics).model_copy(update={"reference_models": {"digits": "c" * 64}})
+    decision = decide(ours, None, GATE, TODAY, reference_models={"digits": said})
     if reason is None:
         assert decision.verdict is Verdict.PASS
     else:

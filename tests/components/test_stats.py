@@ -1,14 +1,30 @@
-"""Rates come with the doubt of small numbers, and distances of histograms behave as distances."""
+"""Rates come with the doubt of small numbers; ranking, probabilities and distances are what the libraries say."""
+
+from __future__ import annotations
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
+from scipy.special import expit
+from scipy.special import softmax as scipy_softmax
+from sklearn.metrics import roc_auc_score
 
-from components.stats import jensen_shannon_distance, wilson_interval
+from components.stats import (
+    jensen_shannon_distance,
+    rate_above,
+    roc_auc,
+    sigmoid,
+    softmax,
+    threshold_at,
+    wilson,
+    wilson_interval,
+)
 
 HISTOGRAMS = st.dictionaries(st.integers(0, 5), st.integers(0, 100)).filter(lambda counts: sum(counts.values()) > 0)
+SCORES = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=60).map(np.array)
+COUNTS = st.integers(1, 2000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
 
 
 @pytest.mark.parametrize(
@@ -20,12 +36,62 @@ def test_the_wilson_interval_is_the_textbooks(successes: int, trials: int, low: 
     assert wilson_interval(successes, trials) == pytest.approx((low, high), abs=2e-4)
 
 
-@given(trials=st.integers(1, 10_000), share=st.floats(0, 1))
-def test_the_interval_holds_the_rate_and_stays_a_rate(trials: int, share: float) -> None:
-    successes = round(share * trials)
-    low, high = wilson_interval(successes, trials)
-    assert 0 <= low <= successes / trials + 1e-9
-    assert successes / trials - 1e-9 <= high <= 1
+@given(counts=COUNTS)
+def test_the_interval_holds_the_rate_and_stays_a_rate(counts: tuple[int, int]) -> None:
+    found = wilson(*counts, 1.96)
+    assert found.value == counts[0] / counts[1]
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert (float(found.low), float(found.high)) == wilson_interval(*counts)
+
+
+def test_nothing_tried_is_known_not_to_be_known() -> None:
+    found = wilson([0, 5], [0, 5], 1.96)
+    assert np.isnan(found.value[0])
+    assert (found.low[0], found.high[0]) == (0, 1)
+    assert (found.value[1], found.high[1]) == (1, 1)
+
+
+@given(negatives=SCORES, rate=st.floats(0.001, 0.999))
+def test_the_threshold_lets_no_more_negatives_pass_and_a_lower_one_would(negatives: np.ndarray, rate: float) -> None:
+    threshold = threshold_at(negatives, rate)
+    assert rate_above(negatives, threshold) <= rate + 1e-12
+    assert np.mean(negatives >= threshold) > rate
+
+
+@pytest.mark.parametrize("allowed", [7, 29, 58])
+def test_a_share_that_rounds_down_lets_its_whole_number_pass(allowed: int) -> None:
+    negatives = np.arange(100.0)
+    assert rate_above(negatives, threshold_at(negatives, allowed / 100)) == allowed / 100
+
+
+def test_a_threshold_needs_negatives_and_a_rate_needs_scores() -> None:
+    with pytest.raises(ValueError, match="needs negatives"):
+        threshold_at(np.array([]), 0.01)
+    assert np.isnan(rate_above(np.array([]), 0.0))
+
+
+@given(positives=SCORES, negatives=SCORES)
+def test_the_auc_is_scikit_learns_with_ties(positives: np.ndarray, negatives: np.ndarray) -> None:
+    truth = np.arange(len(positives) + len(negatives)) < len(positives)
+    expected = roc_auc_score(truth, np.concatenate([positives, negatives]))
+    assert roc_auc(positives, negatives) == pytest.approx(expected)
+    assert np.isnan(roc_auc(positives, negatives[:0]))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_probabilities_are_scipys_keep_their_precision_and_do_not_overflow(kind: type[np.floating]) -> None:
+    logits = np.linspace(-60, 60, 101).astype(kind)
+    assert sigmoid(logits).dtype == kind
+    assert np.allclose(sigmoid(logits), expit(logits), rtol=1e-6, atol=0)
+    with np.errstate(over="raise", invalid="raise"):
+        assert sigmoid(np.array([-800.0, 0.0, 800.0], kind)).tolist() == [0, 0.5, 1]
+
+
+@given(scale=st.floats(0, 1e5))
+def test_probabilities_of_classes_are_scipys_for_any_logits(scale: float) -> None:
+    logits = np.random.default_rng(0).standard_normal((6, 10)).astype(np.float32) * np.float32(scale)
+    assert np.allclose(softmax(logits), scipy_softmax(logits.astype(np.float64), axis=1))
+    assert np.allclose(softmax(logits).sum(axis=1), 1)
 
 
 @given(first=HISTOGRAMS, second=HISTOGRAMS)

@@ -92,7 +92,7 @@ def test_only_a_promoted_model_of_a_lab_with_an_api_gets_a_bento(promoted_bundle
     unpromoted = tmp_path / "bundle"
     shutil.copytree(promoted_bundle, unpromoted)
     (unpromoted / "promotion.json").unlink()
-    for lab, words in (("music", "is not promoted"), ("scratch", "has no API")):
+    for lab, words in (("music", "is not promoted"), ("transfer", "has no API")):
         done = command(tmp_path / "home", "infra.bento", lab, "--bundle", str(unpromoted))
         assert done.returncode == 2
         assert done.stderr.startswith("error: ")

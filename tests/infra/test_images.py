@@ -11,7 +11,7 @@ import pytest
 
 from infra.docker.requirements import constraints, requirements
 from infra.images import IMAGES
-from tests.infra.manifests import K8S
+from infra.manifests import K8S
 
 PROJECT = K8S.parent.parent
 DOCKERFILES = sorted((PROJECT / "infra" / "docker").glob("*.Dockerfile"))

@@ -15,18 +15,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from components.bundle import Bundle, EvaluationReport
+from components.bundle import Bundle
 from components.config import Bound, Gate
 from components.errors import UserError
 from components.files import read_json, write_json
 from components.labs import find
-from components.promotion import decide, read_record
+from components.promotion import decide
+from components.records import EvaluationReport, read_record
 from components.settings import settings
 from components.steps.promote import promote
 from components.tracking.journal import Run
 from components.tracking.registry import fetch_digest
 from infra.docker.tracking import SECRETS, problems
-from infra.stack import BUCKET, Stack, stack
+from infra.stack import BUCKET, TRACKING, Stack, stack
 from tests.serving.servers import serving
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
@@ -116,6 +117,7 @@ def test_nobody_gets_in_without_a_password_or_by_another_name(running: Stack) ->
     assert status(runs, Authorization=default) == 401
     assert status("/api/2.0/mlflow-artifacts/artifacts?path=0") == 401
     assert status(runs, Authorization=known, Host="elsewhere.example") == 403
+    assert status(runs, Authorization=known, Host="10.0.0.1.example:5000") == 403
 
 
 def test_a_reader_may_fetch_a_model_and_change_nothing(
@@ -145,7 +147,7 @@ def test_a_reader_may_fetch_a_model_and_change_nothing(
     users.grant_user_permission("reader", "experiment", experiment, "READ")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "reader")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
-    monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")  # as there: not from the store
+    _forbid(client.store, monkeypatch)
     assert Bundle.open(fetch_digest("music", digest, Path("reader"))).digest == digest
     changes: tuple[Callable[[], object], ...] = (
         lambda: MlflowClient().delete_registered_model_alias("music", "champion"),
@@ -154,6 +156,22 @@ def test_a_reader_may_fetch_a_model_and_change_nothing(
     for change in changes:
         with pytest.raises(MlflowException, match=r"403|[Pp]ermission"):
             change()
+
+
+def _forbid(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on this process cannot connect to the store, as a task or a pod of another namespace cannot."""
+    from urllib3.util import connection
+
+    port, connect = int(store.rpartition(":")[2]), connection.create_connection
+
+    def refused(address: tuple[str, int], *arguments: object, **options: object) -> object:
+        if address[1] == port:
+            raise ConnectionRefusedError(f"the store is out of reach: {address}")
+        return connect(address, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(connection, "create_connection", refused)
+    for name in ("DOWNLOAD", "UPLOAD"):  # what the shell or an earlier test set does not count
+        monkeypatch.delenv(f"MLFLOW_ENABLE_PROXY_MULTIPART_{name}", raising=False)
 
 
 def test_data_goes_to_s3_and_comes_back(client: Stack) -> None:
@@ -182,15 +200,17 @@ def test_the_server_refuses_secrets_that_nobody_chose() -> None:
         for line in (PROJECT / "infra/k8s/secrets/tracking.example.env").read_text().splitlines()
         if line and not line.startswith("#")
     )
-    found = problems({**example, "MLFLOW_ARTIFACTS_DESTINATION": "s3://b", "MLFLOW_SERVER_ALLOWED_HOSTS": "tracking"})
+    given = {"MLFLOW_ARTIFACTS_DESTINATION": "s3://b", "MLFLOW_SERVER_ALLOWED_HOSTS": "tracking"}
+    found = problems({**example, **given})
     assert len(found) == len(SECRETS), "the example has a placeholder for each secret, and each is refused"
     chosen = {name: "x" * least for name, least in SECRETS.items()}
-    given = {"MLFLOW_ARTIFACTS_DESTINATION": "s3://b", "MLFLOW_SERVER_ALLOWED_HOSTS": "tracking"}
     assert problems(chosen | given) == []
     for name, least in SECRETS.items():
         assert problems({**chosen, **given, name: "x"}) == [f"{name} has fewer than {least} characters"]
         assert problems({**chosen, **given, name: ""}) == [f"{name} is not set"]
-    done = python(str(PROJECT / "infra/docker/tracking.py"), **example)
+    unfilled = {"MLFLOW_SERVER_ALLOWED_HOSTS": "tracking:5000,$(TRACKING_SERVICE_HOST):$(TRACKING_SERVICE_PORT)"}
+    assert problems(chosen | given | unfilled) == ["MLFLOW_SERVER_ALLOWED_HOSTS still says $(TRACKING_SERVICE_HOST)"]
+    done = python(str(TRACKING), **example)
     assert done.returncode == 1
     assert done.stderr.startswith("error: the tracking server does not start: ")
     assert not any(value in done.stderr for value in example.values() if "://" in value), "no value is shown"

@@ -10,24 +10,26 @@ from typing import Any
 
 import pytest
 
+from components.sources.catalogue import raw_folder
 from tests.digits_data import raw_folders
 from tests.workspace import SMOKE, Workspace
 
 BOUNDS = {"accuracy": {"min": 0.0, "min_count": 1}, "calibration_error": {"max": 1.0, "min_count": 1}}
-"""A demonstration's, so that the first candidate passes."""
+"""Bounds of a demonstration, so that the first candidate passes."""
+RAW = raw_folder("digits", "starter")
 
 
 @pytest.fixture(scope="package")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Its data are scikit-learn's digits alone, taken on purpose: a version that sources.toml does not know."""
     made = Workspace(tmp_path_factory.mktemp("kubeflow"))
-    for name in ("data", "data.starter"):
-        shutil.rmtree(made.folder / name, ignore_errors=True)
-    shutil.copytree(raw_folders()["uci"] / "digits", made.folder / "data.starter" / "digits")
+    shutil.rmtree(made.folder / "data", ignore_errors=True)
+    shutil.copytree(raw_folders()["uci"], made.folder / RAW)
     made.set_params(SMOKE)
-    made.set_params({"data": {"folder": "data.starter"}, "prepare": {"scratch": {"limit": 600}}})
-    made.set_params({"gate": {"scratch": {"metrics": BOUNDS, "profile": None}}})
-    made.run("python", "-m", "components", "accept-data", PYTHONPATH=str(made.folder))
+    made.set_params({"datasets": {"digits": {"profile": "starter", "limit": 600}}})
+    made.set_params({"mlp": {"gate": {"metrics": BOUNDS, "profile": None}}})
+    (made.folder / RAW / "uci" / "note").write_text("the same digits, another version\n")
+    made.run("python", "-m", "components", "accept-data", "digits")
     return made
 
 
@@ -42,8 +44,8 @@ class Ran:
 
 @pytest.fixture(scope="package")
 def ran(workspace: Workspace) -> Ran:
-    said = workspace.run("python", "-m", "pipelines", "run", "scratch", PYTHONPATH=str(workspace.folder)).stdout
-    (outputs,) = (workspace.folder / "build" / "kubeflow").glob("*/scratch-*")
+    said = workspace.run("python", "-m", "pipelines", "run", "mlp").stdout
+    (outputs,) = (workspace.folder / "build" / "kubeflow").glob("*/mlp-*")
     return Ran(workspace, said, outputs)
 
 

@@ -1,6 +1,7 @@
-"""A server that speaks the v2beta1 REST of Kubeflow Pipelines, as far as the command line uses it.
+"""A server that speaks the REST of Kubeflow Pipelines 2.17, as far as the command line uses it.
 
-What comes in is read, and what goes out is written, with the models that the project itself publishes.
+What comes in is read, and what goes out is written, with the models that the project itself publishes. Two older
+addresses that it still has are spoken as its source has them: a run with its Workflow, and the log of a pod.
 """
 
 from __future__ import annotations
@@ -18,16 +19,33 @@ from urllib.parse import parse_qs, urlsplit
 import kfp_server_api as api
 import yaml
 
+from tests.pipelines.argo import BEGUN, Workflow
+
 NAMESPACE, TOKEN = "team", "a-good-token"
 
 
 @dataclass
+class Look:
+    """What a run answers when it is looked at. history: its states until then."""
+
+    state: str
+    workflow: Workflow = field(default_factory=Workflow)
+    history: tuple[str, ...] = ()
+
+
+@dataclass
 class Kubeflow:
-    """State of the installation. states: what a run's looks answer in turn, the last one for ever."""
+    """State of the installation. answers: what a run answers in turn, the last one for ever.
+
+    logs: of pods, by their names. old_api: whether it still has the first version of its API.
+    """
 
     host: str = ""
     multi_user: bool = True
-    states: list[dict[str, str]] = field(default_factory=lambda: [{"": "SUCCEEDED"}])
+    answers: list[Look] = field(default_factory=lambda: [Look("SUCCEEDED")])
+    logs: dict[str, str] = field(default_factory=dict)
+    old_api: bool = True
+    terminated: list[str] = field(default_factory=list)
     pipelines: list[Any] = field(default_factory=list)
     versions: list[Any] = field(default_factory=list)
     experiments: list[Any] = field(default_factory=list)
@@ -70,9 +88,9 @@ def _handler(state: Kubeflow) -> type[BaseHTTPRequestHandler]:
                 status, answer = 200, _route(state, self.command, path, query, body)
             except Refused as refused:
                 status, answer = refused.status, {"error": str(refused), "code": 7, "message": str(refused)}
-            content = json.dumps(answer).encode()
+            content = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", "text/plain" if isinstance(answer, str) else "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -113,10 +131,20 @@ def _route(state: Kubeflow, method: str, path: list[str], query: dict[str, str],
         case "POST", ["runs"]:
             run = _read(body, "V2beta1Run")
             _known_version(state, run)
-            return _json(_added(state.runs, run, run_id=_id(), state="PENDING"))
+            return _json(_added(state.runs, run, run_id=_id(), state="PENDING", created_at=BEGUN))
+        case "GET", ["runs"]:
+            _allowed(state, query.get("namespace"))
+            return _json(api.V2beta1ListRunsResponse(runs=state.runs[::-1][: int(query["page_size"])]))
         case "GET", ["runs", run_id]:
-            (run,) = (run for run in state.runs if run.run_id == run_id)
-            return _json(_looked_at(state, run))
+            return _json(_looked_at(state, _run(state, run_id)))
+        case "POST", ["runs", run_id] if run_id.endswith(":terminate"):
+            state.terminated.append(_run(state, run_id.removesuffix(":terminate")).run_id)
+            return {}
+        case "GET", ["", "pipeline", "apis", "v1beta1", "runs", run_id] if state.old_api:
+            manifest = {"workflow_manifest": _answer(state).workflow.manifest()}
+            return {"run": {"id": _run(state, run_id).run_id}, "pipeline_runtime": manifest}
+        case "GET", ["", "pipeline", "k8s", "pod", "logs"] if query["podname"] in state.logs:
+            return state.logs[query["podname"]]
         case "GET", ["recurringruns"]:
             found = [run for run in state.recurring if run.experiment_id == query.get("experiment_id")]
             return _json(api.V2beta1ListRecurringRunsResponse(recurring_runs=found))
@@ -156,12 +184,23 @@ def _known_version(state: Kubeflow, run: Any) -> None:
         raise Refused(404, "there is no such pipeline version")
 
 
+def _run(state: Kubeflow, run_id: str) -> Any:
+    for run in state.runs:
+        if run.run_id == run_id:
+            return run
+    raise Refused(404, f"Run {run_id} not found")
+
+
+def _answer(state: Kubeflow) -> Look:
+    return state.answers[min(max(state.looks, 1), len(state.answers)) - 1]
+
+
 def _looked_at(state: Kubeflow, run: Any) -> Any:
-    seen = state.states[min(state.looks, len(state.states) - 1)]
     state.looks += 1
-    run.state = seen[""]
-    details = [api.V2beta1PipelineTaskDetail(display_name=name, state=said) for name, said in seen.items() if name]
-    run.run_details = api.V2beta1RunDetails(task_details=details)
+    seen = _answer(state)
+    run.state = seen.state
+    run.run_details = api.V2beta1RunDetails(task_details=seen.workflow.details())
+    run.state_history = [api.V2beta1RuntimeStatus(update_time=BEGUN, state=one) for one in seen.history]
     return run
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipelines.kubeflow import NAMESPACE, TOKEN, Kubeflow, kubeflow
+from tests.pipelines.argo import Workflow
+from tests.pipelines.kubeflow import NAMESPACE, TOKEN, Kubeflow, Look, kubeflow
 
 PROJECT = Path(__file__).resolve().parents[2]
 DIGEST = "pipelines.image=registry.example/labs@sha256:" + "0" * 64
-COURSE = ("-S", "data.folder=data")
+COURSE = ("-S", "datasets.digits.profile=course")
 
 
 @pytest.fixture
@@ -40,12 +41,12 @@ def submit(
     state: Kubeflow, *arguments: str, token: str = TOKEN, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     where = ("--host", state.host, "--namespace", NAMESPACE)
-    return pipelines("submit", "scratch", *where, *COURSE, *arguments, token=token, check=check)
+    return pipelines("submit", "mlp", *where, *COURSE, *arguments, token=token, check=check)
 
 
 def test_a_run_is_started_with_every_number_and_its_address_is_printed(cluster: Kubeflow) -> None:
     done = submit(
-        cluster, "-S", "scratch.hidden_sizes=[64, 32]", "--experiment", "trial", "--pipeline-root", "s3://b/p"
+        cluster, "-S", "mlp.train.hidden_sizes=[64, 32]", "--experiment", "trial", "--pipeline-root", "s3://b/p"
     )
     (run,) = cluster.runs
     assert done.stdout.strip() == f"{cluster.host}/#/runs/details/{run.run_id}"
@@ -57,33 +58,31 @@ def test_a_run_is_started_with_every_number_and_its_address_is_printed(cluster: 
     (experiment,) = cluster.experiments
     assert (experiment.display_name, experiment.namespace) == ("trial", NAMESPACE)
     assert run.experiment_id == experiment.experiment_id
-    assert cluster.versions[-1].pipeline_spec["pipeline_spec"]["pipelineInfo"]["name"] == "scratch"
+    assert cluster.versions[-1].pipeline_spec["pipeline_spec"]["pipelineInfo"]["name"] == "mlp"
     assert "every step runs, none from the cache" in done.stderr
 
 
 def test_the_same_pipeline_is_uploaded_once_and_a_changed_one_becomes_its_next_version(cluster: Kubeflow) -> None:
     submit(cluster)
     uploaded = len(cluster.versions)
-    submit(cluster, "-S", "scratch.seed=2")
+    submit(cluster, "-S", "mlp.train.seed=2")
     assert [len(cluster.pipelines), len(cluster.versions), len(cluster.runs)] == [1, uploaded + 1, 2]
     assert cluster.runs[0].pipeline_version_reference != cluster.runs[1].pipeline_version_reference
-    submit(cluster, "-S", "scratch.seed=2")
+    submit(cluster, "-S", "mlp.train.seed=2")
     assert [len(cluster.pipelines), len(cluster.versions), len(cluster.runs)] == [1, uploaded + 1, 3]
     assert cluster.runs[1].pipeline_version_reference == cluster.runs[2].pipeline_version_reference
 
 
 def test_waiting_tells_each_step_and_ends_with_the_run(cluster: Kubeflow) -> None:
-    cluster.states = [
-        {"": "RUNNING", "prepare": "RUNNING"},
-        {"": "RUNNING", "prepare": "SUCCEEDED", "train": "RUNNING"},
-        {"": "SUCCEEDED", "prepare": "SUCCEEDED", "train": "SUCCEEDED"},
-    ]
+    begun = Workflow().step("prepare", "Cached").step("train", "Running")
+    cluster.answers = [Look("RUNNING", begun), Look("SUCCEEDED", Workflow().step("prepare", "Cached").step("train"))]
     told = submit(cluster, "--wait", "--poll", "0.1").stderr
-    assert told.index("prepare: SUCCEEDED") < told.index("train: RUNNING") < told.index("scratch: SUCCEEDED")
-    cluster.states = [{"": "FAILED", "train": "FAILED"}]
+    assert told.index("prepare: from the cache") < told.index("train: runs") < told.index("train: 20 s")
+    assert told.splitlines()[-1].endswith(": SUCCEEDED")
+    cluster.answers = [Look("FAILED", Workflow().step("train", "Failed", message="Error (exit code 2)"))]
     done = submit(cluster, "--wait", "--poll", "0.1", check=False)
     assert done.returncode == 1
-    assert "train: FAILED" in done.stderr
+    assert "train failed: Error (exit code 2)" in done.stderr
 
 
 def test_a_sweep_sends_every_combination(cluster: Kubeflow) -> None:
@@ -92,14 +91,14 @@ def test_a_sweep_sends_every_combination(cluster: Kubeflow) -> None:
     assert [(some["learning_rate"], some["seed"]) for some in sent] == [
         (rate, seed) for rate in (0.05, 0.1) for seed in (1, 2, 3)
     ]
-    assert cluster.pipelines[0].display_name == "scratch-sweep"
+    assert cluster.pipelines[0].display_name == "mlp-sweep"
 
 
 def test_a_schedule_follows_a_pin_and_takes_the_place_of_the_one_before(cluster: Kubeflow) -> None:
     where = ("--host", cluster.host, "--namespace", NAMESPACE, "-S", DIGEST, *COURSE)
     pin = "https://git.example/labs/raw/main/data.dvc"
-    pipelines("schedule", "scratch", *where, "--pin", pin)
-    done = pipelines("schedule", "scratch", *where, "--pin", pin, "--cron", "0 30 4 * * 1")
+    pipelines("schedule", "mlp", *where, "--pin", pin)
+    done = pipelines("schedule", "mlp", *where, "--pin", pin, "--cron", "0 30 4 * * 1")
     (recurring,) = cluster.recurring
     assert recurring.trigger.cron_schedule.cron == "0 30 4 * * 1"
     assert recurring.runtime_config.parameters["data_version"] == pin
@@ -109,11 +108,11 @@ def test_a_schedule_follows_a_pin_and_takes_the_place_of_the_one_before(cluster:
 
 def test_a_schedule_that_would_train_at_every_tick_is_refused(cluster: Kubeflow) -> None:
     where = ("--host", cluster.host, "--namespace", NAMESPACE)
-    done = pipelines("schedule", "scratch", *where, "--pin", "https://git.example/data.dvc", check=False)
+    done = pipelines("schedule", "mlp", *where, "--pin", "https://git.example/data.dvc", check=False)
     assert (done.returncode, "pin it" in one_line(done)) == (2, True)
-    done = pipelines("schedule", "scratch", *where, "-S", DIGEST, check=False)
+    done = pipelines("schedule", "mlp", *where, "-S", DIGEST, check=False)
     assert (done.returncode, "pipelines.pin is empty" in one_line(done)) == (2, True)
-    done = pipelines("schedule", "scratch", *where, "-S", DIGEST, "--pin", "x", "--cron", "daily", check=False)
+    done = pipelines("schedule", "mlp", *where, "-S", DIGEST, "--pin", "x", "--cron", "daily", check=False)
     assert (done.returncode, "--cron is 'daily'" in one_line(done)) == (2, True)
     assert cluster.requests == []
 
@@ -134,17 +133,17 @@ def test_a_wrong_token_is_one_line(cluster: Kubeflow) -> None:
 
 
 def test_an_unknown_namespace_is_one_line_and_nothing_is_uploaded(cluster: Kubeflow) -> None:
-    done = pipelines("submit", "scratch", "--host", cluster.host, "--namespace", "elsewhere", check=False)
+    done = pipelines("submit", "mlp", "--host", cluster.host, "--namespace", "elsewhere", check=False)
     assert done.returncode == 2
     assert "the namespace 'elsewhere' is not there, or not yours (403)" in one_line(done)
     assert cluster.pipelines == []
-    done = pipelines("submit", "scratch", "--host", cluster.host, check=False)
+    done = pipelines("submit", "mlp", "--host", cluster.host, check=False)
     assert (done.returncode, "name yours with --namespace" in one_line(done)) == (2, True)
 
 
 def test_a_plain_installation_needs_neither_token_nor_namespace() -> None:
     with kubeflow(multi_user=False) as state:
-        pipelines("submit", "scratch", "--host", state.host, token="")
+        pipelines("submit", "mlp", "--host", state.host, token="")
         assert len(state.runs) == 1
 
 
@@ -152,7 +151,7 @@ def test_nobody_there_is_one_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         host = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        done = pipelines("submit", "scratch", "--host", host, check=False)
+        done = pipelines("submit", "mlp", "--host", host, check=False)
     assert done.returncode == 2
     assert f"Kubeflow at {host} can't be reached" in one_line(done)
 
@@ -170,7 +169,7 @@ def test_a_page_that_wants_a_login_is_told_from_kubeflow() -> None:
     server = HTTPServer(("127.0.0.1", 0), Login)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        done = pipelines("submit", "scratch", "--host", f"http://127.0.0.1:{server.server_port}", check=False)
+        done = pipelines("submit", "mlp", "--host", f"http://127.0.0.1:{server.server_port}", check=False)
     finally:
         server.shutdown()
         server.server_close()
@@ -178,9 +177,9 @@ def test_a_page_that_wants_a_login_is_told_from_kubeflow() -> None:
 
 
 def test_a_wrong_parameter_is_found_before_anything_is_sent(cluster: Kubeflow) -> None:
-    done = submit(cluster, "-S", "scratch.hiden_sizes=[1]", check=False)
+    done = submit(cluster, "-S", "mlp.train.hiden_sizes=[1]", check=False)
     assert done.returncode == 2
-    assert "unknown parameter scratch.hiden_sizes; did you mean 'hidden_sizes'?" in one_line(done)
+    assert "unknown parameter mlp.train.hiden_sizes; did you mean 'hidden_sizes'?" in one_line(done)
     assert cluster.requests == []
 
 
@@ -188,10 +187,10 @@ def test_the_message_is_the_same_as_that_of_the_steps(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(
         (PROJECT / "params.yaml").read_text().replace("hidden_sizes: [256]", "hiden: 1")
     )
-    command = [sys.executable, "-m", "components", "train", "scratch", "--params", "params.yaml"]
+    command = [sys.executable, "-m", "components", "train", "mlp", "--params", "params.yaml"]
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
     step = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    ours = pipelines("submit", "scratch", "-S", "scratch.hiden=1", check=False)
+    ours = pipelines("submit", "mlp", "-S", "mlp.train.hiden=1", check=False)
     assert one_line(ours) == step.stderr.strip()
 
 

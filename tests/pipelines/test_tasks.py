@@ -16,6 +16,7 @@ from components.settings import settings
 from pipelines import tasks
 from pipelines.local import environment
 from pipelines.run_spec import Request, request
+from pipelines.workspace import Data
 from tests.pipelines.conftest import Ran, read
 
 pytestmark = pytest.mark.slow
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.slow
 def at_the_workspace(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The environment of a task of that project, whose checkpoints hold the finished training."""
     monkeypatch.chdir(ran.workspace.folder)
-    for name, value in environment(Path(), "data.starter", "subprocess").items():
+    for name, value in environment(Path(), "digits", "starter", "subprocess").items():
         monkeypatch.setenv(name, value)
     settings.cache_clear()
     yield
@@ -35,7 +36,7 @@ def at_the_workspace(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.fixture
 def asked(ran: Ran) -> Request:
-    return request("scratch", root=ran.workspace.folder)
+    return request("mlp", root=ran.workspace.folder)
 
 
 class Place:
@@ -43,10 +44,10 @@ class Place:
 
     def __init__(self, ran: Ran, asked: Request, folder: Path) -> None:
         self.ran, self.folder = ran, folder
-        self.carried = {"data_folder": "data.starter", "data_version": asked.version}
+        self.carried = Data("digits", "starter", asked.version)._asdict()
 
     def given(self, path: str, kind: type[dsl.Artifact] = dsl.Artifact) -> Any:
-        (found,) = self.ran.outputs.parent.glob(f"scratch-*/**/{path}")
+        (found,) = self.ran.outputs.parent.glob(f"mlp-*/**/{path}")
         return kind(name=path, uri=str(found), metadata=dict(self.carried))
 
     def wanted(self, name: str, kind: type[dsl.Artifact] = dsl.Artifact) -> Any:
@@ -64,44 +65,45 @@ def test_open_run_checks_the_parameters_and_opens_the_run(
     monkeypatch.setenv("REPRO_RUN", uuid.uuid4().hex)
     settings.cache_clear()
     sent = asked.arguments()
-    assert tasks.open_run.python_func("scratch", **sent) == asked.version
+    assert tuple(tasks.open_run.python_func("mlp", **sent)) == (asked.version, "starter")
     with sqlite3.connect(ran.workspace.folder / "mlflow.db") as database:
         found = database.execute("SELECT value FROM params WHERE key = 'train.learning_rate'").fetchall()
     assert ("0.1",) in found
     sent["train"] = {**sent["train"], "hiden_sizes": [3]}
-    with pytest.raises(SystemExit, match=r"error: params.yaml: unknown parameter scratch.hiden_sizes; did you mean"):
-        tasks.open_run.python_func("scratch", **sent)
+    with pytest.raises(SystemExit, match=r"error: params.yaml: unknown parameter mlp.train.hiden_sizes; did you mean"):
+        tasks.open_run.python_func("mlp", **sent)
 
 
 def test_open_run_takes_the_version_that_a_pin_names_now(asked: Request, ran: Ran, tmp_path: Path) -> None:
-    pin = tmp_path / "data.starter.dvc"
-    pin.write_text((ran.workspace.folder / "data.starter.dvc").read_text())
-    assert tasks.open_run.python_func("scratch", **{**asked.arguments(), "data_version": str(pin)}) == asked.version
+    pin = tmp_path / "data.dvc"
+    pin.write_text((ran.workspace.folder / "data.dvc").read_text())
+    opened = tasks.open_run.python_func("mlp", **{**asked.arguments(), "data_version": str(pin)})
+    assert opened.data_version == asked.version
     with pytest.raises(SystemExit, match=r"error: https://127.0.0.1:9/data.dvc cannot be read"):
-        tasks.open_run.python_func("scratch", **{**asked.arguments(), "data_version": "https://127.0.0.1:9/data.dvc"})
+        tasks.open_run.python_func("mlp", **{**asked.arguments(), "data_version": "https://127.0.0.1:9/data.dvc"})
 
 
 def test_data_brings_the_version_and_says_which(asked: Request, here: Place) -> None:
     raw = here.wanted("raw", dsl.Dataset)
-    tasks.data.python_func("scratch", "data.starter", asked.version, raw)
+    tasks.data.python_func("digits", "starter", asked.version, raw)
     assert [path.name for path in Path(raw.path).rglob("*.gz")] == ["digits.csv.gz"]
     assert raw.metadata == here.carried
 
 
 def test_prepare_and_validate(asked: Request, here: Place) -> None:
     prepared, raw = here.wanted("prepared", dsl.Dataset), here.given("raw", dsl.Dataset)
-    tasks.prepare.python_func("scratch", asked.arguments()["prepare"], raw, prepared)
+    tasks.prepare.python_func("digits", asked.arguments()["prepare"], raw, prepared)
     assert read(Path(prepared.path) / "report.json")["splits"]
     assert prepared.metadata == here.carried
     validated, docs = here.wanted("validated"), here.wanted("docs", dsl.HTML)
-    tasks.validate.python_func("scratch", raw, prepared, validated, docs)
+    tasks.validate.python_func("digits", raw, prepared, validated, docs)
     assert Path(docs.path).read_text().count("<iframe") == len(list(Path(validated.path).glob("*.html"))) > 0
 
 
 def test_train_and_choose(asked: Request, here: Place) -> None:
     trained, curve, metrics = here.wanted("trained"), here.wanted("curve"), here.wanted("metrics", dsl.Metrics)
     section = asked.arguments()["train"]
-    tasks.train.python_func("scratch", section, here.given("prepared"), trained, curve, metrics)
+    tasks.train.python_func("mlp", section, here.given("prepared"), trained, curve, metrics)
     assert metrics.metadata["val_loss"] > 0
     assert "<svg" in Path(curve.path).read_text()
     worse = here.given("trained")
@@ -112,7 +114,7 @@ def test_train_and_choose(asked: Request, here: Place) -> None:
     (Path(worse.path) / "training.json").write_text(str(training).replace("'", '"'))
     chosen, table, metrics = here.wanted("chosen"), here.wanted("table"), here.wanted("metrics", dsl.Metrics)
     candidates = [{**section, "learning_rate": rate} for rate in (0.7, 0.1)]
-    best = tasks.choose.python_func(candidates, [worse, trained], chosen, table, metrics)
+    best = tasks.choose.python_func("mlp", candidates, [worse, trained], chosen, table, metrics)
     assert best["learning_rate"] == 0.1
     assert (Path(chosen.path) / "model.ckpt").read_bytes() == (Path(trained.path) / "model.ckpt").read_bytes()
     rows = Path(table.path).read_text().splitlines()
@@ -123,12 +125,12 @@ def test_train_and_choose(asked: Request, here: Place) -> None:
 def test_export_and_evaluate(asked: Request, here: Place) -> None:
     sent, prepared = asked.arguments(), here.given("prepared")
     bundle = here.wanted("bundle", dsl.Model)
-    tasks.export.python_func("scratch", sent["train"], sent["export"], prepared, here.given("trained"), bundle)
+    tasks.export.python_func("mlp", sent["train"], sent["export"], prepared, here.given("trained"), bundle)
     assert bundle.metadata["digest"] == read(Path(here.given("bundle").path) / "bundle.json")["digest"]
     evaluated, report = here.wanted("evaluated"), here.wanted("report")
     metrics, shown = here.wanted("metrics", dsl.Metrics), here.wanted("shown", dsl.ClassificationMetrics)
     tasks.evaluate.python_func(
-        "scratch", sent["train"], sent["evaluate"], prepared, bundle, evaluated, report, metrics, shown
+        "mlp", sent["train"], sent["evaluate"], prepared, bundle, evaluated, report, metrics, shown
     )
     assert metrics.metadata == read(Path(evaluated.path) / "metrics.json")
     assert len(shown.metadata["confusionMatrix"]["annotationSpecs"]) == 10
@@ -139,12 +141,12 @@ def test_gate_and_promote(least: float, allowed: bool, asked: Request, here: Pla
     sent, evaluated = asked.arguments(), here.given("evaluated")
     bounds = {**sent["gate"], "metrics": {"accuracy": {"min": least, "min_count": 1.0}}}
     decided, decision = here.wanted("decided"), here.wanted("decision")
-    found = tasks.gate.python_func("scratch", sent["train"], bounds, evaluated, evaluated, decided, decision)
+    found = tasks.gate.python_func("mlp", sent["train"], bounds, evaluated, decided, decision)
     assert found is allowed
     assert decided.metadata["verdict"] == ("PASS" if allowed else "FAIL")
-    assert Path(decision.path).read_text().startswith(f"# scratch: {decided.metadata['verdict']}")
+    assert Path(decision.path).read_text().startswith(f"# mlp: {decided.metadata['verdict']}")
     promoted = here.wanted("promoted")
-    tasks.promote.python_func("scratch", sent["train"], here.given("bundle"), evaluated, evaluated, decided, promoted)
+    tasks.promote.python_func("mlp", sent["train"], here.given("bundle"), evaluated, decided, promoted)
     # Called all the same, it moves nothing for a blocked decision; and this very model is the champion already.
     assert read(Path(promoted.path) / "promotion.json")["version"] == ("1" if allowed else None)
 
@@ -152,7 +154,7 @@ def test_gate_and_promote(least: float, allowed: bool, asked: Request, here: Pla
 def test_a_step_that_cannot_go_on_is_one_line(asked: Request, here: Place) -> None:
     bundle = here.given("prepared")
     with pytest.raises(SystemExit, match=r"^error: "):
-        tasks.export.python_func("scratch", asked.arguments()["train"], asked.arguments()["export"], bundle, bundle, here.wanted("bundle"))  # fmt: skip  # noqa: E501
+        tasks.export.python_func("mlp", asked.arguments()["train"], asked.arguments()["export"], bundle, bundle, here.wanted("bundle"))  # fmt: skip  # noqa: E501
     assert list(here.folder.iterdir()) == []
 
 
@@ -168,15 +170,15 @@ def test_close_run_without_a_run_still_writes_its_summary(here: Place, monkeypat
         error_code=9,
         error_message="no image",
     )
-    tasks.close_run.python_func("scratch", status, summary)
-    assert Path(summary.path).read_text().startswith("# scratch: FAILED\n\n- no image\n- nothing was promoted")
+    tasks.close_run.python_func("mlp", status, summary)
+    assert Path(summary.path).read_text().startswith("# mlp: FAILED\n\n- no image\n- no step recorded a failure")
 
 
 def test_an_audited_lab_and_one_with_scores_have_pages_too(tmp_path: Path) -> None:
     """The faces' files, by hand: their training takes too long for this."""
     from pipelines import artifacts
 
-    (tmp_path / "evaluation.json").write_text('{"serve": {"graph": "int8"}}')
+    (tmp_path / "evaluation.json").write_text('{"serve": {"variant": "int8"}}')
     (tmp_path / "metrics.json").write_text('{"recall": 0.5}')
     rows = [f"{face},{logit}" for face, logit in ((1, 3.0), (1, 1.0), (0, 2.0), (0, -1.0))]
     (tmp_path / "scores_int8.csv").write_text("\n".join(["face,logit", *rows]) + "\n")
@@ -188,7 +190,7 @@ def test_an_audited_lab_and_one_with_scores_have_pages_too(tmp_path: Path) -> No
     assert "<td>recall</td><td>0.5</td>" in (tmp_path / "page").read_text()
 
 
-def test_thewhole_of_params_yaml_can_travel_as_kubeflows_numbers(asked: Request) -> None:
+def test_the_whole_of_params_yaml_can_travel_as_kubeflows_numbers(asked: Request) -> None:
     """All its numbers are doubles: whole ones come back as such."""
     from pipelines.workspace import whole
 

@@ -17,6 +17,7 @@ from kubeflow_trainer_api.models import TrainerV1alpha1TrainJob
 from components.settings import settings
 from pipelines import tasks, trainjob
 from pipelines.run_spec import request
+from pipelines.workspace import Data
 from tests.digits_data import prepared
 from tests.pipelines.conftest import read
 from tests.pipelines.kubernetes import Kubernetes, kubernetes
@@ -24,9 +25,9 @@ from tests.workspace import ONE_THREAD
 
 PROJECT = Path(__file__).resolve().parents[2]
 SMALL = [
-    "digits.model=fully_connected",
-    "digits.hidden_sizes=[8]",
-    "digits.max_epochs=1",
+    "digits.train.model=fully_connected",
+    "digits.train.hidden_sizes=[8]",
+    "digits.train.max_epochs=1",
     "pipelines.nodes=3",
     "pipelines.distributed.processes=2",
     "pipelines.distributed.poll_seconds=0.05",
@@ -93,7 +94,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kuberne
 def train(folder: Path) -> Path:
     """Calls the task, on digits."""
     asked = request("digits", SMALL, root=PROJECT)
-    carried = {"data_folder": "data.starter", "data_version": "0" * 32 + ".dir"}
+    carried = Data("digits", "course", "0" * 32 + ".dir")._asdict()
     given = dsl.Dataset(name="prepared", uri=str(prepared(folder / "prepared", 300)), metadata=carried)
     kinds = (dsl.Model, dsl.HTML, dsl.Metrics)
     outputs = [kind(name=kind.__name__, uri=str(folder / kind.__name__), metadata={}) for kind in kinds]

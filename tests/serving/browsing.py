@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, expect, sync_playwright
 
 from tests.serving.servers import Server
 
@@ -46,9 +46,24 @@ class Visitor:
         if message.type == "error":
             self.complaints.append(message.text)
 
+    def asked(self, path: str) -> int:
+        """How often the page has asked the server for this path."""
+        return sum(url.split("?")[0] == f"{self.address}/{path}" for url in self.requests)
+
     def open(self, fragment: str = "") -> Page:
         self.page.goto(f"{self.address}/{fragment}")
         return self.page
+
+
+def limited(page: Page, **limits: float) -> None:
+    """Lets the server say that it has these limits."""
+
+    def answer(route: Route) -> None:
+        found = route.fetch().json()
+        found["limits"] |= limits
+        route.fulfill(json=found)
+
+    page.route("**/info", answer)
 
 
 def resize(page: Page, width: int) -> None:

@@ -1,4 +1,4 @@
-"""A music server with a small model that knows a few tunes by heart, and bundles for others."""
+"""Bundles of small models, and servers of them."""
 
 from __future__ import annotations
 
@@ -7,26 +7,36 @@ import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from playwright.sync_api import Browser
 
-from components.bundle import Bundle, BundleSpec, Evaluation, EvaluationReport, Judged, write_bundle
+from components.bundle import Bundle, BundleSpec, Candidate, write_bundle
 from components.config import Bound, Gate
+from components.datasets.digits.raw import read_raw
+from components.datasets.digits.reader import Split, read_split
 from components.files import sha256_file, write_json
 from components.labs.music.export.graphs import reading_graph, sampling_graph
 from components.labs.music.export.graphs.weights import Weights
-from components.promotion import AuditReport, Promotion, decide
+from components.promotion import decide
+from components.records import AuditReport, Evaluation, Promotion
+from tests.components.bundles import PROVENANCE
+from tests.digits_data import raw_folders
 from tests.serving.browsing import chromium
-from tests.serving.servers import Server, serving
+from tests.serving.servers import Server, params_of, serving
 
-WEAKNESS = "It knows six tunes."
-FACES_WEAKNESS = "It has seen few faces."
+LIMITATION = "It knows six tunes."
+FACES_LIMITATION = "It has seen few faces."
 
 EASY = {"key": "G Major", "metre": "6/8", "type": "jig", "temperature": 0.5}
 """What the small model writes well."""
+
+DIGITS = 3000
+"""Pictures of each split; preparing all of MNIST would take longer than learning from these."""
+DIGIT_STEPS = 250
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +45,8 @@ def promoted_bundle(music_bundle: Path, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("promoted") / "music"
     shutil.copytree(music_bundle, folder)
     bundle = Bundle.open(folder)
-    evaluation = EvaluationReport.of(
-        bundle, Evaluation(metrics={"bits_per_char": 1.3}, serve={"graph": "int8"}, weaknesses=(WEAKNESS,))
+    evaluation = bundle.report(
+        Evaluation(metrics={"bits_per_char": 1.3}, serve={"variant": "int8"}, limitations=(LIMITATION,))
     )
     decision = decide(evaluation, None, Gate(metrics={"bits_per_char": Bound(max=1.425)}), date(2026, 1, 1))
     promotion = Promotion.of(decision, mlflow_run="1" * 32)
@@ -93,16 +103,16 @@ def promoted_faces(faces_bundle: Bundle, prepared_faces: Path, tmp_path_factory:
     folder = tmp_path_factory.mktemp("promoted-faces") / "faces"
     shutil.copytree(faces_bundle.folder, folder)
     bundle = Bundle.open(folder)
-    few = section(Evaluate, "evaluate", "faces", scenes=8, false_boxes=4.0, false_positive_rate=0.05)
+    few = section(Evaluate, "faces", "evaluate", scenes=8, false_boxes=4.0, false_positive_rate=0.05)
     measured = evaluate(bundle, prepared_faces, tmp_path_factory.mktemp("evaluation"), few)
-    evaluation = EvaluationReport.of(bundle, measured.model_copy(update={"weaknesses": (FACES_WEAKNESS,)}))
+    evaluation = bundle.report(measured.model_copy(update={"limitations": (FACES_LIMITATION,)}))
     easy = dict.fromkeys(("max_false_positive_rate", "max_gap", "max_calibration_error"), 0.99)
     few_audits = {"audits": 10, "gaps": [0.1]}
     asked = params(
         draws=200, simulation=few_audits, small_cell=1, min_faces=1, min_photographs=1, min_recall=0.01, **easy
     )
     reports = tmp_path_factory.mktemp("audit")
-    findings = audit(Judged(bundle, evaluation), None, prepared_faces, reports, asked, FaceModel.load)
+    findings = audit(Candidate(bundle, evaluation), None, prepared_faces, reports, asked, FaceModel.load)
     files = {path.name: sha256_file(path) for path in reports.iterdir()}
     shutil.copytree(reports, folder, dirs_exist_ok=True)
     audited = AuditReport.of_audit(evaluation, findings, None, files)
@@ -120,6 +130,77 @@ def promoted_faces(faces_bundle: Bundle, prepared_faces: Path, tmp_path_factory:
 def faces_server(promoted_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serving("faces", promoted_faces, tmp_path_factory.mktemp("faces-server")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def prepared_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if "mnist" not in raw_folders():
+        pytest.skip("no MNIST: `make data` fetches it")
+    folder = tmp_path_factory.mktemp("digits")
+    raw = read_raw(raw_folders()["mnist"])
+    for split in ("train", "test"):
+        rows = np.flatnonzero(raw.published == split)[:DIGITS]
+        np.save(folder / f"{split}_images.npy", raw.images[rows])
+        np.save(folder / f"{split}_labels.npy", raw.labels[rows])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def test_digits(prepared_digits: Path) -> Split:
+    return read_split(prepared_digits, "test")
+
+
+@pytest.fixture(scope="session")
+def digits_bundle(prepared_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that reads nine of ten digits. It has passed no gate."""
+    import torch
+    from torch.nn import functional
+
+    from components.families.classification.export import export
+    from components.families.classification.training.batches import to_ink
+    from components.labs.digits.model import network
+
+    params = params_of("digits")
+    torch.manual_seed(0)
+    small = params.train.model_copy(update={"model": "fully_connected", "hidden_sizes": (64,), "dropout": 0.0})
+    model = network(small)
+    digits = read_split(prepared_digits, "train")
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
+    draw = np.random.default_rng(0)
+    for _ in range(DIGIT_STEPS):
+        rows = draw.integers(0, len(digits.images), 64)
+        logits = model(to_ink(torch.from_numpy(digits.images[rows])))
+        loss = functional.cross_entropy(logits, torch.from_numpy(digits.labels[rows].astype(np.int64)))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    folder = tmp_path_factory.mktemp("bundle") / "digits"
+    folder.mkdir()
+    spec = export(model.eval(), prepared_digits, folder, params.export.model_copy(update={"variants": ("float",)}))
+    write_bundle(folder, "digits", spec, PROVENANCE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def generation_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import torch
+
+    from components.families.generation.export.bundle import export
+    from components.families.generation.export.prior import Prior
+    from components.families.generation.training.networks import Shape
+    from components.families.generation.training.vae import Vae
+
+    params = params_of("digit_generation")
+    torch.manual_seed(0)
+    small: dict[str, Any] = {"widths": (8, 8), "latent_dim": 6, "max_epochs": 1}
+    model = Vae(Shape(28, 1), params.train.model_copy(update=small)).eval()
+    folder = tmp_path_factory.mktemp("bundle") / "digit_generation"
+    folder.mkdir()
+    pictures = np.zeros((4, 28, 28, 1), np.uint8)
+    prior = Prior(np.array([0.5, 0.5]), np.array([[-1.0] * 6, [1.0] * 6]), np.stack([np.eye(6)] * 2))
+    spec = export(model, pictures, folder, params.export.model_copy(update={"variants": ("float",)}), prior)
+    write_bundle(folder, "digit_generation", spec, PROVENANCE)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from typing import Any
 import httpx
 import yaml
 
+from components.labs import find
+from components.params import load
+
 PROJECT = Path(__file__).resolve().parent.parent.parent
 PATIENT = {"request_seconds": 600.0, "body_seconds": 600.0, "audio_seconds": 600.0}
 """Limits of a server that is not asked how it gives up: on a busy machine an answer may take a while."""
 
 
 class Server:
-    """A process of `python -m serving.<lab>`, and a client of it."""
+    """A process that serves an API, and a client of it."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         self.process = process
@@ -58,22 +62,45 @@ class Server:
 
 
 def command(lab: str, bundle: Path | str, port: int, *options: str) -> list[str]:
-    return [sys.executable, "-m", f"serving.{lab}", "--bundle", str(bundle), "--port", str(port), *options]
+    return [sys.executable, "-m", "serving", lab, "--bundle", str(bundle), "--port", str(port), *options]
+
+
+def params_of(lab: str) -> Any:
+    """The project's parameters of a lab."""
+    return load(find(lab), PROJECT / "params.yaml")
+
+
+def write_params(folder: Path, project: Path = PROJECT, **limits: Any) -> Path:
+    """The project's parameters with these limits of every API, as far as it has them, on top of PATIENT."""
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    for block in params.values():
+        known = block.get("serve", {})
+        known |= {name: value for name, value in (PATIENT | limits).items() if name in known}
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(params))
+    return path
 
 
 @contextmanager
 def serving(
     lab: str, bundle: Path | str, folder: Path, *options: str, project: Path = PROJECT, **limits: Any
 ) -> Iterator[Server]:
-    """A server of the bundle, ready; limits: of serve.<lab> in params.yaml, on top of PATIENT."""
-    params = yaml.safe_load((project / "params.yaml").read_text())
-    known = params["serve"][lab]
-    known |= {name: seconds for name, seconds in PATIENT.items() if name in known} | limits
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    """A server of the bundle, ready; limits: of its API, on top of PATIENT."""
+    params = write_params(folder, project, **limits)
+    with running(command(lab, bundle, 0, "--params", str(params), *options), folder, project) as server:
+        yield server
+
+
+@contextmanager
+def running(
+    arguments: list[str], folder: Path, project: Path = PROJECT, environment: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """A server, ready, which ends by SIGTERM."""
     log = folder / "server.log"
-    arguments = command(lab, bundle, 0, "--params", str(folder / "params.yaml"), *options)
     with log.open("wb") as output:
-        process = subprocess.Popen(arguments, cwd=project, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            arguments, cwd=project, stdout=output, stderr=output, env={**os.environ, **(environment or {})}
+        )
     try:
         with closing(Server(process, _port(process, log), log)) as server:
             server.wait_for(lambda: server.client.get("/readyz").status_code == 200)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from components.apis import api_of, apis, labs_of, served_labs
 from components.labs import LABS
-from serving import APIS
-from serving.__main__ import command
-from tests.serving.servers import PROJECT
+from serving.core.service import definition
+from serving.page import STATIC
+from tests.serving.servers import PROJECT, running
 
 
-def serve(lab: str) -> str:
+def serve(lab: str, *options: str, **environment: str) -> str:
     """What is said on the way out."""
     done = subprocess.run(
-        [sys.executable, "-m", "serving", lab],
+        [sys.executable, "-m", "serving", lab, *options],
         cwd=PROJECT,
-        env={**os.environ, "SERVE_BUNDLE": "no-such-bundle"},
+        env={**os.environ, "SERVE_BUNDLE": "", **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -29,20 +31,33 @@ def serve(lab: str) -> str:
     return done.stderr.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize(("lab", "api"), [("scratch", "digits"), ("portraits", "images")])
-def test_a_lab_without_an_api_of_its_own_is_served_by_anothers(lab: str, api: str) -> None:
-    assert command(lab, ["--port", "1"], "") == [
-        *(sys.executable, "-m", f"serving.{api}", "--bundle", f"models:/{lab}@champion", "--port", "1")
-    ]
-    assert command(lab, [], "given") == command(api, [], "") == [sys.executable, "-m", f"serving.{api}"]
+@pytest.mark.parametrize(("lab", "api"), [("mlp", "digits"), ("face_generation", "generation"), ("music", "music")])
+def test_a_lab_is_served_by_its_api(lab: str, api: str) -> None:
+    assert api_of(lab) == api
+    assert lab in labs_of(api)
 
 
-def test_the_api_takes_over() -> None:
-    assert "no-such-bundle" in serve("scratch")
+@pytest.mark.parametrize("api", apis())
+def test_an_api_that_labs_name_has_its_folder_and_its_page(api: str) -> None:
+    assert definition(api).name == api
+    assert (STATIC / api / "index.html").exists()
+
+
+def test_a_lab_is_served_with_its_own_champion_unless_another_bundle_is_named(tmp_path: Path) -> None:
+    nothing = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/none.db"}
+    assert "models:/mlp@champion" in serve("mlp", **nothing)
+    assert "no-such-bundle" in serve("mlp", SERVE_BUNDLE="no-such-bundle")
+    assert "no-such-folder" in serve("mlp", "--bundle", "no-such-folder", SERVE_BUNDLE="no-such-bundle")
+
+
+def test_the_module_of_an_api_is_its_command_too(generation_bundle: Path, tmp_path: Path) -> None:
+    options = ["--bundle", str(generation_bundle), "--allow-unpromoted", "--port", "0"]
+    with running([sys.executable, "-m", "serving.generation.service", *options], tmp_path) as server:
+        assert server.client.get("/samples?count=1").status_code == 200
 
 
 def test_a_lab_without_an_api_and_an_unknown_one_are_one_line() -> None:
-    served = [lab for labs in APIS.values() for lab in labs]
+    served = served_labs()
     for lab in set(LABS) - set(served):
         assert serve(lab) == f"error: the lab {lab} has no API; those that have: {', '.join(served)}"
-    assert "there is no lab 'portrait'; did you mean 'portraits'?" in serve("portrait")
+    assert "there is no lab 'musik'; did you mean 'music'?" in serve("musik")

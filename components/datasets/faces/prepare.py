@@ -15,16 +15,15 @@ import numpy as np
 from PIL import Image
 
 from components.datasets.faces.near_duplicates import clusters, near_pairs, picture_hash
-from components.datasets.faces.params import Prepare
+from components.datasets.faces.params import FacesParams
 from components.datasets.faces.raw import Picture, read_course_faces, read_pictures
-from components.datasets.faces.reader import COURSE_FACES, SIZE, SplitName
+from components.datasets.faces.reader import COURSE_FACES, SIZE, SPLITS, SplitName
 from components.errors import UserError
 from components.files import write_json, write_text
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
-SPLITS: tuple[SplitName, ...] = ("train", "validation", "audit")
 RULES = {
     "damaged": "its pixels cannot be read",
     "person": "a photograph of the negatives that shows a person's face",
@@ -65,7 +64,7 @@ class Fate:
     """It is a near-duplicate of a picture that their source publishes on the other side, training or testing."""
 
 
-def prepare(raw: Path, out: Path, params: Prepare) -> dict[str, Any]:
+def prepare(raw: Path, out: Path, params: FacesParams) -> dict[str, Any]:
     """Writes <split>_images.npy, <split>.csv, pictures.csv and report.json into `out`; returns the report.
 
     Also course_faces.npy (20, 64, 64, 3), faces that nothing is trained on nor chosen by, where the data holds them.
@@ -102,43 +101,7 @@ def prepare(raw: Path, out: Path, params: Prepare) -> dict[str, Any]:
     return report
 
 
-def facts(raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
-    """A table of the raw pictures of each source, as prepare saw them, and one of the prepared images.
-
-    Faults are columns of 0 and 1, so that a column's sum says how many pictures have the fault.
-    """
-    import pandas as pd
-
-    path = prepared / "pictures.csv"
-    if not path.exists():
-        raise UserError(f"{path} is missing: run the step prepare first")
-    seen = pd.read_csv(path, keep_default_na=False)
-    tables = {str(source): rows.drop(columns="source") for source, rows in seen.groupby("source")}
-    return {**tables, "prepared": _prepared(prepared)}
-
-
-def _prepared(prepared: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    parts, hashes = [], []
-    for split in SPLITS:
-        part = pd.read_csv(prepared / f"{split}.csv", keep_default_na=False)
-        images = np.load(prepared / f"{split}_images.npy", mmap_mode="r", allow_pickle=False)
-        part.insert(1, "line", np.arange(len(part)) + 2)
-        part["split"] = split
-        part["brightness"] = [float(image.mean()) for image in images]
-        part["contrast"] = [float(image.mean(axis=2).std()) for image in images]
-        parts.append(part)
-        hashes += [picture_hash(Image.fromarray(images[row])) for row in np.flatnonzero(part["face"])]
-    table = pd.concat(parts, ignore_index=True)
-    table["photo_in_splits"] = table.groupby("photo")["split"].transform("nunique")
-    rows, splits = np.flatnonzero(table["face"]), table["split"].to_numpy()[table["face"] == 1]
-    twins = {rows[end] for pair in near_pairs(np.stack(hashes)) for end in pair if splits[pair[0]] != splits[pair[1]]}
-    table["twin_in_another_split"] = table.index.isin(twins).astype(int)
-    return table
-
-
-def _look(picture: Picture, params: Prepare) -> Seen:
+def _look(picture: Picture, params: FacesParams) -> Seen:
     image, size = picture.image, params.size
     if image is None:
         facts = {"width": 0, "height": 0, "mode": "", "damaged": 1, "brightness": 0.0, "contrast": 0.0}
@@ -160,7 +123,7 @@ def _look(picture: Picture, params: Prepare) -> Seen:
     return Seen(dataclasses.replace(picture, image=None), picture_hash(image), np.stack(images), facts)
 
 
-def squares(name: str, shape: tuple[int, int], params: Prepare) -> list[tuple[float, float, float, float]]:
+def squares(name: str, shape: tuple[int, int], params: FacesParams) -> list[tuple[float, float, float, float]]:
     """(left, top, right, bottom) in pixels of a photograph's crops: the largest, then some of random size and place."""
     draw = np.random.default_rng(list(hashlib.sha256(f"{params.seed}/{name}".encode()).digest()))
     width, height = shape
@@ -173,7 +136,7 @@ def squares(name: str, shape: tuple[int, int], params: Prepare) -> list[tuple[fl
     return boxes
 
 
-def _fates(everything: list[Seen], params: Prepare) -> list[Fate]:
+def _fates(everything: list[Seen], params: FacesParams) -> list[Fate]:
     """Faces: of near-duplicates one is kept, the audit's if it has one. Photographs: near-duplicates stay together."""
     fates = {index: Fate("damaged", seen.picture.id) for index, seen in enumerate(everything) if not len(seen.images)}
     fates |= {i: Fate("person", seen.picture.id) for i, seen in enumerate(everything) if seen.picture.id in PEOPLE}
@@ -192,7 +155,7 @@ def _fates(everything: list[Seen], params: Prepare) -> list[Fate]:
     return [fates[index] for index in range(len(everything))]
 
 
-def _split(picture: Picture, params: Prepare) -> SplitName:
+def _split(picture: Picture, params: FacesParams) -> SplitName:
     """By the file's name and the seed, so that other pictures do not move it."""
     place = int(hashlib.sha256(f"{params.seed}/{picture.id}".encode()).hexdigest()[:8], 16) / 2**32
     if picture.is_audit or (picture.is_audit is None and place >= 1 - params.audit_share):

@@ -18,14 +18,19 @@ COURSE_FACES = "course_faces.npy"
 """In the prepared folder, the faces that the course tests with, (20, SIZE, SIZE, 3)."""
 
 SplitName = Literal["train", "validation", "audit"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "audit")
 
 
 @dataclass(frozen=True)
 class Split:
-    """images: (N, S, S, 3) uint8 RGB.  is_face, is_hard: (N,) bool.  race, gender, age: (N,) perceived, '' unknown."""
+    """images: (N, S, S, 3) uint8 RGB.  is_face, is_hard: (N,) bool.  race, gender, age: (N,) perceived, '' unknown.
+
+    crop: (N,) int, which square of its photograph an image is: 0 is the largest, and every face's.
+    """
 
     images: np.ndarray
     photo: np.ndarray
+    crop: np.ndarray
     is_face: np.ndarray
     is_hard: np.ndarray
     race: np.ndarray
@@ -54,13 +59,20 @@ def read_split(prepared: Path, split: SplitName, in_memory: bool = False) -> Spl
     if len(rows) != len(images):
         raise UserError(f"{table} has {len(rows)} rows for {len(images)} images: run the step prepare again")
     columns = {name: np.array([row[name] for row in rows]) for name in ("photo", "race", "gender", "age")}
+    crop = np.array([int(row["id"].rpartition("#")[2]) if "#" in row["id"] else 0 for row in rows])
     is_face, is_hard = (np.array([row[name] == "1" for row in rows], dtype=bool) for name in ("face", "hard"))
     if is_face.all() or not is_face.any():
         raise UserError(f"{prepared} has no {split} {'negatives' if is_face.any() else 'faces'}: take more in prepare")
-    return Split(images, is_face=is_face, is_hard=is_hard, **columns)
+    return Split(images, crop=crop, is_face=is_face, is_hard=is_hard, **columns)
 
 
 def centre(images: np.ndarray) -> np.ndarray:
     """The middle (N, SIZE, SIZE, 3) of images (N, S, S, 3): what is measured, without jitter."""
     margin = (images.shape[1] - SIZE) // 2
     return images[:, margin : margin + SIZE, margin : margin + SIZE]
+
+
+def face_pictures(prepared: Path, split: SplitName) -> np.ndarray:
+    """(N, SIZE, SIZE, 3) uint8: the middle of each face of a split. Raises UserError as `read_split` does."""
+    found = read_split(prepared, split)
+    return centre(found.images[found.is_face.nonzero()[0]])

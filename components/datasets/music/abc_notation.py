@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from components.datasets.music.abc_reader import TICKS, Bar, Note, Reader
+from components.datasets.music.abc_parser import TICKS, Bar, Note, Reader
 from components.datasets.music.music_theory import key_signature
 
 __all__ = ["REQUIRED", "TICKS", "Bar", "Note", "Tune", "check", "key_signature", "parse_tune"]

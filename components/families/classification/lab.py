@@ -1,4 +1,4 @@
-"""What every lab on digits answers alike: where its data comes from, how it is checked and how it is measured."""
+"""What every lab that reads handwritten digits answers alike: its batches, its export and how it is measured."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.families.classification import params
-from components.labs import Lab
+from components.labs import Api, EvaluateContext, Inputs, Lab
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
     import pytorch_lightning as pl
 
-    from components.bundle import Bundle, BundleSpec, Evaluation
+    from components.bundle import BundleSpec
+    from components.records import Evaluation
 
 
-class DigitsLab(Lab):
-    """A lab adds its name, its Train and its module, which has a `network` from ink (B, 1, 28, 28) to logits."""
+class DigitClassificationLab(Lab):
+    """A lab adds its name, its Params and its module, which has a `network` from ink (B, 1, 28, 28) to logits."""
 
-    datasets = ("mnist", "digits")
-    shared = ("datasets/digits",)
-    suites = "digits"
-    gated = (
+    dataset = "digits"
+    gate_metrics = (
         "accuracy",
         "cross_entropy",
         "calibration_error",
@@ -34,33 +30,27 @@ class DigitsLab(Lab):
         "blur_accuracy",
         "quantisation_cost",
     )
-    Prepare = params.Prepare
-    Export = params.Export
-    Evaluate = params.Evaluate
+    headline = (
+        "accuracy",
+        "worst_digit_accuracy",
+        "calibration_error",
+        "shift_accuracy",
+        "rotation_accuracy",
+        "quantisation_cost",
+    )
+    api = Api("digits")
 
-    def prepare(self, raw: Path, out: Path, params: params.Prepare) -> dict[str, Any]:
-        from components.datasets.digits.prepare import prepare
-
-        return prepare(raw, out, params)
-
-    def facts(self, raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
-        from components.datasets.digits.prepare import facts
-
-        return facts(raw, prepared)
-
-    def datamodule(self, prepared: Path, params: params.Batches) -> pl.LightningDataModule:
+    def data(self, inputs: Inputs, params: params.Batches) -> pl.LightningDataModule:
         from components.families.classification.training.batches import DigitsData
 
-        return DigitsData(prepared, params)
+        return DigitsData(inputs.prepared, params)
 
-    def export(self, module: Any, prepared: Path, out: Path, params: params.Export) -> BundleSpec:
+    def export(self, module: Any, inputs: Inputs, out: Path, params: params.Export) -> BundleSpec:
         from components.families.classification.export import export
 
-        return export(module.network, prepared, out, params)
+        return export(module.network, inputs.prepared, out, params)
 
-    def evaluate(
-        self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate, instruments: Mapping[str, Bundle]
-    ) -> Evaluation:
+    def evaluate(self, context: EvaluateContext) -> Evaluation:
         from components.families.classification.evaluation.evaluate import evaluate
 
-        return evaluate(bundle, prepared, out, params)
+        return evaluate(context.bundle, context.inputs.prepared, context.out, context.params)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from components.errors import UserError
+from components.stats import softmax
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -48,10 +49,3 @@ class DigitModel:
     def probabilities(self, images: np.ndarray, batch: int = 1000) -> np.ndarray:
         """(N, 10) float64, each row summing to 1."""
         return softmax(self.logits(images, batch))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities (N, 10) float64 of logits (N, 10); the largest is taken off first, so that none overflows."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    normalised: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return normalised

@@ -1,4 +1,4 @@
-"""What every lab of generated pictures answers alike: a lab adds its name, its data and the classifier to judge by."""
+"""What every lab of generated pictures answers alike: a lab adds its name, its pictures and its classifier."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.families.generation import params
-from components.labs import Lab
+from components.labs import Api, EvaluateContext, Inputs, Lab, Monitor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     import pytorch_lightning as pl
 
-    from components.bundle import Bundle, BundleSpec, Evaluation
+    from components.bundle import BundleSpec
+    from components.records import Evaluation
 
 
 class GenerationLab(Lab):
-    """Its only instrument is the classifier whose features pictures are compared in."""
+    """Its only reference model is the classifier whose features pictures are compared in."""
 
-    gated = (
+    monitor = Monitor("val_objective")
+    gate_metrics = (
         "frechet_distance",
         "relative_frechet_distance",
         "precision",
@@ -31,44 +31,51 @@ class GenerationLab(Lab):
         "importance_bound",
         "quantisation_cost",
     )
+    headline = (
+        "relative_frechet_distance",
+        "precision",
+        "recall",
+        "near_copy_rate",
+        "importance_bound",
+        "quantisation_cost",
+    )
+    api = Api("generation")
+    Params = params.GenerationParams
     held_out: str
     """The split that `evaluate` compares with; training and validation never see it."""
-    Train = params.Train
-    Export = params.Export
-    Evaluate = params.Evaluate
 
     @abstractmethod
     def pictures(self, prepared: Path, split: str) -> np.ndarray:
         """(N, H, W, C) uint8 of a split, square, one channel or three. Raises UserError when prepare has not run."""
 
-    def module(self, prepared: Path, params: params.Train) -> pl.LightningModule:
+    def module(self, inputs: Inputs, params: params.Train) -> pl.LightningModule:
         from components.families.generation.training.gan import Gan
         from components.families.generation.training.networks import Shape
         from components.families.generation.training.vae import Vae
 
-        _, size, _, channels = self.pictures(prepared, "validation").shape
+        _, size, _, channels = self.pictures(inputs.prepared, "validation").shape
         return (Vae if params.model == "vae" else Gan)(Shape(size, channels), params)
 
-    def datamodule(self, prepared: Path, params: params.Train) -> pl.LightningDataModule:
+    def data(self, inputs: Inputs, params: params.Train) -> pl.LightningDataModule:
         from components.families.generation.training.batches import PictureData
 
-        return PictureData(self.pictures(prepared, "train"), self.pictures(prepared, "validation"), params)
+        train, validation = (self.pictures(inputs.prepared, split) for split in ("train", "validation"))
+        return PictureData(train, validation, params)
 
-    def export(self, module: Any, prepared: Path, out: Path, params: params.Export) -> BundleSpec:
+    def export(self, module: Any, inputs: Inputs, out: Path, params: params.Export) -> BundleSpec:
         from components.families.generation.export.bundle import export
         from components.families.generation.export.prior import fit
         from components.families.generation.training.vae import Vae
 
         prior = None
         if params.prior_components and isinstance(module, Vae):
-            prior = fit(module, self.pictures(prepared, "train"), params.prior_components)
-        return export(module, self.pictures(prepared, "validation"), out, params, prior)
+            prior = fit(module, self.pictures(inputs.prepared, "train"), params.prior_components)
+        return export(module, self.pictures(inputs.prepared, "validation"), out, params, prior)
 
-    def evaluate(
-        self, bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate, instruments: Mapping[str, Bundle]
-    ) -> Evaluation:
+    def evaluate(self, context: EvaluateContext) -> Evaluation:
         from components.families.generation.evaluation.evaluate import Real, evaluate
 
+        prepared = context.inputs.prepared
         real = Real(self.pictures(prepared, "train"), self.pictures(prepared, self.held_out))
-        (classifier,) = instruments.values()
-        return evaluate(bundle, real, out, params, classifier)
+        (classifier,) = context.reference_models.values()
+        return evaluate(context.bundle, real, context.out, context.params, classifier)

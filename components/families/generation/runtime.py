@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from components.errors import UserError
+from components.stats import great_circle
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -47,7 +48,7 @@ class Generator:
 
     def interpolation(self, first: int, last: int, count: int) -> np.ndarray:
         """(count, H, W, C) uint8: the way from the first picture of one seed to the first of another."""
-        way = between(self.latents(first, 1)[0], self.latents(last, 1)[0], count)
+        way = great_circle(self.latents(first, 1)[0], self.latents(last, 1)[0], count)
         return np.concatenate([self.pictures(way[row : row + 1]) for row in range(count)])
 
     def latents(self, seed: int, count: int) -> np.ndarray:
@@ -70,29 +71,3 @@ class Generator:
             for first in range(0, len(latents), batch)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.size, self.size, self.channels), np.uint8)
-
-
-def sheet(images: np.ndarray, across: int) -> np.ndarray:
-    """Pictures (N, H, W, C) side by side in rows of `across`: (rows * H, across * W, C), the rest white."""
-    count, height, width, channels = images.shape
-    rows = -(-count // across)
-    cells = np.full((rows * across, height, width, channels), 255, np.uint8)
-    cells[:count] = images
-    tiled = cells.reshape(rows, across, height, width, channels).transpose(0, 2, 1, 3, 4)
-    return tiled.reshape(rows * height, across * width, channels)
-
-
-def between(first: np.ndarray, last: np.ndarray, count: int) -> np.ndarray:
-    """`count` latents (count, latent_dim) float32 from first to last (latent_dim,) along the great circle.
-
-    White 2016, "Sampling generative networks": a straight line would pass nearer to zero than latents ever are.
-    """
-    share = np.linspace(0, 1, count)[:, None]
-    cosine = first @ last / (np.linalg.norm(first) * np.linalg.norm(last))
-    angle = float(np.arccos(np.clip(cosine, -1, 1)))
-    if np.sin(angle) < 1e-4:
-        way = first + share * (last - first)
-    else:
-        way = (np.sin((1 - share) * angle) * first + np.sin(share * angle) * last) / np.sin(angle)
-    latents: np.ndarray = way.astype(np.float32)
-    return latents

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.families.classification.lab import DigitsLab as OnDigits
+from components.families.classification.lab import DigitClassificationLab
+from components.labs import Inputs
 from components.labs.digits import params
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
 
-class DigitsLab(OnDigits):
+class DigitsLab(DigitClassificationLab):
     name = "digits"
-    Train = params.Train
-    Serve = params.Serve
+    Params = params.DigitsParams
 
-    def module(self, prepared: Path, params: params.Train) -> pl.LightningModule:
+    def module(self, inputs: Inputs, params: params.Train) -> pl.LightningModule:
         from components.labs.digits.model import DigitsModel, network
 
         return DigitsModel(network(params), params)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.datasets.digits.prepare import DIGITS, SIZE
+from components.datasets.digits.reader import DIGITS, SIZE
 from components.families.classification.training.batches import Batch
 from components.labs.digits.params import Train
-from components.training.lr_schedule import one_cycle
+from components.training.lr_schedule import with_one_cycle
+from components.training.optimizers import FusedClipping, decay_groups
 
 FIRST_KERNEL, FIRST_STRIDE = 7, 3
 """Side of the first convolution's filters, and pixels between two places of theirs: both make 8 places of 28 pixels."""
@@ -54,7 +54,7 @@ def convolutional(params: Train) -> nn.Sequential:
     return model
 
 
-class DigitsModel(pl.LightningModule):
+class DigitsModel(FusedClipping):
     """Trains a network of digits with cross-entropy and gradient descent."""
 
     monitor = "val_loss"
@@ -84,21 +84,8 @@ class DigitsModel(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         params = self.params
-        weights = list(self.network.parameters())
-        groups: list[dict[str, Any]] = [
-            {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": params.weight_decay},
-            {"params": [weight for weight in weights if weight.ndim == 1]},  # norms and biases
-        ]
+        groups = decay_groups(self.parameters(), params.weight_decay)
         optimizer = torch.optim.SGD(
             groups, lr=params.learning_rate, momentum=params.momentum, nesterov=True, fused=True
         )
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps, params.warmup))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        """Lightning refuses to clip for a fused optimizer, which is only unsound with scaled fp16 gradients."""
-        if gradient_clip_val:
-            nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
+        return with_one_cycle(optimizer, self.trainer, params.warmup)

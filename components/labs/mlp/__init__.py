@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.families.classification.lab import DigitsLab
+from components.families.classification.lab import DigitClassificationLab
+from components.labs import Inputs
 from components.labs.mlp import params
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
 
-class ScratchLab(DigitsLab):
-    name = "scratch"
-    Train = params.Train
+class MlpLab(DigitClassificationLab):
+    name = "mlp"
+    Params = params.MlpParams
 
-    def module(self, prepared: Path, params: params.Train) -> pl.LightningModule:
-        from components.labs.mlp.training.model import ScratchModel
+    def module(self, inputs: Inputs, params: params.Train) -> pl.LightningModule:
+        from components.labs.mlp.training.model import MlpModel
 
-        return ScratchModel(params)
+        return MlpModel(params)
 
 
-LAB = ScratchLab()
+LAB = MlpLab()

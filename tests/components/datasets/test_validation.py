@@ -9,12 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from components.datasets.music.prepare import facts, prepare
-from components.datasets.validation import EXPECTATIONS, Failure, read_suite, run_suite, validate_tables
+from components.datasets import find_dataset
+from components.datasets.validation import Failure, read_suite, run_suite, validate_tables
 from components.errors import UserError
-from components.labs.music.params import Prepare
-from tests.music_data import RAW
+from tests.music_data import ALL, RAW
 
+DATASET = find_dataset("music")
+SUITES = DATASET.expectations
 Break = Callable[[pd.DataFrame], pd.DataFrame | None]
 
 
@@ -93,28 +94,28 @@ def label(config: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
-    prepare(RAW, folder, Prepare(limit=0))
+    DATASET.prepare(RAW, folder, ALL)
     return folder
 
 
 @pytest.fixture(scope="module")
 def tables(prepared: Path) -> dict[str, pd.DataFrame]:
-    return facts(RAW, prepared)
+    return DATASET.tables(RAW, prepared)
 
 
 def validate(table: str, frame: pd.DataFrame, out: Path) -> list[Failure]:
-    return validate_tables("music", {table: frame}, out)
+    return validate_tables(SUITES, {table: frame}, out)
 
 
 def test_every_expectation_has_a_way_to_break_it() -> None:
-    suites = {table: read_suite("music", table) for table in ("raw", "prepared")}
+    suites = {table: read_suite(SUITES, table) for table in ("raw", "prepared")}
     labels = [(table, label(config)) for table, suite in suites.items() for config in suite["expectations"]]
     assert sorted(labels) == sorted(BREAKS)
-    assert sorted(path.stem for path in EXPECTATIONS.glob("music_*.json")) == ["music_prepared", "music_raw"]
+    assert sorted(path.stem for path in SUITES.iterdir()) == ["prepared", "raw"]
 
 
 def test_the_real_data_meets_every_expectation(tables: dict[str, pd.DataFrame], tmp_path: Path) -> None:
-    assert validate_tables("music", tables, tmp_path) == []
+    assert validate_tables(SUITES, tables, tmp_path) == []
     report = json.loads((tmp_path / "validation.json").read_text())
     assert {name: part["rows"] for name, part in report.items()} == {"raw": 806, "prepared": 804}
 
@@ -125,14 +126,14 @@ def test_an_expectation_fails_alone_when_what_it_guards_against_happens(
 ) -> None:
     frame = tables[table].copy()
     changed = BREAKS[table, expectation](frame)
-    result = run_suite(read_suite("music", table), frame if changed is None else changed)
+    result = run_suite(read_suite(SUITES, table), frame if changed is None else changed)
     failed = [item["expectation_config"] for item in result.to_json_dict()["results"] if not item["success"]]
     assert [label(config) for config in failed] == [expectation]
 
 
 def test_a_small_slice_meets_every_expectation(tmp_path: Path) -> None:
-    prepare(RAW, tmp_path, Prepare(limit=30))
-    assert validate_tables("music", facts(RAW, tmp_path), tmp_path / "out") == []
+    DATASET.prepare(RAW, tmp_path, ALL.model_copy(update={"limit": 30}))
+    assert validate_tables(SUITES, DATASET.tables(RAW, tmp_path), tmp_path / "out") == []
 
 
 def test_a_failure_names_expectation_column_and_rows(tables: dict[str, pd.DataFrame], tmp_path: Path) -> None:
@@ -170,9 +171,9 @@ def test_a_missing_column_fails_and_is_named(tables: dict[str, pd.DataFrame], tm
 )
 def test_a_suite_that_checks_nothing_is_refused(tmp_path: Path, content: str | None, complaint: str) -> None:
     if content is not None:
-        (tmp_path / "music_raw.json").write_text(content)
+        (tmp_path / "raw.json").write_text(content)
     with pytest.raises(UserError, match=complaint):
-        read_suite("music", "raw", tmp_path)
+        read_suite(tmp_path, "raw")
 
 
 def test_the_pages_need_nothing_else_and_are_the_same_each_time(

@@ -2,33 +2,37 @@
 
 import gzip
 import hashlib
-import io
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import pytest
+import yaml
 
+from components.datasets import DATASETS
 from components.errors import UserError
+from components.labs import LABS, find
 from components.sources import derived_tables, download
 from components.sources.archive import read_tar, write_tar
-from components.sources.catalogue import SOURCES, Git, SourceFile, declared, select
+from components.sources.catalogue import DATA, SOURCES, Git, SourceFile, declared, raw_folder, select
 from components.sources.errors import UnavailableError, WrongHashError
-from components.sources.fetch import WORKSHOP, bring
+from components.sources.fetch import WORK_FOLDER, bring
 from components.sources.git import chosen_files
 from components.sources.patterns import matches
+from components.sources.profile import PROFILES
+from tests.components.sources import package_index
 from tests.components.sources import web as serving
 from tests.components.sources.web import Web
 
 PROJECT = Path(__file__).resolve().parents[3]
+TUNES = Path(DATA, "music", "tunes.abc")
 CONTENT = bytes(range(256)) * 2000  # 512 kB: more than one chunk
 
 
@@ -56,9 +60,10 @@ def nowhere() -> Iterator[str]:
 
 @pytest.fixture
 def course() -> Path:
-    folder = PROJECT / "data"
+    """The raw faces: of all datasets the one with tars and tables."""
+    folder = PROJECT / raw_folder("faces", "course")
     if not (folder / "fairface/fairface_val_5k.tar").exists():
-        pytest.skip("needs `python -m components fetch`")
+        pytest.skip("needs `python -m components fetch faces`")
     return folder
 
 
@@ -80,29 +85,37 @@ def at(url: str) -> dict[str, Any]:
     return {"kind": "file", "url": url}
 
 
-def landed(folder: Path) -> bytes | None:
-    path = folder / "music/tunes.abc"
+def brought(source: SourceFile, root: Path, mirror: str | None = None) -> str:
+    """`bring` into the project at `root`."""
+    return bring(source, root / DATA / source.dataset, root / WORK_FOLDER, mirror)
+
+
+def landed(root: Path) -> bytes | None:
+    path = root / TUNES
     return path.read_bytes() if path.exists() else None
+
+
+def put(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 # --- which place
 
 
 def test_what_is_there_is_not_fetched_again(tmp_path: Path, web: Web) -> None:
-    (tmp_path / "music").mkdir()
-    (tmp_path / "music/tunes.abc").write_bytes(CONTENT)
+    put(tmp_path / TUNES, CONTENT)
 
-    assert bring(file(at(f"{web.address}/a")), tmp_path, mirror=None) == "already there"
+    assert brought(file(at(f"{web.address}/a")), tmp_path) == "already there"
     assert web.requests == []
 
 
 def test_a_changed_file_is_neither_accepted_nor_overwritten(tmp_path: Path, web: Web) -> None:
     web.pages["/a"] = serving.whole(CONTENT)
-    (tmp_path / "music").mkdir()
-    (tmp_path / "music/tunes.abc").write_bytes(b"mine")
+    put(tmp_path / TUNES, b"mine")
 
     with pytest.raises(WrongHashError, match="accept-data") as error:
-        bring(file(at(f"{web.address}/a")), tmp_path, mirror=None)
+        brought(file(at(f"{web.address}/a")), tmp_path)
 
     assert hashlib.sha256(b"mine").hexdigest() in str(error.value)
     assert hashlib.sha256(CONTENT).hexdigest() in str(error.value)
@@ -115,15 +128,15 @@ def test_the_mirror_comes_before_upstream(tmp_path: Path, web: Web) -> None:
     (mirror / "music").mkdir(parents=True)
     (mirror / "music/tunes.abc").write_bytes(CONTENT)
 
-    assert bring(file(at(f"{web.address}/a")), tmp_path / "data", str(mirror)) == str(mirror / "music/tunes.abc")
-    assert landed(tmp_path / "data") == CONTENT
+    assert brought(file(at(f"{web.address}/a")), tmp_path, str(mirror)) == str(mirror / "music/tunes.abc")
+    assert landed(tmp_path) == CONTENT
     assert web.requests == []
 
 
 def test_the_mirror_may_be_an_address(tmp_path: Path, web: Web) -> None:
     web.pages["/mirror/music/tunes.abc"] = serving.whole(CONTENT)
 
-    bring(file(at(f"{web.address}/a")), tmp_path, f"{web.address}/mirror/")
+    brought(file(at(f"{web.address}/a")), tmp_path, f"{web.address}/mirror/")
 
     assert landed(tmp_path) == CONTENT
 
@@ -131,14 +144,14 @@ def test_the_mirror_may_be_an_address(tmp_path: Path, web: Web) -> None:
 def test_a_mirror_without_the_file_is_passed_over(tmp_path: Path, web: Web) -> None:
     web.pages["/a"] = serving.whole(CONTENT)
 
-    assert bring(file(at(f"{web.address}/a")), tmp_path / "data", str(tmp_path / "empty")) == f"{web.address}/a"
+    assert brought(file(at(f"{web.address}/a")), tmp_path, str(tmp_path / "empty")) == f"{web.address}/a"
 
 
 def test_each_place_says_why_it_could_not_help(tmp_path: Path, web: Web, nowhere: str) -> None:
     absent = {"kind": "installed", "package": "no-such-package", "version": "1", "path": "a"}
 
     with pytest.raises(UnavailableError) as error:
-        bring(file(at(f"{web.address}/gone"), at(f"{nowhere}/a"), absent), tmp_path, str(tmp_path / "empty"))
+        brought(file(at(f"{web.address}/gone"), at(f"{nowhere}/a"), absent), tmp_path, str(tmp_path / "empty"))
 
     for reason in ("is not there", "answered 404", "connection refused", "no-such-package is not installed"):
         assert reason in str(error.value)
@@ -151,7 +164,7 @@ def test_each_place_says_why_it_could_not_help(tmp_path: Path, web: Web, nowhere
 def test_an_unreachable_server_is_asked_once_however_many_files_it_has(tmp_path: Path, nowhere: str) -> None:
     for name in "abc":
         with pytest.raises(UnavailableError, match="connection refused"):
-            bring(file(at(f"{nowhere}/{name}")), tmp_path, mirror=None)
+            brought(file(at(f"{nowhere}/{name}")), tmp_path)
 
     assert download._probe.cache_info().misses == 1
 
@@ -159,18 +172,18 @@ def test_an_unreachable_server_is_asked_once_however_many_files_it_has(tmp_path:
 def test_a_server_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "CONNECT_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(UnavailableError, match="timed out"):
-        bring(file(at(f"http://127.0.0.1:{silent.getsockname()[1]}/a")), tmp_path, mirror=None)
+        brought(file(at(f"http://127.0.0.1:{silent.getsockname()[1]}/a")), tmp_path)
 
 
 def test_an_unknown_host_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match=r"data\.invalid cannot be reached"):
-        bring(file(at("http://data.invalid/a")), tmp_path, mirror=None)
+        brought(file(at("http://data.invalid/a")), tmp_path)
 
 
 def test_a_download_that_breaks_off_is_continued_where_it_stopped(tmp_path: Path, web: Web) -> None:
     web.pages["/a"] = serving.cut_off(CONTENT, keep=200_000, times=1)
 
-    bring(file(at(f"{web.address}/a")), tmp_path, mirror=None)
+    brought(file(at(f"{web.address}/a")), tmp_path)
 
     assert landed(tmp_path) == CONTENT
     # Whole chunks of 64 KiB are kept.
@@ -181,7 +194,7 @@ def test_a_download_that_always_breaks_off_never_lands(tmp_path: Path, web: Web)
     web.pages["/a"] = serving.cut_off(CONTENT, keep=1000)
 
     with pytest.raises(UnavailableError, match="broke off 3 times"):
-        bring(file(at(f"{web.address}/a")), tmp_path, mirror=None)
+        brought(file(at(f"{web.address}/a")), tmp_path)
 
     assert landed(tmp_path) is None
     assert len(web.requests) == 3
@@ -189,11 +202,9 @@ def test_a_download_that_always_breaks_off_never_lands(tmp_path: Path, web: Web)
 
 def test_a_server_without_ranges_starts_over(tmp_path: Path, web: Web) -> None:
     web.pages["/a"] = serving.without_ranges(CONTENT)
-    workshop = tmp_path / WORKSHOP
-    workshop.mkdir()
-    (workshop / f"{hashlib.sha256(CONTENT).hexdigest()}.part").write_bytes(CONTENT[:1000])
+    put(tmp_path / WORK_FOLDER / f"{hashlib.sha256(CONTENT).hexdigest()}.part", CONTENT[:1000])
 
-    bring(file(at(f"{web.address}/a")), tmp_path, mirror=None)
+    brought(file(at(f"{web.address}/a")), tmp_path)
 
     assert landed(tmp_path) == CONTENT
 
@@ -201,11 +212,9 @@ def test_a_server_without_ranges_starts_over(tmp_path: Path, web: Web) -> None:
 @pytest.mark.parametrize("left", [b"not the beginning of it", CONTENT, CONTENT + b"more", b""])
 def test_what_an_earlier_try_left_is_never_trusted(tmp_path: Path, web: Web, left: bytes) -> None:
     web.pages["/a"] = serving.whole(CONTENT)
-    workshop = tmp_path / WORKSHOP
-    workshop.mkdir()
-    (workshop / f"{hashlib.sha256(CONTENT).hexdigest()}.part").write_bytes(left)
+    put(tmp_path / WORK_FOLDER / f"{hashlib.sha256(CONTENT).hexdigest()}.part", left)
 
-    bring(file(at(f"{web.address}/a")), tmp_path, mirror=None)
+    brought(file(at(f"{web.address}/a")), tmp_path)
 
     assert landed(tmp_path) == CONTENT
 
@@ -216,7 +225,7 @@ def test_wrong_bytes_are_an_error_that_names_both_hashes(tmp_path: Path, web: We
     web.pages["/b"] = serving.whole(CONTENT)
 
     with pytest.raises(WrongHashError, match=f"{web.address}/a") as error:
-        bring(file(at(f"{web.address}/a"), at(f"{web.address}/b")), tmp_path, mirror=None)
+        brought(file(at(f"{web.address}/a"), at(f"{web.address}/b")), tmp_path)
 
     assert hashlib.sha256(wrong).hexdigest() in str(error.value)
     assert hashlib.sha256(CONTENT).hexdigest() in str(error.value)
@@ -229,9 +238,9 @@ def test_wrong_bytes_in_the_mirror_are_an_error(tmp_path: Path) -> None:
     (mirror / "music/tunes.abc").write_bytes(b"cut")
 
     with pytest.raises(WrongHashError, match="mirror"):
-        bring(file(at("http://data.invalid/a")), tmp_path / "data", str(mirror))
+        brought(file(at("http://data.invalid/a")), tmp_path, str(mirror))
 
-    assert landed(tmp_path / "data") is None
+    assert landed(tmp_path) is None
 
 
 @pytest.mark.parametrize("length", [1000, len(CONTENT) + 1000])
@@ -239,7 +248,7 @@ def test_a_server_that_lies_about_the_length_is_not_believed(tmp_path: Path, web
     web.pages["/a"] = serving.lying_about_length(CONTENT, length)
 
     with pytest.raises((UnavailableError, WrongHashError)):
-        bring(file(at(f"{web.address}/a")), tmp_path, mirror=None)
+        brought(file(at(f"{web.address}/a")), tmp_path)
 
     assert landed(tmp_path) is None
 
@@ -248,7 +257,7 @@ def test_a_server_that_sends_without_end_is_cut_off(tmp_path: Path, web: Web) ->
     web.pages["/a"] = serving.without_end
 
     with pytest.raises(UnavailableError, match="more than the declared"):
-        bring(file(at(f"{web.address}/a")), tmp_path, mirror=None)
+        brought(file(at(f"{web.address}/a")), tmp_path)
 
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) < 2 * len(CONTENT)
 
@@ -257,7 +266,7 @@ def test_a_server_that_is_busy_once_is_asked_again(tmp_path: Path, web: Web) -> 
     answers = iter([lambda handler: handler.answer(503, b""), serving.whole(CONTENT)])
     web.pages["/a"] = lambda handler: next(answers)(handler)
 
-    bring(file(at(f"{web.address}/a")), tmp_path, mirror=None)
+    brought(file(at(f"{web.address}/a")), tmp_path)
 
     assert landed(tmp_path) == CONTENT
 
@@ -266,14 +275,14 @@ def test_a_killed_fetch_leaves_no_data_and_the_next_one_continues(tmp_path: Path
     released = Event()
     web.pages["/a"] = serving.stuck_after(CONTENT[:300_000], released)
     program = (
-        "import sys; from pathlib import Path; from components.sources.fetch import bring;"
-        "from components.sources.catalogue import SourceFile; from components.data import download;"
-        "download.CONNECT_SECONDS = download.READ_SECONDS = 600;"
-        "bring(SourceFile.model_validate_json(sys.argv[1]), Path(sys.argv[2]), None)"
+        "import sys; from pathlib import Path; from components.sources.fetch import WORK_FOLDER, bring;"
+        "from components.sources.catalogue import SourceFile; from components.sources import download;"
+        "download.CONNECT_SECONDS = download.READ_SECONDS = 600; root = Path(sys.argv[2]);"
+        "bring(SourceFile.model_validate_json(sys.argv[1]), root / 'data/music', root / WORK_FOLDER, None)"
     )
     source = file(at(f"{web.address}/a"))
     arguments = [sys.executable, "-c", program, source.model_dump_json(by_alias=True), str(tmp_path)]
-    part = tmp_path / WORKSHOP / f"{source.sha256}.part"
+    part = tmp_path / WORK_FOLDER / f"{source.sha256}.part"
     with subprocess.Popen(arguments, cwd=PROJECT) as child:
         while child.poll() is None and not (part.exists() and part.stat().st_size >= 250_000):
             released.wait(0.01)
@@ -283,7 +292,7 @@ def test_a_killed_fetch_leaves_no_data_and_the_next_one_continues(tmp_path: Path
     assert landed(tmp_path) is None
 
     web.pages["/a"] = serving.whole(CONTENT)
-    bring(source, tmp_path, mirror=None)
+    brought(source, tmp_path)
 
     assert landed(tmp_path) == CONTENT
     assert web.requests[-1] == ("/a", f"bytes={kept}-")
@@ -336,10 +345,10 @@ def test_chosen_files_of_a_commit_become_the_deterministic_tar(
     expected = (tmp_path / "expected.tar").read_bytes()
     place = {"kind": "git", **repository, "folder": "data", "include": ["faces/*/*.png"]}
 
-    bring(file(place, content=expected), Path("data"), mirror=None)
+    brought(file(place, content=expected), Path())
 
-    assert landed(tmp_path / "data") == expected
-    assert list((tmp_path / "data" / WORKSHOP).iterdir()) == []
+    assert landed(tmp_path) == expected
+    assert list((tmp_path / WORK_FOLDER).iterdir()) == []
 
 
 def test_only_the_chosen_files_are_downloaded(
@@ -398,7 +407,7 @@ NEAR_MISSES = [
 def test_the_declared_patterns_choose_exactly_the_members_of_the_tar(course: Path, source: SourceFile) -> None:
     place = source.places[0]
     assert isinstance(place, Git)
-    members = [name for name, _ in read_tar(course / source.location)]
+    members = [name for name, _ in read_tar(course / source.path)]
 
     assert [name for name in members + NEAR_MISSES if matches(name, place.include, place.exclude)] == members
 
@@ -408,52 +417,25 @@ def test_the_declared_patterns_choose_exactly_the_members_of_the_tar(course: Pat
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A package index (a folder) with one source archive, built by a backend that needs nothing else."""
-    backend = (
-        "def get_requires_for_build_wheel(*_): return []\n"
-        "def prepare_metadata_for_build_wheel(folder, *_):\n"
-        "    import pathlib; info = pathlib.Path(folder, 'tunes-1.0.dist-info'); info.mkdir()\n"
-        "    (info / 'METADATA').write_text('Metadata-Version: 2.1\\nName: tunes\\nVersion: 1.0\\n')\n"
-        "    return info.name\n"
-    )
-    project = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-    members = {
-        "PKG-INFO": b"Metadata-Version: 2.1\nName: tunes\nVersion: 1.0\n",
-        "backend.py": backend.encode(),
-        "pyproject.toml": project.encode(),
-        "tunes/data/a.abc": CONTENT,
-        "tunes/data/faces/b.png": b"b",
-        "tunes/data/faces/a.png": b"a",
-    }
-    folder = tmp_path / "index"
-    folder.mkdir()
-    with tarfile.open(folder / "tunes-1.0.tar.gz", "w:gz") as tar:
-        for name, content in members.items():
-            info = tarfile.TarInfo(f"tunes-1.0/{name}")
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    digest = hashlib.sha256((folder / "tunes-1.0.tar.gz").read_bytes()).hexdigest()
-    return {"kind": "sdist", "package": "tunes", "version": "1.0", "sha256": digest}
+    return package_index.write_index(tmp_path / "index", CONTENT, monkeypatch)
 
 
 def test_a_file_is_taken_out_of_a_source_archive(
     tmp_path: Path, index: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    bring(file({**index, "path": "tunes/data/a.abc"}), Path("data"), mirror=None)
+    brought(file({**index, "path": "tunes/data/a.abc"}), Path())
 
-    assert landed(tmp_path / "data") == CONTENT
+    assert landed(tmp_path) == CONTENT
 
     # The archive is kept, checked, for the next file of the package: the index is not asked again.
     shutil.rmtree(tmp_path / "index")
-    write_tar(tmp_path / "faces.tar", [("a.png", b"a"), ("b.png", b"b")])
+    write_tar(tmp_path / "faces.tar", package_index.FACES)
     faces = (tmp_path / "faces.tar").read_bytes()
-    (tmp_path / "data/music/tunes.abc").unlink()
+    (tmp_path / TUNES).unlink()
     place = {**index, "path": "tunes/data/faces", "include": ["*.png"]}
-    bring(file(place, content=faces), tmp_path / "data", mirror=None)
-    assert landed(tmp_path / "data") == faces
+    brought(file(place, content=faces), tmp_path)
+    assert landed(tmp_path) == faces
 
 
 @pytest.mark.parametrize(
@@ -468,18 +450,18 @@ def test_a_package_that_cannot_help_says_why(
     tmp_path: Path, index: dict[str, str], change: dict[str, str], reason: str
 ) -> None:
     with pytest.raises(UnavailableError, match=reason):
-        bring(file({**index, "path": "tunes/data/a.abc", **change}), tmp_path / "data", mirror=None)
+        brought(file({**index, "path": "tunes/data/a.abc", **change}), tmp_path)
 
 
 def test_the_starter_sets_of_installed_packages_are_the_declared_ones(tmp_path: Path) -> None:
     files = [source for source in declared() if source.places[0].kind == "installed"]
 
     for source in files:
-        bring(source, tmp_path, mirror=None)
+        brought(source, tmp_path)
 
-    digits = gzip.decompress((tmp_path / "digits/digits.csv.gz").read_bytes()).decode().splitlines()
+    digits = gzip.decompress((tmp_path / "data/digits/uci/digits.csv.gz").read_bytes()).decode().splitlines()
     assert len(digits) == 1797
-    assert (tmp_path / "lfw/lfw_subset.npy").read_bytes().startswith(b"\x93NUMPY")
+    assert (tmp_path / "data/faces/lfw/lfw_subset.npy").read_bytes().startswith(b"\x93NUMPY")
 
 
 # --- tables
@@ -514,41 +496,72 @@ def test_a_table_waits_for_what_it_is_made_from(tmp_path: Path) -> None:
     place = {"kind": "table", "table": "caltech101_nonfaces", "inputs": ["caltech101/caltech101_nonfaces.tar"]}
 
     with pytest.raises(UnavailableError, match=r"made from caltech101/caltech101_nonfaces\.tar"):
-        bring(file(place), tmp_path, mirror=None)
+        brought(file(place), tmp_path)
 
 
 def test_a_table_is_brought_like_any_file(tmp_path: Path, course: Path) -> None:
-    source = next(source for source in declared() if source.location == "caltech101/caltech101_nonfaces.csv")
-    (tmp_path / "caltech101").mkdir()
-    (tmp_path / "caltech101/caltech101_nonfaces.tar").symlink_to(course / "caltech101/caltech101_nonfaces.tar")
+    source = next(source for source in declared() if source.path == "caltech101/caltech101_nonfaces.csv")
+    photographs = tmp_path / raw_folder("faces", "course") / "caltech101"
+    photographs.mkdir(parents=True)
+    (photographs / "caltech101_nonfaces.tar").symlink_to(course / "caltech101/caltech101_nonfaces.tar")
 
-    assert bring(source, tmp_path, mirror=None) == "table caltech101_nonfaces"
+    assert brought(source, tmp_path) == "table caltech101_nonfaces"
 
 
 # --- the declarations
 
 
-def test_the_declared_course_files_are_what_data_dvc_pins() -> None:
-    import yaml
+def test_the_declared_files_of_every_dataset_are_what_its_entry_in_data_dvc_pins() -> None:
+    pinned = {out["path"]: out for out in yaml.safe_load((PROJECT / "data.dvc").read_text())["outs"]}
+    found = {
+        raw_folder(name, profile).as_posix(): files
+        for name in DATASETS
+        for profile in PROFILES
+        if (files := select(declared(), name, profile))
+    }
 
-    pinned = yaml.safe_load((PROJECT / "data.dvc").read_text())["outs"][0]
-    files = select(declared(), "course")
+    assert found.keys() == pinned.keys()
+    for folder, files in found.items():
+        entry = pinned[folder]
+        assert (entry["nfiles"], entry["size"]) == (len(files), sum(file.bytes for file in files)), folder
 
-    assert (pinned["nfiles"], pinned["size"]) == (len(files), sum(file.bytes for file in files))
+
+def test_every_declared_file_is_of_a_dataset_or_of_weights_that_a_lab_starts_from() -> None:
+    weights = {name for lab in map(find, LABS) for name in lab.pretrained}
+
+    assert {source.dataset for source in declared()} == {*DATASETS, *weights}
 
 
 def test_tables_come_after_what_they_are_made_from() -> None:
-    seen: set[str] = set()
-    for source in select(declared(), "course"):
-        for place in source.places:
-            assert place.kind != "table" or set(place.inputs) <= seen
-        seen.add(source.location)
+    tables = 0
+    for name in DATASETS:
+        seen: set[str] = set()
+        for source in select(declared(), name, "course"):
+            for place in source.places:
+                if place.kind == "table":
+                    assert set(place.inputs) <= seen
+                    tables += 1
+            seen.add(source.path)
+    assert tables == 2
 
 
 def test_files_that_one_place_has_come_before_files_that_several_have() -> None:
-    counts = [len(source.places) for source in select(declared(), "course") if source.places[0].kind != "table"]
+    for name in DATASETS:
+        files = select(declared(), name, "course")
+        counts = [len(source.places) for source in files if source.places[0].kind != "table"]
+        assert counts == sorted(counts)
 
-    assert counts == sorted(counts)
+
+def test_only_music_is_in_the_package_index_whole() -> None:
+    """So it has no starter profile and needs none: the index is where a starter profile comes from."""
+    indexed = {
+        name
+        for name in DATASETS
+        if all(any(place.kind == "sdist" for place in source.places) for source in select(declared(), name, "course"))
+    }
+
+    assert indexed == {"music"}
+    assert {name for name in DATASETS if not select(declared(), name, "starter")} == {"music"}
 
 
 def test_upstream_addresses_are_pinned_to_a_commit() -> None:
@@ -564,8 +577,8 @@ def test_upstream_addresses_are_pinned_to_a_commit() -> None:
         ('path = "irish.abc"', 'path = "../irish.abc"', "relative path"),
         ("[[file]]", "[[file", "not TOML"),
         ('dataset = "music"', 'datasett = "music"', "dataset"),
-        ('path = "yoda.txt"', 'path = "leprechaun.txt"', "declared twice"),
-        ('kind = "git"', 'kind = "svn"', "file.1.from"),
+        ("train-labels-idx1", "train-images-idx3", "declared twice"),
+        ('kind = "git"', 'kind = "svn"', "file.5.from"),
     ],
 )
 def test_a_wrong_declaration_is_one_line(tmp_path: Path, old: str, new: str, reason: str) -> None:
@@ -579,4 +592,4 @@ def test_a_wrong_declaration_is_one_line(tmp_path: Path, old: str, new: str, rea
 
 
 def test_the_tars_that_are_downloaded_can_be_read(course: Path) -> None:
-    assert sum(1 for _ in read_tar(course / "music/nottingham_abc_cleaned.tar")) == 16
+    assert sum(1 for _ in read_tar(course / "fairface/fairface_val_5k.tar")) == 5000

@@ -6,20 +6,21 @@ import json
 import logging
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from components.bundle import Bundle, BundleError, Judged
-from components.errors import UserError
+from components.bundle import Bundle, Candidate
+from components.errors import BundleError, UserError
 from components.files import sha256_file
-from components.promotion import AuditFindings, AuditReport, ChampionSeen, Requirement, Verdict
+from components.labs import AuditContext, Inputs
+from components.records import AuditFindings, AuditReport, ChampionSeen, Requirement, Verdict
 from components.steps.audit import audit
 from components.steps.gate import gate
 from components.steps.promote import promote
 from components.tracking.journal import Run
 from tests.components import bundles
 from tests.components.steps.test_gate import LAB, PARAMS, Audited
+from tests.components.steps.test_promote import make_champion_old
 
 
 class Auditing(Audited):
@@ -27,14 +28,12 @@ class Auditing(Audited):
 
     def __init__(self, verdict: Verdict = Verdict.PASS, **metrics: float) -> None:
         self.verdict, self.metrics = verdict, metrics
-        self.candidate: Judged | None = None
-        self.champion: Judged | None = None
+        self.candidate: Candidate | None = None
+        self.champion: Candidate | None = None
 
-    def audit(
-        self, candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: Any
-    ) -> AuditFindings:
-        self.candidate, self.champion = candidate, champion
-        (out / "audit.html").write_text("<p>looked at</p>")
+    def audit(self, context: AuditContext) -> AuditFindings:
+        self.candidate, self.champion = context.candidate, context.champion
+        (context.out / "audit.html").write_text("<p>looked at</p>")
         requirements = (
             Requirement(name="fine", verdict=Verdict.PASS, reason="this is fine"),
             Requirement(name="gap", verdict=self.verdict, reason="the gap is what it is"),
@@ -49,7 +48,7 @@ def candidate(weight: float = 2.0, bits_per_char: float = 1.3) -> Bundle:
 
 
 def run(lab: Auditing) -> AuditReport:
-    return audit(lab, PARAMS, Path("prepare"), Path("export"), Path("evaluate"), Path("audit"))
+    return audit(lab, PARAMS, Inputs(Path("prepare")), Path("export"), Path("evaluate"), Path("audit"))
 
 
 def make_champion(lab: Auditing) -> None:
@@ -71,7 +70,7 @@ def test_the_audit_names_its_model_and_every_report_beside_it(workplace: Path) -
     assert written.champion is None
     assert written.details == {"version": 1}
     assert written.files == {"audit.html": sha256_file(Path("audit/audit.html"))}
-    assert json.loads(Path("audit/metrics.json").read_text()) == {"recall_gap": 0.02}
+    assert json.loads(Path("audit/details.json").read_text()) == {"recall_gap": 0.02}
 
 
 def test_the_worst_requirement_is_the_verdict_and_is_said_loudly(
@@ -142,10 +141,23 @@ def test_a_metric_that_is_no_number_is_an_error_and_the_old_audit_stays(workplac
     run(Auditing(recall_gap=0.02))
     with pytest.raises(UserError, match="recall_gap is nan"):
         run(Auditing(recall_gap=math.nan))
-    assert json.loads(Path("audit/metrics.json").read_text()) == {"recall_gap": 0.02}
+    assert json.loads(Path("audit/details.json").read_text()) == {"recall_gap": 0.02}
 
 
 def test_a_lab_without_an_audit_says_so(workplace: Path) -> None:
     candidate()
-    with pytest.raises(UserError, match="music has no audit"):
-        audit(LAB, PARAMS, Path("prepare"), Path("export"), Path("evaluate"), Path("audit"))
+    with pytest.raises(UserError, match="the lab music has no audit"):
+        audit(LAB, PARAMS, Inputs(Path("prepare")), Path("export"), Path("evaluate"), Path("audit"))
+
+
+def test_a_champion_of_an_older_version_of_this_code_is_named_and_not_compared_with(workplace: Path) -> None:
+    old = candidate()
+    make_champion(Auditing())
+    make_champion_old()
+    candidate(weight=3.0)
+    lab = Auditing()
+    report = run(lab)
+    assert lab.champion is None
+    assert report.champion == ChampionSeen(version="1", model_digest=old.digest)
+    assert gate(lab, PARAMS, Path("evaluate"), Path("gate"), Path("audit")).verdict is Verdict.PASS
+    make_champion(lab)

@@ -16,9 +16,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from components import config as parameters
 from components.errors import UserError
-from components.labs import find
+from components.labs import Inputs, find
+from components.params import load
 from components.settings import settings
 from components.steps.train import train
 from components.training.sharding import share
@@ -29,17 +29,19 @@ PROJECT = Path(__file__).resolve().parents[3]
 SMALL = {
     # One layer: no draw but the order of the batches, and no batch norm, so that what differs is the order of sums.
     "digits": {
-        "model": "fully_connected",
-        "hidden_sizes": [],
-        "dropout": 0.0,
-        "augmentation": {"shift": 0, "rotation": 0, "scale": 0, "shear": 0},
-        "batch_size": 32,
-        "max_epochs": 6,
-        "patience": 6,
-        "precision": "32-true",
+        "train": {
+            "model": "fully_connected",
+            "hidden_sizes": [],
+            "dropout": 0.0,
+            "augmentation": {"shift": 0, "rotation": 0, "scale": 0, "shear": 0},
+            "batch_size": 32,
+            "max_epochs": 6,
+            "patience": 6,
+            "precision": "32-true",
+        }
     },
-    "scratch": {"hidden_sizes": [8], "max_epochs": 1},
-    "data": {"folder": "data.starter"},
+    "mlp": {"train": {"hidden_sizes": [8], "max_epochs": 1}},
+    "datasets": {"digits": {"profile": "starter"}},
 }
 
 
@@ -62,9 +64,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of prepared digits."""
     root = tmp_path_factory.mktemp("distributed")
     overlaid(PROJECT / "params.yaml", SMALL, root / "params.yaml")
-    (root / "data.starter.dvc").write_text("outs: [{md5: aaaa.dir, path: data.starter}]\n")
-    for lab in ("digits", "scratch"):
-        prepared(root / "build" / lab / "prepare", 800)
+    (root / "data.dvc").write_text("outs: [{md5: aaaa.dir, path: data/starter/digits}]\n")
+    prepared(root / "build" / "digits" / "prepare", 800)
     return root
 
 
@@ -129,14 +130,11 @@ def test_a_lab_without_derivatives_of_torchs_says_that_it_trains_alone(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     settings.cache_clear()
-    params = parameters.load("scratch", project / "params.yaml")
+    mlp, inputs = find("mlp"), Inputs(project / "build/digits/prepare")
+    params = load(mlp, project / "params.yaml").train
     try:
-        with pytest.raises(
-            UserError, match="scratch takes its optimizers' steps itself: it trains in one process only"
-        ):
-            train(
-                find("scratch"), params, project / "build/scratch/prepare", tmp_path / "out", tmp_path / "checkpoints"
-            )
+        with pytest.raises(UserError, match="mlp takes its optimizers' steps itself: it trains in one process only"):
+            train(mlp, params, inputs, tmp_path / "out", tmp_path / "checkpoints")
     finally:
         monkeypatch.undo()
         settings.cache_clear()

@@ -1,32 +1,31 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from components import config as parameters
 from components.bundle import Bundle
 from components.config import LabParams
 from components.errors import UserError
-from components.labs import find
+from components.labs import Inputs, find
+from components.params import load
 from components.steps.export import export
+from tests.components.bundles import PROVENANCE
 
 PROJECT = Path(__file__).resolve().parents[3]
+MUSIC = find("music")
 
 
 @pytest.fixture(scope="module")
 def small() -> LabParams:
-    params = parameters.load("music", PROJECT / "params.yaml")
+    params = load(MUSIC, PROJECT / "params.yaml")
     return params.model_copy(update={"train": params.train.model_copy(update={"hidden_size": 16, "embedding_size": 8})})
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder whose data has a version, which the bundle's provenance names."""
-    shutil.copyfile(PROJECT / "data.dvc", tmp_path / "data.dvc")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -34,7 +33,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def trained(project: Path, prepared_music: Path, small: LabParams) -> Path:
     """What the step train leaves, with untrained weights."""
-    module = find("music").module(prepared_music, small.train)
+    module = MUSIC.module(Inputs(prepared_music), small.train)
     (project / "train").mkdir()
     torch.save({"state_dict": module.state_dict()}, project / "train" / "model.ckpt")
     return project / "train"
@@ -43,10 +42,10 @@ def trained(project: Path, prepared_music: Path, small: LabParams) -> Path:
 def test_the_bundle_opens_says_where_it_comes_from_and_holds_the_parity_report(
     project: Path, prepared_music: Path, trained: Path, small: LabParams
 ) -> None:
-    manifest = export(find("music"), small, prepared_music, trained, project / "export")
+    manifest = export(MUSIC, small, PROVENANCE, Inputs(prepared_music), trained, project / "export")
     bundle = Bundle.open(project / "export")
     assert bundle.digest == manifest.digest
-    assert bundle.manifest.provenance.data_version in (project / "data.dvc").read_text()
+    assert bundle.manifest.provenance == PROVENANCE
     assert "parity.json" in bundle.manifest.files
     assert set(bundle.manifest.graphs) == {"float_read", "float_sample", "int8_read", "int8_sample"}
     assert len(bundle.spec["vocabulary"]) == 83
@@ -55,7 +54,9 @@ def test_the_bundle_opens_says_where_it_comes_from_and_holds_the_parity_report(
 def test_exporting_again_changes_no_byte_of_the_graphs(
     project: Path, prepared_music: Path, trained: Path, small: LabParams
 ) -> None:
-    first, second = (export(find("music"), small, prepared_music, trained, project / name) for name in ("a", "b/c"))
+    first, second = (
+        export(MUSIC, small, PROVENANCE, Inputs(prepared_music), trained, project / name) for name in ("a", "b/c")
+    )
     assert first.graphs == second.graphs
     assert first.digest == second.digest
 
@@ -93,10 +94,10 @@ def test_a_missing_or_damaged_checkpoint_is_one_line_and_the_old_bundle_stays(
     damage: Callable[[Path], None],
     message: str,
 ) -> None:
-    digest = export(find("music"), small, prepared_music, trained, project / "export").digest
+    digest = export(MUSIC, small, PROVENANCE, Inputs(prepared_music), trained, project / "export").digest
     damage(trained / "model.ckpt")
     with pytest.raises(UserError, match=message) as error:
-        export(find("music"), small, prepared_music, trained, project / "export")
+        export(MUSIC, small, PROVENANCE, Inputs(prepared_music), trained, project / "export")
     assert "\n" not in str(error.value)
     assert Bundle.open(project / "export").digest == digest
 
@@ -106,7 +107,7 @@ def test_a_checkpoint_of_other_parameters_is_refused(
 ) -> None:
     wider = small.model_copy(update={"train": small.train.model_copy(update={"hidden_size": 24})})
     with pytest.raises(UserError, match=r"does not fit the model of these parameters .*size mismatch"):
-        export(find("music"), wider, prepared_music, trained, project / "export")
+        export(MUSIC, wider, PROVENANCE, Inputs(prepared_music), trained, project / "export")
 
 
 def test_a_checkpoint_that_would_run_code_is_refused(
@@ -114,7 +115,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(
 ) -> None:
     torch.save({"state_dict": {}, "run": _WouldRun()}, trained / "model.ckpt")
     with pytest.raises(UserError, match="is not a checkpoint"):
-        export(find("music"), small, prepared_music, trained, project / "export")
+        export(MUSIC, small, PROVENANCE, Inputs(prepared_music), trained, project / "export")
     assert not (project / "ran").exists()
 
 

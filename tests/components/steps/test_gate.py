@@ -10,23 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from components.config import Bound, Data, Gate, LabParams, Waiver
+from components.config import Bound, Gate, Waiver
 from components.errors import BlockedError, UserError
 from components.files import sha256_file
 from components.labs import find
-from components.promotion import ChampionSeen, Decision, Verdict
+from components.params import load
+from components.records import ChampionSeen, Decision, Verdict
+from components.settings import project_root, settings
 from components.steps.gate import gate
 from tests.components import bundles
 
 LAB = find("music")
-PARAMS = LabParams(
-    data=Data(folder="data"),
-    train=None,
-    prepare=None,
-    export=None,
-    evaluate=None,
-    gate=Gate(metrics={"bits_per_char": Bound(max=1.4)}),
-    serve=None,
+PARAMS = load(LAB, project_root() / "params.yaml").model_copy(
+    update={"gate": Gate(metrics={"bits_per_char": Bound(max=1.4)})}
 )
 
 
@@ -132,11 +128,18 @@ def test_an_evaluation_that_is_none_is_refused_in_one_line_that_names_it(workpla
 
 
 def test_an_mlflow_that_is_not_there_stops_the_gate_by_name(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from components.settings import settings
-
     bundles.evaluate(bundles.write(Path("export")), Path("evaluate"), bits_per_char=1.3)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     settings.cache_clear()
     with pytest.raises(UserError, match=r"MLflow at http://127\.0\.0\.1:9"):
         gate(LAB, PARAMS, Path("evaluate"), Path("gate"))
+    assert not Path("gate").exists()
+
+
+def test_a_metric_that_evaluation_and_audit_both_measure_is_one_line(workplace: Path) -> None:
+    report = bundles.evaluate(bundles.write(Path("export")), Path("evaluate"), bits_per_char=1.3, recall_gap=0.01)
+    bundles.audit(report, Path("audit"), recall_gap=0.02)
+    with pytest.raises(UserError) as refused:
+        audited_gate()
+    assert str(refused.value) == "music: evaluation and audit both measure recall_gap: give one another name"
     assert not Path("gate").exists()

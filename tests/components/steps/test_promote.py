@@ -13,11 +13,15 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from components.bundle import Bundle, BundleError
-from components.errors import UserError
+from components.bundle import Bundle
+from components.config import Bound, DatasetParams, Gate
+from components.errors import BundleError, UserError
 from components.files import sha256_file, write_json
 from components.labs import find
-from components.promotion import AuditReport, Champion, Decision, Promotion, Verdict, decide
+from components.promotion import decide
+from components.provenance import provenance
+from components.records import AuditReport, Champion, Decision, Promotion, Verdict
+from components.sources.pin import accept_data
 from components.steps.gate import gate
 from components.steps.promote import promote, roll_back
 from components.tracking.journal import Run
@@ -46,17 +50,17 @@ def run_promote(audit: Path | None = None) -> Promotion:
 
 def test_a_model_is_trusted_to_measure_where_its_gate_here_or_its_promotion_says_so(workplace: Path) -> None:
     """Measured with a model that is gated in this folder, as on a laptop, or only in the registry, as on a cluster."""
-    instrument = make_candidate()
-    (workplace / "images").mkdir()
-    report = bundles.evaluate(bundles.write(Path("other"), weight=5.0), Path("images"), bits_per_char=1.3)
-    measured = report.model_copy(update={"instruments": {"music": instrument.digest}})
-    write_json(Path("images/evaluation.json"), measured.model_dump(mode="json"))
+    reference = make_candidate()
+    (workplace / "generation").mkdir()
+    report = bundles.evaluate(bundles.write(Path("other"), weight=5.0), Path("generation"), bits_per_char=1.3)
+    measured = report.model_copy(update={"reference_models": {"music": reference.digest}})
+    write_json(Path("generation/evaluation.json"), measured.model_dump(mode="json"))
 
     def judged(decided: Path) -> Decision:
-        return gate(LAB, PARAMS, Path("images"), Path("images/gate"), instruments={"music": decided})
+        return gate(LAB, PARAMS, Path("generation"), Path("generation/gate"), reference_models={"music": decided})
 
     assert judged(Path("nowhere")).verdict is Verdict.INSUFFICIENT
-    assert "that no gate has judged" in Path("images/gate/decision.md").read_text()
+    assert "that no gate has judged" in Path("generation/gate/decision.md").read_text()
     assert judged(GATE).verdict is Verdict.PASS
     run_promote()
     assert judged(Path("nowhere")).verdict is Verdict.PASS, "it was promoted"
@@ -362,3 +366,66 @@ def test_the_decision_keeps_which_champion_it_saw(workplace: Path) -> None:
     decision = Decision.model_validate(json.loads((GATE / "decision.json").read_text()))
     assert decision.champion is not None
     assert decision.champion.version == "1"
+
+
+def make_champion_old() -> None:
+    """Makes the champion one that the version of this code before bundles of schema 2 promoted."""
+    found = champion_version(connect(), "music")
+    assert found is not None
+    assert found.source
+    folder = Path(found.source)
+    manifest = json.loads((folder / "bundle.json").read_text())
+    write_json(folder / "bundle.json", {**manifest, "schema_version": 1})
+    decision = json.loads((folder / "decision.json").read_text())
+    del decision["reference_models"]
+    write_json(folder / "decision.json", {**decision, "instruments": {}})
+    with pytest.raises(BundleError, match="exported by an older version of this code: export the model again") as old:
+        Bundle.open(folder)
+    assert "\n" not in str(old.value)
+
+
+def test_a_champion_of_an_older_version_of_this_code_is_compared_with_nothing_and_replaced(
+    workplace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_candidate(bits_per_char=1.0)
+    run_promote()
+    make_champion_old()
+    assert not champion_now().readable
+    new = bundles.write(EXPORT, weight=3.0)
+    bundles.evaluate(new, EVALUATE, bits_per_char=1.3)
+    regressing = PARAMS.model_copy(update={"gate": Gate(metrics={"bits_per_char": Bound(max=1.4, max_regression=0.0)})})
+    decision = gate(LAB, regressing, EVALUATE, GATE)
+    assert decision.verdict is Verdict.PASS
+    assert "champion version 1 was measured by an older version of this code: regression is not judged" in (
+        decision.reasons
+    )
+    assert "champion version 1 of music cannot be compared with" in caplog.text
+    assert run_promote().version == "2"
+    assert champion_now().readable
+    assert champion_now().model_digest == new.digest
+
+
+def test_new_data_of_another_dataset_leaves_a_candidate_comparable_with_its_champion(workplace: Path) -> None:
+    Path("data.dvc").write_text("outs: []\n")
+    for name in ("music", "digits"):
+        (workplace / "data" / name).mkdir(parents=True)
+        (workplace / "data" / name / "file").write_text(name)
+        accept_data(workplace, name, "course")
+
+    def candidate(weight: float, bits_per_char: float) -> Decision:
+        made_from = provenance(LAB, PARAMS, DatasetParams(profile="course", limit=0), workplace)
+        bundles.evaluate(
+            bundles.write(EXPORT, weight=weight, provenance=made_from), EVALUATE, bits_per_char=bits_per_char
+        )
+        gates = Gate(metrics={"bits_per_char": Bound(max=1.4, max_regression=0.0)})
+        return gate(LAB, PARAMS.model_copy(update={"gate": gates}), EVALUATE, GATE)
+
+    candidate(2.0, 1.2)
+    run_promote()
+    (workplace / "data/digits/more").write_text("a new file")
+    accept_data(workplace, "digits", "course")
+    worse = candidate(3.0, 1.3)
+    assert worse.reasons[0].startswith("bits_per_char 1.3 is worse than 1.2, champion version 1's")
+    (workplace / "data/music/more").write_text("a new tune")
+    accept_data(workplace, "music", "course")
+    assert "champion version 1 was measured on other data: regression is not judged" in candidate(3.0, 1.3).reasons

@@ -12,32 +12,32 @@ from pathlib import Path
 import pytest
 import torch
 
-from components import config as parameters
-from components.config import LabParams
+from components.config import TrainParams
 from components.datasets.music.prepare import prepare
 from components.errors import UserError
-from components.labs import find
-from components.labs.music.params import Prepare
+from components.labs import Inputs, find
+from components.labs.music.params import Train
 from components.steps.train import train
+from tests.face_data import section
+from tests.music_data import ALL
 
-PROJECT = Path(__file__).resolve().parents[3]
+MUSIC = find("music")
 KILLS = 20
 
 
 @pytest.fixture(scope="module")
-def small() -> LabParams:
+def small() -> Train:
     """The project's own parameters, with a model that trains in seconds."""
-    params = parameters.load("music", PROJECT / "params.yaml")
     smaller = {"hidden_size": 32, "embedding_size": 16, "max_epochs": 30, "patience": 30, "precision": "32-true"}
-    return params.model_copy(update={"train": params.train.model_copy(update=smaller)})
+    return section(Train, "music", "train", **smaller)
 
 
 @pytest.fixture(scope="module")
-def music_prepared(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def music_inputs(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     """A slice of the real tunes."""
     folder = tmp_path_factory.mktemp("prepared")
-    prepare(raw_data, folder, Prepare(limit=60))
-    return folder
+    prepare(raw_data, folder, ALL.model_copy(update={"limit": 60}))
+    return Inputs(folder)
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +53,17 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def train_in_process(params: LabParams, prepared: Path, out: Path, checkpoints: Path) -> None:
-    train(find("music"), params, prepared, out, checkpoints)
+def train_in_process(params: TrainParams, inputs: Inputs, out: Path, checkpoints: Path) -> None:
+    train(MUSIC, params, inputs, out, checkpoints)
 
 
 @pytest.mark.slow
 def test_twenty_kills_at_random_moments_end_with_the_weights_of_an_uninterrupted_run(
-    tmp_path: Path, music_prepared: Path, small: LabParams, processes: ForkServerContext
+    tmp_path: Path, music_inputs: Inputs, small: Train, processes: ForkServerContext
 ) -> None:
     def start(name: str) -> multiprocessing.process.BaseProcess:
         process = processes.Process(
-            target=train_in_process, args=(small, music_prepared, tmp_path / name, tmp_path / f"checkpoints-{name}")
+            target=train_in_process, args=(small, music_inputs, tmp_path / name, tmp_path / f"checkpoints-{name}")
         )
         process.start()
         return process
@@ -109,21 +109,21 @@ def test_twenty_kills_at_random_moments_end_with_the_weights_of_an_uninterrupted
 
 
 def test_the_same_inputs_are_not_trained_twice_and_other_inputs_are(
-    tmp_path: Path, music_prepared: Path, small: LabParams
+    tmp_path: Path, music_inputs: Inputs, small: Train
 ) -> None:
-    short = small.model_copy(update={"train": small.train.model_copy(update={"max_epochs": 1})})
+    short = small.model_copy(update={"max_epochs": 1})
     checkpoints = tmp_path / "checkpoints"
-    first = train(find("music"), short, music_prepared, tmp_path / "out", checkpoints)
+    first = train(MUSIC, short, music_inputs, tmp_path / "out", checkpoints)
     (run,) = (checkpoints / "music").iterdir()
     written = (run / "finished.json").stat().st_mtime_ns
-    assert train(find("music"), short, music_prepared, tmp_path / "out", checkpoints) == first
+    assert train(MUSIC, short, music_inputs, tmp_path / "out", checkpoints) == first
     assert (run / "finished.json").stat().st_mtime_ns == written
-    other = short.model_copy(update={"train": short.train.model_copy(update={"seed": 2})})
-    assert train(find("music"), other, music_prepared, tmp_path / "out", checkpoints) != first
+    other = short.model_copy(update={"seed": 2})
+    assert train(MUSIC, other, music_inputs, tmp_path / "out", checkpoints) != first
     assert len(list((checkpoints / "music").iterdir())) == 2
 
 
-def test_a_read_only_place_for_the_output_is_one_line(tmp_path: Path, music_prepared: Path, small: LabParams) -> None:
+def test_a_read_only_place_for_the_output_is_one_line(tmp_path: Path, music_inputs: Inputs, small: Train) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
-        train(find("music"), small, music_prepared, tmp_path / "file" / "train", tmp_path / "checkpoints")
+        train(MUSIC, small, music_inputs, tmp_path / "file" / "train", tmp_path / "checkpoints")

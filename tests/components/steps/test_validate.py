@@ -4,22 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from components.config import LabParams, load
-from components.datasets.music.prepare import FILE
+from components.config import DatasetParams
+from components.datasets import find_dataset
+from components.datasets.music.raw import FILE
 from components.errors import UserError
-from components.labs import find
+from components.params import load_dataset
 from components.settings import project_root
 from components.steps.prepare import prepare
 from components.steps.validate import validate
 from tests.music_data import RAW, raw_folder
 
+MUSIC = find_dataset("music")
 REPORT = ["prepared.html", "raw.html", "validation.json"]
 STRANGE = "X:1\nT:New\nZ: id:dc-reel-999\nM:C\nL:1/8\nK:D Major\nd4 é d4|d8|]"
 
 
 @pytest.fixture
-def params() -> LabParams:
-    return load("music", project_root() / "params.yaml")
+def params() -> DatasetParams:
+    return load_dataset(MUSIC, project_root() / "params.yaml")
 
 
 def names(folder: Path) -> list[str]:
@@ -27,20 +29,15 @@ def names(folder: Path) -> list[str]:
 
 
 def test_new_dirt_stops_the_graph_and_the_report_shows_it_until_the_data_is_good_again(
-    params: LabParams, tmp_path: Path
+    params: DatasetParams, tmp_path: Path
 ) -> None:
-    lab, prepared, out, failed = (
-        find("music"),
-        tmp_path / "prepare",
-        tmp_path / "validate",
-        tmp_path / "validate.failed",
-    )
+    prepared, out, failed = (tmp_path / name for name in ("prepare", "validate", "validate.failed"))
     text = (RAW / FILE).read_text()
     dirty = raw_folder(tmp_path / "raw", f"{text}\n{STRANGE}\n")
     line = text.count("\n") + 2
-    prepare(lab, params, dirty, prepared)
+    prepare(MUSIC, params, dirty, prepared)
     with pytest.raises(UserError) as caught:
-        validate(lab, params, dirty, prepared, out)
+        validate(MUSIC, params, dirty, prepared, out)
     message = str(caught.value)
     assert "\n" not in message
     assert "music raw: expect_column_values_to_match_regex failed for column 'alphabet'" in message
@@ -50,7 +47,7 @@ def test_new_dirt_stops_the_graph_and_the_report_shows_it_until_the_data_is_good
     assert "NOT met" in (failed / "raw.html").read_text()
     assert not out.exists()
 
-    prepare(lab, params, RAW, prepared)
-    validate(lab, params, RAW, prepared, out)
+    prepare(MUSIC, params, RAW, prepared)
+    validate(MUSIC, params, RAW, prepared, out)
     assert names(out) == REPORT
     assert not failed.exists()

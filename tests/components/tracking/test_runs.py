@@ -20,16 +20,19 @@ from mlflow.entities import Run as MlflowRun
 
 from components.errors import UserError
 from components.settings import project_root, settings
-from components.steps import recorded
+from components.steps import lab_step
 from components.steps.promote import roll_back
 from components.tracking import runs as tracking_runs
 from components.tracking.journal import JOURNALS, Run, journals
 from components.tracking.mlflow_client import MlflowError, check_reachable, connect
-from components.tracking.runs import lightning_logger, repro, tracked, upload
+from components.tracking.runs import lightning_logger, repro, tracked
+from components.tracking.upload import upload
 from tests.components.bundles import PROVENANCE
 from tests.small_disk import run_on_small_disk
 
 PROJECT = project_root()
+TAGS = {"lab": "music"} | {name: str(value) for name, value in PROVENANCE}
+DATA = (PROVENANCE.data_profile, PROVENANCE.data_version)
 
 
 def runs(condition: str = "") -> list[MlflowRun]:
@@ -46,7 +49,7 @@ def run_of(step: str) -> MlflowRun:
 def test_a_step_is_recorded_with_parameters_metrics_data_and_provenance(workplace: Path) -> None:
     report = workplace / "report.json"
     report.write_text("{}")
-    with tracked("music", "prepare", {"limit": 0, "deep": {"er": None}}, PROVENANCE) as run:
+    with tracked("music", "prepare", {"limit": 0, "deep": {"er": None}}, TAGS, DATA) as run:
         run.log_metrics({"tunes": 806})
         run.log_artifact(report)
         report.unlink()
@@ -58,6 +61,7 @@ def test_a_step_is_recorded_with_parameters_metrics_data_and_provenance(workplac
     assert found.data.metrics["tunes"] == 806
     assert "system/system_memory_usage_megabytes" in found.data.metrics
     assert found.data.tags["code_hash"] == PROVENANCE.code_hash
+    assert (found.data.tags["subject"], found.data.tags["step"]) == ("music", "prepare")
     assert found.inputs
     (dataset,) = found.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("course", PROVENANCE.data_version)
@@ -69,7 +73,7 @@ def test_steps_lie_below_the_run_of_their_make_repro(workplace: Path, monkeypatc
     with repro(("music",)) as parent:
         monkeypatch.setenv("REPRO_RUN", parent.id)
         settings.cache_clear()
-        with tracked("music", "prepare", {}, None):
+        with tracked("music", "prepare", {}, {}, None):
             pass
     (found,) = runs("tags.labs = 'music'")
     assert found.info.run_name == "repro music"
@@ -85,7 +89,7 @@ def test_skipped_stages_are_linked_to_the_run_that_made_their_output(
             monkeypatch.setenv("REPRO_RUN", parent.id)
             settings.cache_clear()
             for step in steps:
-                with tracked("music", step, {}, None):
+                with tracked("music", step, {}, {}, None):
                     pass
             write_lock()
         (found,) = runs(f"tags.journal = '{parent.id}'")
@@ -110,7 +114,7 @@ def test_skipped_stages_are_linked_to_the_run_that_made_their_output(
 def test_a_step_that_fails_is_marked_and_its_error_is_its_own(
     workplace: Path, error: type[BaseException], status: str
 ) -> None:
-    with pytest.raises(error), tracked("music", "prepare", {}, None):
+    with pytest.raises(error), tracked("music", "prepare", {}, {}, None):
         raise error
     upload()
     assert run_of("prepare").info.status == status
@@ -120,13 +124,13 @@ def test_a_step_killed_outright_is_marked_by_the_next_command_with_what_it_had_r
     pid = os.fork()
     if pid == 0:
         try:
-            with tracked("music", "train", {"seed": 1}, None) as run:
+            with tracked("music", "train", {"seed": 1}, {}, None) as run:
                 run.log_metrics({"loss": 2.0}, step=7)
                 os.kill(os.getpid(), signal.SIGKILL)
         finally:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
-    with tracked("music", "prepare", {}, None):
+    with tracked("music", "prepare", {}, {}, None):
         found = run_of("train")
         assert found.info.status == "KILLED"
         assert found.data.metrics == {"loss": 2.0}
@@ -150,7 +154,7 @@ def test_a_line_cut_by_a_kill_is_left_out(workplace: Path) -> None:
 
 
 def test_lightning_logs_every_step_of_a_curve(workplace: Path) -> None:
-    with tracked("music", "train", {}, None, live=True) as run:
+    with tracked("music", "train", {}, {}, None, live=True) as run:
         logger = lightning_logger(run)
         logger.log_hyperparams({"seed": 1})
         for step in range(1234):
@@ -161,7 +165,7 @@ def test_lightning_logs_every_step_of_a_curve(workplace: Path) -> None:
 
 def test_a_live_run_is_seen_while_it_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking_runs, "UPLOAD_SECONDS", 0.05)
-    with tracked("music", "train", {}, None, live=True) as run:
+    with tracked("music", "train", {}, {}, None, live=True) as run:
         run.log_metrics({"loss": 1.0})
         _wait_for(lambda: runs("tags.step = 'train' and metrics.loss > 0"))
         assert run_of("train").info.status == "RUNNING"
@@ -198,7 +202,7 @@ def test_an_mlflow_that_is_not_there_stops_a_step_before_it_begins(
     Path("broken.db").write_bytes(b"no database" * 1000)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     settings.cache_clear()
-    with pytest.raises(MlflowError, match=reason) as raised, tracked("music", "train", {}, None):
+    with pytest.raises(MlflowError, match=reason) as raised, tracked("music", "train", {}, {}, None):
         pytest.fail("the step began")
     assert uri in str(raised.value)
     assert "\n" not in str(raised.value)
@@ -212,7 +216,7 @@ def test_a_server_that_answers_with_its_own_failure_is_not_there(
     with (
         served(status, monkeypatch) as uri,
         pytest.raises(MlflowError, match=str(status)) as raised,
-        tracked("music", "train", {}, None),
+        tracked("music", "train", {}, {}, None),
     ):
         pytest.fail("the step began")
     assert uri in str(raised.value)
@@ -257,7 +261,7 @@ def test_an_outage_in_the_middle_costs_nothing_but_a_warning_and_the_next_comman
     workplace: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tracking_runs, "UPLOAD_SECONDS", 0.05)
-    with caplog.at_level(logging.WARNING), tracked("music", "train", {}, None, live=True) as run:
+    with caplog.at_level(logging.WARNING), tracked("music", "train", {}, {}, None, live=True) as run:
         run.log_metrics({"loss": 2.0}, 1)
         _wait_for(lambda: runs("tags.step = 'train'"))
         Path("away.db").hardlink_to("mlflow.db")
@@ -280,7 +284,7 @@ def test_an_outage_in_the_middle_costs_nothing_but_a_warning_and_the_next_comman
 def test_an_upload_cut_anywhere_is_finished_by_the_next_without_doubles(
     workplace: Path, call: str, after: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tracked("music", "prepare", {"a": 1}, PROVENANCE) as run:
+    with tracked("music", "prepare", {"a": 1}, TAGS, DATA) as run:
         run.log_metrics({"loss": 1.0}, 3)
         (workplace / "report.json").write_text("{}")
         run.log_artifact(workplace / "report.json")
@@ -318,7 +322,7 @@ def test_a_database_that_was_removed_is_filled_again_with_the_whole_run(workplac
 
 def test_a_folder_that_cannot_be_written_is_one_line(workplace: Path) -> None:
     Path("build").write_text("a file")
-    with pytest.raises(UserError, match="cannot write"), tracked("music", "prepare", {}, None):
+    with pytest.raises(UserError, match="cannot write"), tracked("music", "prepare", {}, {}, None):
         pytest.fail("the step began")
 
 
@@ -329,7 +333,7 @@ def test_a_damaged_journal_is_set_aside_with_one_warning_and_the_others_arrive(
     damaged = Run.open("music train", None, {"step": "train"})
     damaged.log_metrics({"loss": 1.0})
     (damaged.folder / "start.json").write_text(text)
-    with tracked("music", "prepare", {}, None):
+    with tracked("music", "prepare", {}, {}, None):
         pass
     upload()
     assert run_of("prepare").info.status == "FINISHED"
@@ -361,8 +365,8 @@ def test_a_damaged_note_of_what_is_uploaded_makes_no_doubles(workplace: Path, te
 
 
 def test_runs_of_another_build_folder_are_journalled_there(workplace: Path) -> None:
-    Path("data.dvc").write_text("outs: [{md5: aaaa.dir, path: data}]\n")
-    with recorded("train", "music", PROJECT / "params.yaml", Path("elsewhere"), live=True) as this:
+    Path("data.dvc").write_text("outs: [{md5: aaaa.dir, path: data/music}]\n")
+    with lab_step("train", "music", PROJECT / "params.yaml", Path("elsewhere"), live=True) as this:
         assert [journal.id for journal in journals(Path("elsewhere/.runs"))] == [this.run.id]
     assert run_of("train").info.status == "FINISHED"
     with pytest.raises(UserError, match="no version 7"):
@@ -378,7 +382,7 @@ from components.files import output_folder
 from components.tracking.runs import tracked
 
 os.chdir(sys.argv[1])
-with tracked("music", "prepare", {}, None) as run:
+with tracked("music", "prepare", {}, {}, None) as run:
     Path("report.json").write_text("{}")
     Path("filler").write_bytes(bytes(1 << 18))
     try:

@@ -13,37 +13,38 @@ import pytest
 import torch
 from pytorch_lightning.loggers.logger import Logger
 
-from components import config as parameters
-from components.config import LabParams
+from components.config import TrainParams
 from components.errors import UserError
-from components.labs import find
+from components.labs import Inputs, Monitor, find
+from components.params import load
+from components.settings import project_root
 from components.steps.train import train
 from components.training.checkpoints import Checkpoints, read_checkpoint
 from tests.digits_data import prepared
 from tests.small_disk import run_on_small_disk
 from tests.workspace import overlaid
 
-PROJECT = Path(__file__).resolve().parents[3]
-SMALL = {"digits": {"model": "fully_connected", "hidden_sizes": [64], "max_epochs": 3, "patience": 3}}
+DIGITS = find("digits")
+SMALL = {"digits": {"train": {"model": "fully_connected", "hidden_sizes": [64], "max_epochs": 3, "patience": 3}}}
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of prepared digits and a training that came to its end."""
     root = tmp_path_factory.mktemp("checkpoints")
-    overlaid(PROJECT / "config.yaml", SMALL, root / "config.yaml")
+    overlaid(project_root() / "params.yaml", SMALL, root / "params.yaml")
     prepared(root / "prepare", 400)
     trained(root, root / "whole")
     shutil.copytree(root / "checkpoints", root / "kept")
     return root
 
 
-def small(root: Path) -> LabParams:
-    return parameters.load("digits", root / "config.yaml")
+def small(root: Path) -> TrainParams:
+    return load(DIGITS, root / "params.yaml").train
 
 
 def trained(root: Path, out: Path) -> dict[str, torch.Tensor]:
-    train(find("digits"), small(root), root / "prepare", out, root / "checkpoints")
+    train(DIGITS, small(root), Inputs(root / "prepare"), out, root / "checkpoints")
     state: dict[str, torch.Tensor] = torch.load(out / "model.ckpt", weights_only=True)["state_dict"]
     return state
 
@@ -71,6 +72,17 @@ def test_training_goes_on_without_a_torn_checkpoint_and_ends_with_the_same_weigh
     expected = torch.load(project / "whole" / "model.ckpt", weights_only=True)["state_dict"]
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert (interrupted / "curve.csv").read_text() == (project / "whole" / "curve.csv").read_text()
+
+
+def test_the_last_epoch_is_kept_where_an_earlier_one_is_the_best(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill costs no more than the epoch that it ends."""
+    monkeypatch.setattr(type(DIGITS), "monitor", Monitor("val_loss", "max"))  # the first epoch is the best
+    train(DIGITS, small(project), Inputs(project / "prepare"), tmp_path / "out", tmp_path / "checkpoints")
+    (folder,) = (tmp_path / "checkpoints" / "digits").iterdir()
+    kept = [read_checkpoint(folder / name) for name in ("best.ckpt", "last.ckpt")]
+    assert [checkpoint["epoch"] for checkpoint in kept if checkpoint] == [0, 2]
 
 
 @pytest.mark.parametrize("text", ["{}", "", "[]", '{"best": 1}'])
@@ -126,7 +138,7 @@ class Impatient(Logger):
 def test_a_second_training_with_the_same_inputs_is_refused_while_the_first_goes_on(
     project: Path, tmp_path: Path
 ) -> None:
-    arguments = (find("digits"), small(project), project / "prepare")
+    arguments = (DIGITS, small(project), Inputs(project / "prepare"))
     impatient = Impatient(lambda: train(*arguments, tmp_path / "second", tmp_path / "checkpoints"))
     first = train(*arguments, tmp_path / "first", tmp_path / "checkpoints", [impatient])
     assert impatient.refusals
@@ -138,13 +150,14 @@ def test_a_second_training_with_the_same_inputs_is_refused_while_the_first_goes_
 FILLED = """
 import sys, torch
 from pathlib import Path
-from components import config
 from components.errors import UserError
-from components.labs import find
+from components.labs import Inputs, find
+from components.params import load
 from components.steps.train import train
 
 disk, root = map(Path, sys.argv[1:3])
-arguments = (find("digits"), config.load("digits", root / "config.yaml"), root / "prepare")
+lab = find("digits")
+arguments = (lab, load(lab, root / "params.yaml").train, Inputs(root / "prepare"))
 for room in (10, 300, 700):  # for no checkpoint, for the first of two in the first epoch, for both but no third
     (disk / "filler").write_bytes(bytes((2000 - room) * 1024))
     try:

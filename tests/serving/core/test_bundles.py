@@ -10,7 +10,8 @@ import pytest
 from components.config import Bound, Gate
 from components.errors import UserError
 from components.files import sha256_file, write_json
-from components.promotion import Promotion, Verdict, decide
+from components.promotion import decide
+from components.records import Promotion, Verdict
 from serving.core.bundles import open_bundle
 from tests.components import bundles
 
@@ -32,7 +33,7 @@ def promoted(tmp_path: Path) -> Path:
 
 
 def test_an_audited_bundle_is_served_with_its_audit(promoted: Path) -> None:
-    with open_bundle(str(promoted), "music", allow_unpromoted=False) as served:
+    with open_bundle(str(promoted), ("music",), allow_unpromoted=False) as served:
         assert served.unpromoted == ""
         assert served.audit is not None
         assert served.audit.verdict is Verdict.PASS
@@ -48,10 +49,10 @@ def test_a_missing_or_altered_audit_is_refused_unless_told_by_name(promoted: Pat
         path.write_text(path.read_text().replace("PASS", "pass"))
     with (
         pytest.raises(UserError, match="its audit is missing, was changed"),
-        open_bundle(str(promoted), "music", allow_unpromoted=False),
+        open_bundle(str(promoted), ("music",), allow_unpromoted=False),
     ):
         pass
-    with open_bundle(str(promoted), "music", allow_unpromoted=True) as served:
+    with open_bundle(str(promoted), ("music",), allow_unpromoted=True) as served:
         assert served.audit is None
         assert "audit" in served.unpromoted
 
@@ -61,6 +62,6 @@ def test_an_audit_of_another_model_is_refused(promoted: Path, tmp_path: Path) ->
     bundles.audit(other, promoted)
     with (
         pytest.raises(UserError, match="speaks of another model"),
-        open_bundle(str(promoted), "music", allow_unpromoted=False),
+        open_bundle(str(promoted), ("music",), allow_unpromoted=False),
     ):
         pass

@@ -207,8 +207,8 @@ def test_more_than_there_is_room_for_is_told_to_come_back(endless_bundle: Path, 
 def test_what_takes_too_long_is_given_up(endless_bundle: Path, tmp_path: Path) -> None:
     limits: dict[str, Any] = {"max_length": LONG, "request_seconds": 0.5, "audio_seconds": 0.0001}
     with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
-        for path, wish in (("/generate", {"max_length": LONG}), ("/tunes/wav", {"abc": EXAMPLE_TUNE})):
-            answer = server.client.post(path, json=wish)
+        for path, body in (("/generate", {"max_length": LONG}), ("/tunes/wav", {"abc": EXAMPLE_TUNE})):
+            answer = server.client.post(path, json=body)
             problem(answer, 503)
             assert int(answer.headers["retry-after"]) >= 1
         stream = server.client.post("/stream", json={"max_length": LONG})

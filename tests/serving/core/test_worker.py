@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from serving.core.request_guard import DrainingError, FullError
+from serving.core.problems import DrainingError, FullError
 from serving.core.worker import Worker
 
 

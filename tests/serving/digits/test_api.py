@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from components.bundle import Bundle, BundleSpec, write_bundle
-from components.datasets.digits.prepare import Split
+from components.datasets.digits.reader import Split
 from components.families.classification.runtime import DigitModel
-from serving.core.request_guard import RefusalError
+from serving.core.problems import RefusalError
 from serving.digits.openapi import STROKE
 from serving.digits.preprocess import BOX, SIZE, framed
 from tests.serving.hostile import ANSWERED, GREY, REFUSED, THE_SAME, saved
@@ -190,20 +190,20 @@ def test_every_answer_says_which_model_gave_it(digits_server: Server, digits_bun
     assert answers[-1].json()["model"]["model_digest"] == digest
 
 
-def test_a_bundle_of_scratch_is_served_too_and_one_of_music_is_not(
-    digits_bundle: Path, music_like: Path, scratch_like: Path, tmp_path: Path
+def test_a_bundle_of_mlp_is_served_too_and_one_of_music_is_not(
+    digits_bundle: Path, music_like: Path, mlp_like: Path, tmp_path: Path
 ) -> None:
-    with serving("digits", scratch_like, tmp_path, "--allow-unpromoted") as server:
+    with serving("mlp", mlp_like, tmp_path, "--allow-unpromoted") as server:
         assert server.client.post("/read", json={"image": STROKE}).status_code == 200
     arguments = command("digits", music_like, 0, "--allow-unpromoted")
     done = subprocess.run(arguments, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "is a bundle of the lab music; this serves digits" in done.stderr
+    assert "is a bundle of the lab music; this serves digits and mlp" in done.stderr
 
 
 @pytest.fixture
-def scratch_like(digits_bundle: Path, tmp_path: Path) -> Path:
-    return _as_lab("scratch", digits_bundle, tmp_path / "scratch")
+def mlp_like(digits_bundle: Path, tmp_path: Path) -> Path:
+    return _as_lab("mlp", digits_bundle, tmp_path / "mlp")
 
 
 @pytest.fixture

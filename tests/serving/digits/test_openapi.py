@@ -8,13 +8,12 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from components.config import load
 from serving.digits.openapi import document
 from tests.serving.described import register_pictures, schema_of
-from tests.serving.servers import PROJECT, Server
+from tests.serving.servers import Server, params_of
 
 register_pictures()
-description = document(load("digits", PROJECT / "params.yaml").serve, "test")
+description = document(params_of("digits").serve, "test")
 schema = schema_of(description)
 
 

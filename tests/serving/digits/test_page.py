@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
 
-from components.datasets.digits.prepare import Split
-from tests.serving.browsing import Visitor, needs_browser, resize, visitors
+from components.datasets.digits.reader import Split
+from tests.serving.browsing import Visitor, limited, needs_browser, resize, visitors
 from tests.serving.digits.test_api import on_paper
 from tests.serving.hostile import saved
 from tests.serving.servers import Server
@@ -87,6 +89,65 @@ def test_a_finger_draws_too(visit: Callable[..., Visitor]) -> None:
     for width in (360, 320, 768):
         resize(page, width)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert visitor.complaints == []
+
+
+def test_a_dot_is_a_mark_and_is_read(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    draw(page, [(0.5, 0.5)])
+    expect(page.locator("#digit")).to_have_text(re.compile(r"\d"))
+    ink = page.locator("#paper").evaluate("paper => paper.getContext('2d').getImageData(224, 224, 1, 1).data[0]")
+    assert ink == 0
+    assert visitor.asked("read") == 1
+    assert visitor.complaints == []
+
+
+def test_paper_of_one_colour_is_not_sent(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    for colour in ("black", "white"):
+        page.locator("#paper").evaluate(
+            """(paper, colour) => {
+              const pen = paper.getContext('2d')
+              pen.arc = () => {}  // the touch itself
+              pen.fillStyle = colour
+              pen.fillRect(0, 0, 448, 448)
+            }""",
+            colour,
+        )
+        draw(page, [(0.5, 0.5)])
+        assert shares(page) == [0] * 10
+    assert visitor.asked("read") == 0
+    assert visitor.complaints == []
+
+
+def test_an_empty_file_is_not_sent(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    choose(page, b"")
+    expect(page.get_by_role("alert")).to_have_text("There is nothing in this file.")
+    assert visitor.asked("read") == 0
+    assert visitor.complaints == []
+
+
+def test_a_picture_larger_than_the_server_takes_is_made_smaller_first(
+    visit: Callable[..., Visitor], test_digits: Split
+) -> None:
+    visitor = visit()
+    limited(visitor.page, max_pixels=40_000, body_bytes=6_000)
+    page = visitor.open()
+    with page.expect_request("**/read") as sent:
+        choose(page, saved(on_paper(test_digits.images[0], 200, (20, 20)), "BMP"))
+    body = sent.value.post_data_buffer
+    assert body is not None
+    assert len(body) <= 6_000
+    width, height = Image.open(io.BytesIO(body)).size
+    assert width * height <= 40_000
+    expect(page.locator("#digit")).to_have_text(re.compile(r"\d"))
+    choose(page, b"no picture" * 1000)
+    expect(page.get_by_role("alert")).to_contain_text("more than the 6,000 bytes that the server takes")
+    assert visitor.asked("read") == 1
     assert visitor.complaints == []
 
 

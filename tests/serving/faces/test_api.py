@@ -27,7 +27,7 @@ from components.labs.faces.runtime.detection import detect, intersection_over_un
 from components.labs.faces.runtime.model import FaceModel
 from components.sources.archive import read_tar
 from tests.face_data import RAW
-from tests.serving.conftest import FACES_WEAKNESS
+from tests.serving.conftest import FACES_LIMITATION
 from tests.serving.hostile import ANSWERED, GREY, REFUSED, THE_SAME, jpeg
 from tests.serving.servers import PROJECT, Server, command, serving
 
@@ -71,7 +71,7 @@ def ask(server: Server, path: str, content: bytes) -> dict[str, Any]:
 
 def served_model(folder: Path) -> tuple[FaceModel, dict[str, Any]]:
     chosen = json.loads((folder / "evaluation.json").read_text())["serve"]
-    return FaceModel.load(Bundle.open(folder), chosen["graph"]), chosen
+    return FaceModel.load(Bundle.open(folder), chosen["variant"]), chosen
 
 
 def test_a_file_is_judged_as_the_audit_judged_it(
@@ -317,12 +317,12 @@ def assert_provenance(answer: httpx.Response, digest: str) -> None:
         assert answer.headers[name]
 
 
-def test_info_tells_thresholds_limits_and_weaknesses(faces_server: Server, promoted_faces: Path) -> None:
+def test_info_tells_thresholds_limits_and_limitations(faces_server: Server, promoted_faces: Path) -> None:
     info = faces_server.client.get("/info").json()
     chosen = json.loads((promoted_faces / "evaluation.json").read_text())["serve"]
-    assert info["model"]["graph"] == chosen["graph"]
+    assert info["model"]["variant"] == chosen["variant"]
     assert info["threshold"] == pytest.approx(1 / (1 + np.exp(-chosen["threshold"])))
-    assert info["weaknesses"] == [FACES_WEAKNESS]
+    assert info["limitations"] == [FACES_LIMITATION]
     assert info["limits"]["max_pixels"] == 25_000_000
     assert info["metrics"]["recall"] > 0.5
 

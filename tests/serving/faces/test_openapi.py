@@ -9,14 +9,13 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from components.config import load
 from serving.core.pictures import FORMATS
 from serving.faces.openapi import document
 from tests.serving.described import picture, register_pictures, schema_of
-from tests.serving.servers import PROJECT, Server
+from tests.serving.servers import Server, params_of
 
 register_pictures()
-description = document(load("faces", PROJECT / "params.yaml").serve, "test")
+description = document(params_of("faces").serve, "test")
 schema = schema_of(description)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -14,8 +15,8 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from components.datasets.faces.reader import read_split
 from components.labs.faces.evaluation.scenes import compose
-from tests.serving.browsing import Visitor, needs_browser, resize, visitors
-from tests.serving.conftest import FACES_WEAKNESS
+from tests.serving.browsing import Visitor, limited, needs_browser, resize, visitors
+from tests.serving.conftest import FACES_LIMITATION
 from tests.serving.hostile import THE_SAME, jpeg
 from tests.serving.servers import Server
 
@@ -91,7 +92,7 @@ def test_the_audit_stands_beside_the_photograph(visit: Callable[..., Visitor], f
     worst = audit["worst_group"]
     expect(page.locator("#findings")).to_contain_text(f"faces perceived as {worst['name']}")
     expect(page.locator("#findings")).to_contain_text(f"{100 * audit['metrics']['recall']:.1f} %")
-    expect(page.locator("#weaknesses li")).to_have_text([FACES_WEAKNESS])
+    expect(page.locator("#limitations li")).to_have_text([FACES_LIMITATION])
     page.get_by_role("link", name="The whole audit").click()
     expect(page.locator("body")).to_contain_text("PASS")
     assert page.title() == re.search("<title>(.*?)</title>", page.content())[1]  # type: ignore[index]
@@ -101,20 +102,26 @@ def test_a_photograph_larger_than_the_server_takes_is_made_smaller_first(
     visit: Callable[..., Visitor], scene: Image.Image
 ) -> None:
     visitor = visit()
-
-    def small(route: Route) -> None:
-        answer = route.fetch().json()
-        answer["limits"]["max_pixels"] = 100_000
-        route.fulfill(json=answer)
-
-    visitor.page.route("**/info", small)
+    limited(visitor.page, max_pixels=100_000)
     page = visitor.open()
-    expect(page.locator("#verdict")).to_have_text("✓ Passed")
     with page.expect_request("**/detect") as sent:
         choose(page, jpeg(scene.resize((3000, 2250))))
     assert sent.value.headers["content-type"] == "image/jpeg"
+    body = sent.value.post_data_buffer
+    assert body is not None
+    width, height = Image.open(io.BytesIO(body)).size
+    assert 90_000 < width * height <= 100_000
     expect(page.locator("#found")).to_have_text(re.compile("face"))
-    assert page.locator("#canvas").evaluate("canvas => canvas.width") == 2048
+    assert page.locator("#canvas").evaluate("canvas => canvas.width") == 2048, "shown as large as it is"
+    assert visitor.complaints == []
+
+
+def test_an_empty_file_is_not_sent(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    choose(page, b"")
+    expect(page.get_by_role("alert")).to_have_text("There is nothing in this file.")
+    assert visitor.asked("detect") == 0
     assert visitor.complaints == []
 
 
@@ -138,7 +145,7 @@ def test_an_unaudited_model_is_said_loudly(visit: Callable[..., Visitor]) -> Non
     expect(page.get_by_role("region", name="Warnings")).to_contain_text("passed no gate")
     expect(page.get_by_role("region", name="Warnings")).to_contain_text("no audit of it")
     expect(page.locator("#verdict")).to_have_text("Not audited")
-    expect(page.locator("#papers")).to_be_hidden()
+    expect(page.locator("#records")).to_be_hidden()
 
 
 def test_a_waiver_and_what_failed_are_shown(visit: Callable[..., Visitor]) -> None:

@@ -20,9 +20,10 @@ from mido import MidiFile
 
 from components.bundle import Bundle, BundleSpec, write_bundle
 from components.datasets.music.abc_notation import check
-from components.labs.music.runtime.sampler import Request, TuneModel, generate
+from components.labs.music.runtime.model import TuneModel
+from components.labs.music.runtime.sampler import TuneRequest, generate
 from serving.music.schemas import EXAMPLE_TUNE
-from tests.serving.conftest import EASY, WEAKNESS
+from tests.serving.conftest import EASY, LIMITATION
 from tests.serving.servers import PROJECT, Server, command, serving
 
 
@@ -32,8 +33,8 @@ def events(answer: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
         yield name.removeprefix("event: "), json.loads(data.removeprefix("data: "))
 
 
-def make(server: Server, **wish: Any) -> dict[str, Any]:
-    answer = server.client.post("/generate", json={**EASY, **wish})
+def make(server: Server, **body: Any) -> dict[str, Any]:
+    answer = server.client.post("/generate", json={**EASY, **body})
     assert answer.status_code == 200, answer.text
     content: dict[str, Any] = answer.json()
     return content
@@ -81,10 +82,10 @@ def test_a_seed_is_drawn_and_told_when_none_is_given(server: Server) -> None:
 
 def test_a_sample_is_what_the_bundle_writes_offline(server: Server, promoted_bundle: Path) -> None:
     model = TuneModel.load(Bundle.open(promoted_bundle), "int8")
-    expected = generate(model, [Request(seed=5, max_length=200)])[0].strip()
+    expected = generate(model, [TuneRequest(seed=5, max_length=200)])[0]
     answer = server.client.post("/generate", json={"seed": 5, "max_length": 200, "valid_only": False}).json()
-    assert answer["tunes"][0]["abc"] == expected
-    assert answer["tunes"][0]["valid"] == (check(expected) == [] and len(expected) < 200)
+    assert answer["tunes"][0]["abc"] == expected.text
+    assert answer["tunes"][0]["valid"] == (expected.ended and check(expected.text) == [])
 
 
 def test_a_start_is_gone_on_from(server: Server) -> None:
@@ -95,8 +96,8 @@ def test_a_start_is_gone_on_from(server: Server) -> None:
     assert "K:G Major\nB3 cBc|" in tune["abc"]
 
 
-def make_raw(server: Server, **wish: Any) -> dict[str, Any]:
-    answer = server.client.post("/generate", json={"seed": 1, "temperature": 0.5, "valid_only": False, **wish})
+def make_raw(server: Server, **body: Any) -> dict[str, Any]:
+    answer = server.client.post("/generate", json={"seed": 1, "temperature": 0.5, "valid_only": False, **body})
     assert answer.status_code == 200, answer.text
     tune: dict[str, Any] = answer.json()["tunes"][0]
     return tune
@@ -113,16 +114,16 @@ def test_a_start_in_any_spelling_is_gone_on_from_and_kept_to_the_letter(server: 
 
 
 def test_a_metre_alone_is_given_a_type_that_goes_with_it(server: Server) -> None:
-    wishes: list[dict[str, Any]] = [{"metre": metre, "seed": seed} for metre in ("6/8", "9/8", "C|") for seed in (1, 2)]
-    made = [make_raw(server, max_length=60, **wish) for wish in wishes]
+    bodies: list[dict[str, Any]] = [{"metre": metre, "seed": seed} for metre in ("6/8", "9/8", "C|") for seed in (1, 2)]
+    made = [make_raw(server, max_length=60, **body) for body in bodies]
     types = server.client.get("/info").json()["spec"]["types_by_metre"]
-    for wish, tune in zip(wishes, made, strict=True):
-        assert tune["type"] in types[wish["metre"]]
-    assert made == [make_raw(server, max_length=60, **wish) for wish in wishes]
+    for body, tune in zip(bodies, made, strict=True):
+        assert tune["type"] in types[body["metre"]]
+    assert made == [make_raw(server, max_length=60, **body) for body in bodies]
 
 
 @pytest.mark.parametrize(
-    ("wish", "field", "words"),
+    ("body", "field", "words"),
     [
         ({"metre": "12/8"}, "metre", "'6/8', '9/8'"),
         ({"type": "tango"}, "type", "'jig'"),
@@ -139,11 +140,11 @@ def test_a_metre_alone_is_given_a_type_that_goes_with_it(server: Server) -> None
 )
 @pytest.mark.parametrize("path", ["/generate", "/stream"])
 def test_what_the_model_cannot_write_is_refused_before_anything_is_sampled(
-    server: Server, path: str, wish: dict[str, Any], field: str, words: str
+    server: Server, path: str, body: dict[str, Any], field: str, words: str
 ) -> None:
     server.wait_for(lambda: server.metric("music_tunes_active") == 0)
     before = server.metric("music_characters_sampled")
-    answer = server.client.post(path, json=wish)
+    answer = server.client.post(path, json=body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"] == field
     assert words in answer.json()["errors"][0]["reason"]
@@ -170,12 +171,12 @@ def test_when_no_sample_is_valid_the_answer_says_what_to_change(server: Server) 
 
 
 def test_a_stream_is_the_tune_character_by_character_and_ends_with_its_verdict(server: Server) -> None:
-    wish = {**EASY, "seed": 3}
-    *texts, (name, last) = events(server.client.post("/stream", json=wish))
+    body = {**EASY, "seed": 3}
+    *texts, (name, last) = events(server.client.post("/stream", json=body))
     assert {event for event, _ in texts} == {"text"}
     assert name == "done"
-    assert "".join(data["text"] for _, data in texts).strip() == last["tune"]["abc"]
-    assert last["tune"]["abc"] == make_raw(server, **wish)["abc"], "streamed or not, a seed is a tune"
+    assert "".join(data["text"] for _, data in texts).rstrip("\n") == last["tune"]["abc"]
+    assert last["tune"]["abc"] == make_raw(server, **body)["abc"], "streamed or not, a seed is a tune"
     assert last["tune"]["valid"] == (check(last["tune"]["abc"]) == [])
     assert last["model"]["promoted"] is True
 
@@ -193,11 +194,11 @@ def test_a_client_that_leaves_frees_its_place(endless_bundle: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_tune_can_be_heard_without_abc_tools(server: Server, method: str) -> None:
-    wish: dict[str, Any] = {"params": {"abc": EXAMPLE_TUNE}} if method == "GET" else {"json": {"abc": EXAMPLE_TUNE}}
-    midi = server.client.request(method, "/tunes/midi", **wish)
+    body: dict[str, Any] = {"params": {"abc": EXAMPLE_TUNE}} if method == "GET" else {"json": {"abc": EXAMPLE_TUNE}}
+    midi = server.client.request(method, "/tunes/midi", **body)
     assert midi.headers["content-type"] == "audio/midi"
     assert MidiFile(file=io.BytesIO(midi.content)).length > 5
-    sound = server.client.request(method, "/tunes/wav", **wish)
+    sound = server.client.request(method, "/tunes/wav", **body)
     assert sound.headers["content-type"] == "audio/wav"
     with wave.open(io.BytesIO(sound.content)) as file:
         assert file.getnframes() / file.getframerate() > 5
@@ -236,10 +237,10 @@ def test_every_answer_says_which_model_gave_it(server: Server, promoted_bundle: 
 
 def test_info_tells_bundle_provenance_providers_and_limits(server: Server) -> None:
     info = server.client.get("/info").json()
-    assert info["model"]["graph"] == "int8"
+    assert info["model"]["variant"] == "int8"
     assert info["model"]["promoted"] is True
     assert info["metrics"] == {"bits_per_char": 1.3}
-    assert info["weaknesses"] == [WEAKNESS]
+    assert info["limitations"] == [LIMITATION]
     assert info["providers"] == ["CPUExecutionProvider"]
     assert info["limits"]["active_tunes"] == 32
     assert info["spec"]["hidden_size"] == 128

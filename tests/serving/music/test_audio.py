@@ -15,14 +15,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mido import MidiFile
 
-from components.config import load
 from components.datasets.music.abc_notation import parse_tune
 from components.errors import UserError
 from components.settings import project_root
 from serving.music import audio, soundfont
 from serving.music.notes import melody
+from tests.serving.servers import params_of
 
-LIMITS = load("music", project_root() / "params.yaml").serve
+LIMITS = params_of("music").serve
 BOUNDS = {"max_seconds": LIMITS.max_seconds, "max_chord": LIMITS.max_chord}
 HEAD = "X:1\nT:A test\nM:4/4\nL:1/8\nQ:1/4=120\n"
 TOKENS = [

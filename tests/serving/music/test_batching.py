@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,27 +15,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.bundle import Bundle
-from components.labs.music.runtime.sampler import Request, State, TuneModel, generate
-from serving.core.request_guard import BrokenError, DrainingError, FullError
-from serving.music.batching import Batcher, Plan, Tune
+from components.labs.music.runtime.model import State, TuneModel
+from components.labs.music.runtime.sampler import Sample, TuneRequest, generate
+from serving.core.problems import BrokenError, DrainingError, FullError
+from serving.music.batching import Batcher
 
 T = TypeVar("T")
-PLANS = [
-    Plan(seed=1, temperature=1.0, top_k=83, top_p=1.0, max_length=300),
-    Plan(seed=2, temperature=0.7, top_k=5, top_p=1.0, max_length=203),
-    Plan(seed=3, temperature=1.3, top_k=83, top_p=0.9, max_length=1),
-    Plan(seed=4, temperature=0.5, top_k=83, top_p=1.0, max_length=400, forced={2: "Z: id:dc-reel-", 5: "K:G Major\n"}),
-    Plan(
-        seed=5,
-        temperature=0.5,
-        top_k=83,
-        top_p=1.0,
-        max_length=300,
-        forced={0: "X:1\nT:Start\nM:C\nL:1/8\nK:A Dorian\n"},
-    ),
-    Plan(
-        seed=6, temperature=0.9, top_k=83, top_p=1.0, max_length=300, forced={1: "T:a\n", 2: "M:C\n", 4: "K:B Minor\n"}
-    ),
+REQUESTS = [
+    TuneRequest(seed=1, max_length=300),
+    TuneRequest(seed=2, temperature=0.7, top_k=5, max_length=203),
+    TuneRequest(seed=3, temperature=1.3, top_p=0.9, max_length=1),
+    TuneRequest(seed=4, temperature=0.5, max_length=400, forced={2: "Z: id:dc-reel-", 5: "K:G Major\n"}),
+    TuneRequest(seed=5, temperature=0.5, max_length=300, forced={0: "X:1\nT:Start\nM:C\nL:1/8\nK:A Dorian\n"}),
+    TuneRequest(seed=6, temperature=0.9, max_length=300, forced={1: "T:a\n", 2: "M:C\n", 4: "K:B Minor\n"}),
 ]
 
 
@@ -77,8 +68,8 @@ async def batching(model: Any, active: int = 32, waiting: int = 0, read_chars: i
         batcher.stop()
 
 
-async def whole(batcher: Batcher, plan: Plan, streamed: bool = False) -> str:
-    with batcher.make(plan, streamed=streamed) as tune:
+async def whole(batcher: Batcher, request: TuneRequest, streamed: bool = False) -> Sample:
+    with batcher.write(request, streamed=streamed) as tune:
         return await tune.whole()
 
 
@@ -87,75 +78,44 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def test_a_tune_is_the_one_that_the_bundle_writes_offline(model: TuneModel) -> None:
-    """Evaluation measures the one sampler, users get the other: free, from a start, and with header lines forced."""
-    music = Plan(
-        seed=7,
-        temperature=0.8,
-        top_k=83,
-        top_p=1.0,
-        max_length=250,
-        forced={2: "Z: id:dc-jig-", 3: "M:6/8\n", 5: "K:G Major\n", 6: "B3 cBc|"},
-    )
+    """What evaluation measures is what users get: free, from a start, and with header lines forced."""
+    lines = {2: "Z: id:dc-jig-", 3: "M:6/8\n", 5: "K:G Major\n", 6: "B3 cBc|"}
+    requests = [*REQUESTS, TuneRequest(seed=7, temperature=0.8, max_length=250, forced=lines)]
 
-    async def serve() -> list[str]:
+    async def serve() -> list[Sample]:
         async with batching(model) as batcher:
-            return await asyncio.gather(*(whole(batcher, plan) for plan in (*PLANS, music)))
+            return await asyncio.gather(*(whole(batcher, request) for request in requests))
 
-    requests = [
-        Request(
-            plan.seed,
-            temperature=plan.temperature,
-            top_k=plan.top_k,
-            top_p=plan.top_p,
-            max_length=plan.max_length + sum(map(len, plan.forced.values())),  # the one counts forced characters, too
-            forced=plan.forced,
-        )
-        for plan in (*PLANS, music)
-    ]
-    assert run(serve()) == [text.strip() for text in generate(model, requests)]
-
-
-def test_a_start_may_be_read_in_another_spelling_than_it_has(model: TuneModel) -> None:
-    plain, other = "X:1\nT:A\nM:C\nL:1/8\nK:A Dorian\n", "X: 1\nT:A\nR:reel\nM:C\nL:1/8\nK:Ador\n"
-    plan = replace(PLANS[0], forced={0: plain})
-
-    async def serve() -> list[str]:
-        async with batching(model, read_chars=7) as batcher:
-            plans = (plan, replace(plan, forced={0: other}, read_as={0: plain}))
-            return await asyncio.gather(*(whole(batcher, each) for each in plans))
-
-    one, two = run(serve())
-    assert one.startswith(plain)
-    assert two == other + one.removeprefix(plain)
+    assert run(serve()) == generate(model, requests)
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    crowd=st.lists(st.sampled_from(range(len(PLANS))), max_size=8),
+    crowd=st.lists(st.sampled_from(range(len(REQUESTS))), max_size=8),
     active=st.integers(1, 5),
     read_chars=st.sampled_from([7, 64]),
 )
 def test_a_tune_does_not_depend_on_the_tunes_beside_it(
     model: TuneModel, crowd: list[int], active: int, read_chars: int
 ) -> None:
-    async def alone() -> list[str]:
+    async def alone() -> list[Sample]:
         async with batching(model) as batcher:
-            return [await whole(batcher, plan) for plan in PLANS]
+            return [await whole(batcher, request) for request in REQUESTS]
 
-    async def together() -> list[str]:
+    async def together() -> list[Sample]:
         async with batching(model, active, read_chars=read_chars) as batcher:
-            chosen = [*PLANS, *(PLANS[index] for index in crowd)]
-            return await asyncio.gather(*(whole(batcher, plan, bool(plan.seed % 2)) for plan in chosen))
+            chosen = [*REQUESTS, *(REQUESTS[index] for index in crowd)]
+            return await asyncio.gather(*(whole(batcher, request, bool(request.seed % 2)) for request in chosen))
 
-    assert run(together())[: len(PLANS)] == run(alone())
+    assert run(together())[: len(REQUESTS)] == run(alone())
 
 
 def test_forced_lines_are_in_the_tune_and_the_model_writes_the_others(model: TuneModel) -> None:
-    async def serve() -> list[str]:
+    async def serve() -> list[Sample]:
         async with batching(model) as batcher:
-            return await asyncio.gather(*(whole(batcher, plan) for plan in (PLANS[3], PLANS[5])))
+            return await asyncio.gather(*(whole(batcher, request) for request in (REQUESTS[3], REQUESTS[5])))
 
-    one, other = (text.split("\n") for text in run(serve()))
+    one, other = (sample.text.split("\n") for sample in run(serve()))
     assert one[2].startswith("Z: id:dc-reel-")
     assert one[5] == "K:G Major"
     assert one[0].startswith("X:")
@@ -165,21 +125,21 @@ def test_forced_lines_are_in_the_tune_and_the_model_writes_the_others(model: Tun
 
 
 def test_pieces_add_up_to_the_tune_and_come_one_by_one(model: TuneModel) -> None:
-    async def serve() -> tuple[list[str], int, str]:
+    async def serve() -> tuple[list[str], int, Sample]:
         watched = Watched(model, blocks=0)
         pieces = []
         async with batching(watched) as batcher:
             watched.turns.release()
-            with batcher.make(PLANS[3], streamed=True) as tune:
+            with batcher.write(REQUESTS[3], streamed=True) as tune:
                 async for piece in tune.pieces():
                     pieces.append(piece)
                     watched.turns.release()  # no block before the last one's text was there
             blocks = len(watched.batches)
             watched.turns.release(10_000)
-            return pieces, blocks, await whole(batcher, PLANS[3])
+            return pieces, blocks, await whole(batcher, REQUESTS[3])
 
-    pieces, blocks, text = run(serve())
-    assert "".join(pieces).strip() == text
+    pieces, blocks, sample = run(serve())
+    assert "".join(pieces).rstrip("\n") == sample.text
     assert 1 < len(pieces) in (blocks - 1, blocks), "the last may be empty"
 
 
@@ -188,7 +148,7 @@ def test_tunes_are_stepped_together_and_never_more_than_there_are_slots(model: T
 
     async def serve() -> None:
         async with batching(watched, active=3, waiting=9) as batcher:
-            tunes = asyncio.gather(*(whole(batcher, PLANS[0]) for _ in range(9)))
+            tunes = asyncio.gather(*(whole(batcher, REQUESTS[0]) for _ in range(9)))
             await asyncio.sleep(0)  # all are asked for before the first can be finished
             watched.turns.release(10_000)
             await tunes
@@ -201,7 +161,7 @@ def test_slots_are_given_first_come_first_served(model: TuneModel) -> None:
     finished: list[int] = []
 
     async def one(batcher: Batcher, index: int) -> None:
-        await whole(batcher, Plan(seed=index, temperature=1.0, top_k=83, top_p=1.0, max_length=1))
+        await whole(batcher, TuneRequest(seed=index, max_length=1))
         finished.append(index)
 
     async def serve() -> None:
@@ -213,16 +173,16 @@ def test_slots_are_given_first_come_first_served(model: TuneModel) -> None:
 
 
 def test_a_tune_nobody_waits_for_frees_its_slot(model: TuneModel) -> None:
-    endless = Plan(seed=1, temperature=2.0, top_k=83, top_p=1.0, max_length=2_000_000)
+    endless = TuneRequest(seed=1, temperature=2.0, max_length=2_000_000)
 
-    async def serve() -> str:
+    async def serve() -> Sample:
         async with batching(model, active=1) as batcher:
-            with batcher.make(endless, streamed=True) as tune:
+            with batcher.write(endless, streamed=True) as tune:
                 async for _ in tune.pieces():
                     break
-            return await whole(batcher, PLANS[0])
+            return await whole(batcher, REQUESTS[0])
 
-    assert run(serve())
+    assert run(serve()).text
 
 
 def test_a_long_start_is_read_in_stretches_between_the_blocks_of_the_others(model: TuneModel) -> None:
@@ -232,8 +192,8 @@ def test_a_long_start_is_read_in_stretches_between_the_blocks_of_the_others(mode
     async def serve() -> None:
         async with batching(watched, read_chars=50) as batcher:
             await asyncio.gather(
-                whole(batcher, PLANS[0]),
-                whole(batcher, Plan(seed=1, temperature=1.0, top_k=83, top_p=1.0, max_length=10, forced={0: start})),
+                whole(batcher, REQUESTS[0]),
+                whole(batcher, TuneRequest(seed=1, max_length=10, forced={0: start})),
             )
 
     run(serve())
@@ -263,28 +223,12 @@ def test_when_the_model_fails_everybody_hears_of_it(model: TuneModel) -> None:
         def sample(self, *_: Any) -> Any:
             raise RuntimeError("out of memory")
 
-    async def serve() -> list[BaseException | str]:
+    async def serve() -> list[BaseException | Sample]:
         async with batching(Failing(model), active=1, waiting=2) as batcher:
-            heard = await asyncio.gather(*(whole(batcher, plan) for plan in PLANS[:3]), return_exceptions=True)
-            late = await asyncio.gather(whole(batcher, PLANS[0]), return_exceptions=True)
+            heard = await asyncio.gather(*(whole(batcher, request) for request in REQUESTS[:3]), return_exceptions=True)
+            late = await asyncio.gather(whole(batcher, REQUESTS[0]), return_exceptions=True)
             with pytest.raises(BrokenError), batcher.hold(1):
                 pass
             return [*heard, *late]
 
     assert [type(error) for error in run(serve())] == [BrokenError] * 4
-
-
-@pytest.mark.parametrize("cut", range(1, 12))
-def test_the_end_is_found_wherever_a_block_is_cut(model: TuneModel, cut: int) -> None:
-    """A tune's text, fed in blocks of every length, ends at its empty line and forgets what follows."""
-    ids = model.vocabulary.encode("X:1\nK:C\nabc|\n\nX:2\nT:next")
-    tune = Tune(Plan(seed=0, temperature=1.0, top_k=83, top_p=1.0, max_length=100), model, streamed=False)
-    last = int(model.vocabulary.encode("\n")[0])
-    for first in range(0, len(ids), cut):
-        block = ids[first : first + cut]
-        tune.take(block, last)
-        last = int(block[-1])
-        if tune.ended:
-            break
-    assert tune.ended
-    assert tune.new_text().strip() == "X:1\nK:C\nabc|"

@@ -9,16 +9,15 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from components.config import load
-from components.datasets.music.prepare import Block
+from components.datasets.music.raw import Block
 from components.labs.music.runtime.conditioning import Options
 from serving.music.openapi import document
 from serving.music.schemas import requests
 from tests.music_data import real_tunes
 from tests.serving.described import schema_of
-from tests.serving.servers import PROJECT, Server
+from tests.serving.servers import Server, params_of
 
-PARAMS = load("music", PROJECT / "params.yaml")
+PARAMS = params_of("music")
 OPTIONS = Options.of_tunes((text for text in real_tunes() if Block(text, 1).split == "train"), PARAMS.export.min_tunes)
 description = document(requests(PARAMS.serve, OPTIONS), "test")
 schema = schema_of(description)

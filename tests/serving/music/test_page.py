@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import pytest
 from mido import MidiFile
@@ -248,8 +249,48 @@ def test_refusals_are_shown_in_words(visit: Callable[..., Player]) -> None:
 @needs_browser
 def test_a_real_refusal_names_the_field(visit: Callable[..., Player]) -> None:
     visitor = visit()
-    page = visitor.open("#seed=1&top_p=7")
-    expect(page.get_by_role("alert")).to_contain_text(re.compile("The server refused this: top p: .*1"))
+    page = visitor.open("#seed=1&start=" + quote("X:1\nM:C\nL:1/8\nK:H\n"))
+    expect(page.get_by_role("alert")).to_contain_text(re.compile("The server refused this: start: .*unknown key 'H'"))
+    assert visitor.asked("stream") == 1
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"top_p": "7"}, "Top p: "),
+        ({"top_k": "1001"}, "Top k: "),
+        ({"max_length": "2001"}, "Longest, in characters: "),
+        ({"seed": "-1"}, "Seed: "),
+        ({"start": "a\n\nb"}, "an empty line ends a tune"),
+        ({"start": "Né"}, "does not know the character é"),
+        ({"start": "a" * 4001}, "4000 characters at most"),
+        ({"start": "X:1\nT:Mine\n", "key": "D Major"}, "leave out the key"),
+    ],
+)
+def test_what_the_page_knows_to_be_refused_is_not_asked_for(
+    visit: Callable[..., Player], body: dict[str, str], words: str
+) -> None:
+    visitor = visit()
+    page = visitor.open(f"#{urlencode({'seed': 1, **body}, quote_via=quote)}")
+    expect(page.get_by_role("alert")).to_contain_text(words)
+    expect(page.get_by_role("button", name="Write a tune")).to_be_enabled()
+    assert visitor.asked("stream") == 0
+    assert visitor.complaints == []
+    page.evaluate("history.replaceState(null, '', '#')")
+    page.locator("form").evaluate("form => form.reset()")
+    visitor.write(seed=5)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+@needs_browser
+def test_a_tune_without_music_cannot_be_played(visit: Callable[..., Player]) -> None:
+    visitor = visit()
+    page = visitor.open("#seed=1&max_length=10")
+    visitor.finished()
+    for name, usable in (("Listen", False), ("MIDI", False), ("WAV", False), ("ABC", True), ("Copy link", True)):
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_enabled(enabled=usable)
+    assert visitor.complaints == []
 
 
 @needs_browser
@@ -285,7 +326,7 @@ def test_an_unpromoted_model_and_starter_data_are_said_loudly(visit: Callable[..
         answer = route.fetch().json()
         answer["model"]["promoted"] = False
         answer["model"]["provenance"]["data_profile"] = "starter"
-        answer["weaknesses"] = ["It knows <b>nothing</b>."]
+        answer["limitations"] = ["It knows <b>nothing</b>."]
         route.fulfill(json=answer)
 
     visitor.page.route("**/info", unpromoted)
@@ -293,7 +334,7 @@ def test_an_unpromoted_model_and_starter_data_are_said_loudly(visit: Callable[..
     warnings = page.get_by_role("region", name="Warnings")
     expect(warnings).to_contain_text("passed no gate")
     expect(warnings).to_contain_text("“starter” data")
-    expect(page.locator("#weaknesses li")).to_have_text(["It knows <b>nothing</b>."])
+    expect(page.locator("#limitations li")).to_have_text(["It knows <b>nothing</b>."])
 
 
 @needs_browser

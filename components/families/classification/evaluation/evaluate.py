@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.bundle import Evaluation
-from components.datasets.digits.prepare import Split, read_split
+from components.datasets.digits.reader import Split, read_split
 from components.families.classification.evaluation import measures
 from components.families.classification.evaluation.corruptions import corrupted
-from components.families.classification.evaluation.plots import write_csv
 from components.families.classification.evaluation.report import UNITS, Findings, write_report
 from components.families.classification.params import Evaluate
 from components.families.classification.runtime import DigitModel
-from components.onnx.variants import choose, quantisation_cost
+from components.onnx.quantisation import choose_variant, quantisation_cost
+from components.records import Evaluation
+from components.report.csv_table import write_csv
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -37,7 +37,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     models = {variant: DigitModel.load(bundle, variant) for variant in bundle.spec["variants"]}
     variants = {variant: measured(model, test, validation, params) for variant, model in models.items()}
     cost = quantisation_cost(variants, "accuracy_validation")
-    served = choose(variants, cost, params.max_quantisation_cost)
+    served = choose_variant(variants, cost, params.max_quantisation_cost)
     probabilities = models[served].probabilities(test.images, params.batch)
     matrix = measures.confusion_matrix(probabilities.argmax(axis=1), test.labels)
     reliability = measures.reliability(probabilities, test.labels, params.bins)
@@ -58,7 +58,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
         reliability=reliability,
         mistakes=measures.worst_mistakes(probabilities, test.labels, params.mistakes),
         robustness=curves,
-        weaknesses=tuple(weaknesses(matrix, curves)),
+        limitations=tuple(limitations(matrix, curves)),
     )
     _write_tables(out / "plots", findings)
     write_report(out, findings)
@@ -66,8 +66,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
         metrics=metrics,
         counts={name: _count(name, matrix, len(validation.labels)) for name in metrics},
         variants=variants,
-        serve={"graph": served},
-        weaknesses=findings.weaknesses,
+        serve={"variant": served},
+        limitations=findings.limitations,
     )
 
 
@@ -93,7 +93,7 @@ def robustness(model: DigitModel, test: Split, params: Evaluate) -> Curves:
     return {kind: (list(levels), [float(np.mean(ways)) for ways in levels.values()]) for kind, levels in found.items()}
 
 
-def weaknesses(matrix: np.ndarray, curves: Curves) -> list[str]:
+def limitations(matrix: np.ndarray, curves: Curves) -> list[str]:
     """Sentences, with the measured values that say so, for those who use the model."""
     sentences = []
     wrong = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))
@@ -105,7 +105,8 @@ def weaknesses(matrix: np.ndarray, curves: Curves) -> list[str]:
         )
     for kind, (levels, accuracies) in curves.items():
         worst = int(np.argmin(accuracies))
-        sentences.append(f"Under {kind} of {levels[worst]:g} {UNITS[kind]} it reads {accuracies[worst]:.1%} right.")
+        level = f"{kind} of {levels[worst]:g} {UNITS[kind]}"
+        sentences.append(f"Under {level} it reads {accuracies[worst]:.1%} of the digits right.")
     return [*sentences, "It calls every picture a digit, whatever it shows."]
 
 

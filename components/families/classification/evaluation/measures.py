@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from components.datasets.digits.prepare import DIGITS
+from components.datasets.digits.reader import DIGITS
 
 
 class Reliability(NamedTuple):

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
-from components.datasets.digits.prepare import read_split
+from components.datasets.digits.reader import read_split
 from components.families.classification.params import Augmentation, Batches
+from components.training.epochs import Epoch, EpochData, batches_of, epoch_seed, generator
 
 READ_AT_ONCE = 1000
 """Pictures of a validation batch: larger ones only take memory."""
-SEEDS = 2**63
-"""Seeds of batches go round there: torch takes none of 2**64 or more."""
 
 
 class Batch(NamedTuple):
@@ -29,51 +25,30 @@ class Batch(NamedTuple):
     labels: Tensor
 
 
-class Epoch:
-    """The batches of one epoch, each made when it is asked for: every picture once, in an order of its own.
-
-    A single picture that is left over sits out: batch norm finds no variance in a batch of one.
-    """
-
-    def __init__(self, images: Tensor, labels: Tensor, params: Batches, epoch: int) -> None:
-        self.images, self.labels, self.params = images, labels, params
-        self.seed = (params.seed * 100_003 + epoch) * 100_003 % SEEDS
-        self.order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(self.seed))
-
-    def __len__(self) -> int:
-        whole, left = divmod(len(self.labels), self.params.batch_size)
-        return whole + (left > 1)
-
-    def __iter__(self) -> Iterator[Batch]:
-        return (self[index] for index in range(len(self)))
-
-    def __getitem__(self, index: int) -> Batch:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        rows = self.order[index * self.params.batch_size : (index + 1) * self.params.batch_size]
-        generator = torch.Generator().manual_seed(self.seed + 1 + index)
-        return Batch(augmented(to_ink(self.images[rows]), self.params.augmentation, generator), self.labels[rows])
-
-
-class DigitsData(pl.LightningDataModule):
-    """Prepared digits; the order and the augmentation of an epoch depend on (seed, epoch) only."""
+class DigitsData(EpochData[Batch]):
+    """Prepared digits; an epoch has every picture once, augmented."""
 
     def __init__(self, prepared: Path, params: Batches) -> None:
         super().__init__()
         self.params = params
         self.train, self.validation = (_tensors(prepared, split) for split in ("train", "validation"))
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """The batches of the trainer's current epoch; rebuilt every epoch (reload_dataloaders_every_n_epochs=1)."""
-        return DataLoader(self.epoch(self.trainer.current_epoch if self.trainer else 0), batch_size=None)  # type: ignore[arg-type]
-
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def validation_batches(self) -> list[Batch]:
         images, labels = self.validation
         batches = zip(torch.split(images, READ_AT_ONCE), torch.split(labels, READ_AT_ONCE), strict=True)
-        return DataLoader([Batch(to_ink(some), digits) for some, digits in batches], batch_size=None)  # type: ignore[arg-type]
+        return [Batch(to_ink(some), digits) for some, digits in batches]
 
-    def epoch(self, epoch: int) -> Epoch:
-        return Epoch(*self.train, self.params, epoch)
+    def epoch(self, epoch: int) -> Epoch[Batch]:
+        """A single picture that is left over is left out: batch norm finds no variance in a batch of one."""
+        images, labels = self.train
+        seed = epoch_seed(self.params.seed, epoch)
+        order = torch.randperm(len(labels), generator=generator(seed))
+
+        def make(index: int, rows: Tensor) -> Batch:
+            draw = generator(seed + 1 + index)
+            return Batch(augmented(to_ink(images[rows]), self.params.augmentation, draw), labels[rows])
+
+        return Epoch(batches_of(order, self.params.batch_size, smallest=2), make)
 
 
 def to_ink(images: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import logging
 import shutil
@@ -12,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from components.bundle import Evaluation
 from components.families.generation.evaluation.features import Features
 from components.families.generation.evaluation.likelihood import bounds
 from components.families.generation.evaluation.measures import (
@@ -27,9 +23,11 @@ from components.families.generation.evaluation.measures import (
 )
 from components.families.generation.evaluation.report import COLUMNS, Findings, write_report
 from components.families.generation.params import Evaluate
-from components.families.generation.runtime import Generator, sheet
-from components.files import write_text
-from components.onnx.variants import choose, quantisation_cost
+from components.families.generation.runtime import Generator
+from components.onnx.quantisation import choose_variant, quantisation_cost
+from components.records import Evaluation
+from components.report.csv_table import write_csv
+from components.report.pictures import save_png, sheet
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -114,7 +112,7 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
     }
     variants = {variant: yardstick.measured(variant, images) for variant, images in made.items()}
     cost = quantisation_cost(variants, "relative_frechet_distance", lower_is_better=True)
-    served = choose(variants, cost, params.max_quantisation_cost)
+    served = choose_variant(variants, cost, params.max_quantisation_cost)
     metrics = {**variants[served], "quantisation_cost": cost}
     metrics |= {f"held_out_{name}": value for name, value in yardstick.rows[HELD_OUT].items()}
     counts = yardstick.counts(params.samples)
@@ -125,30 +123,31 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
         found = bounds(bundle, seen, params.importance_samples, params.seed)
         metrics |= {"elbo": found.elbo, "importance_bound": found.importance}
         counts |= dict.fromkeys(("elbo", "importance_bound"), len(seen))
-        _save(out / "reconstructions.png", _reconstructed(bundle, models[served], real.held_out, params), params)
+        reconstructed = _reconstructed(bundle, models[served], real.held_out, params)
+        save_png(out / "reconstructions.png", sheet(reconstructed, params.shown))
     _draw(out, models[served], made[served], real.train, params)
     shutil.copyfile(bundle.folder / "progress.png", out / "progress.png")
     _write_distances(out / "plots" / "nearest.csv", {**yardstick.distances}, served)
     manifest = classifier.manifest
     findings = Findings(
         manifest=bundle.manifest,
-        instrument=f"the classifier of the lab {manifest.lab}, digest {manifest.digest}",
+        reference_model=f"the classifier of the lab {manifest.lab}, digest {manifest.digest}",
         metrics=metrics,
         rows={**variants, **yardstick.rows},
         served=served,
-        weaknesses=weaknesses(metrics),
+        limitations=limitations(metrics),
     )
     write_report(out, findings)
     return Evaluation(
         metrics=metrics,
         counts=counts,
         variants=variants,
-        serve={"graph": served},
-        weaknesses=tuple(findings.weaknesses),
+        serve={"variant": served},
+        limitations=tuple(findings.limitations),
     )
 
 
-def weaknesses(metrics: Mapping[str, float]) -> list[str]:
+def limitations(metrics: Mapping[str, float]) -> list[str]:
     """Sentences, with the measured values that say so, for those who use the model."""
     held_out = {name: metrics[f"held_out_{name}"] for name in COLUMNS}
     sentences = [
@@ -169,16 +168,16 @@ def weaknesses(metrics: Mapping[str, float]) -> list[str]:
 
 def _draw(out: Path, model: Generator, made: np.ndarray, train: np.ndarray, params: Evaluate) -> None:
     shown = params.shown
-    _save(out / "samples.png", made[: shown * shown], params)
+    save_png(out / "samples.png", sheet(made[: shown * shown], shown))
     ends = [(params.seed + row) % SEEDS for row in range(shown // 2 + 1)]
     ways = [model.interpolation(*pair, shown) for pair in itertools.pairwise(ends)]
-    _save(out / "interpolation.png", np.concatenate(ways), params)
+    save_png(out / "interpolation.png", sheet(np.concatenate(ways), shown))
     few = made[evenly(len(made), params.manifold_samples)]
     rows, distances = nearest(flat(few), flat(train))
     order = np.argsort(distances)
     chosen = np.concatenate([order[:shown], np.arange(shown)])
     pairs = [part[first : first + shown] for first in (0, shown) for part in (few[chosen], train[rows[chosen]])]
-    _save(out / "neighbours.png", np.concatenate(pairs), params)
+    save_png(out / "neighbours.png", sheet(np.concatenate(pairs), shown))
 
 
 def _reconstructed(bundle: Bundle, model: Generator, held_out: np.ndarray, params: Evaluate) -> np.ndarray:
@@ -187,17 +186,8 @@ def _reconstructed(bundle: Bundle, model: Generator, held_out: np.ndarray, param
     return np.concatenate([seen, model.pictures(means)])
 
 
-def _save(path: Path, images: np.ndarray, params: Evaluate) -> None:
-    picture = sheet(images, params.shown)
-    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(path)
-
-
 def _write_distances(path: Path, distances: Mapping[str, np.ndarray], served: str) -> None:
     """Quantiles of the distance to the nearest training picture, as CSV for `dvc plots`."""
     quantiles = np.linspace(0, 1, 101)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["quantile", "samples", "held_out"])
-    columns = (np.quantile(distances[name], quantiles).round(3) for name in (served, HELD_OUT))
-    writer.writerows(zip(quantiles.round(2), *columns, strict=True))
-    write_text(path, text.getvalue())
+    samples, held_out = (np.quantile(distances[name], quantiles).round(3) for name in (served, HELD_OUT))
+    write_csv(path, {"quantile": quantiles.round(2), "samples": samples, "held_out": held_out})

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from components.bundle import Bundle, BundleError
+from components.bundle import Bundle
+from components.errors import BundleError
 
 LAYERS = ("Gemm", "MatMul", "Conv")
 

@@ -14,7 +14,7 @@ from components.families.generation.params import Train
 from components.families.generation.training.batches import READ_AT_ONCE
 from components.families.generation.training.networks import Decoder, Shape, discriminator, to_bytes, to_pictures
 from components.families.generation.training.progress import Progress
-from components.training.lr_schedule import one_cycle
+from components.training.lr_schedule import one_cycle, set_learning_rate
 
 PROJECTIONS = 256
 """Directions along which validation compares made and real pictures."""
@@ -26,7 +26,7 @@ class Gan(pl.LightningModule):
     Optimisation is manual: two networks take a step each on every batch, the discriminator first.
     """
 
-    monitor = "val_sliced_distance"
+    monitor = "val_objective"
 
     def __init__(self, shape: Shape, params: Train) -> None:
         super().__init__()
@@ -109,8 +109,7 @@ class Gan(pl.LightningModule):
         share = one_cycle(done, self.params.warmup)
         highest = (self.params.learning_rate, self.params.discriminator_rate)
         for optimizer, rate in zip(self._optimizers(), highest, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * share
+            set_learning_rate(optimizer, rate * share)
 
     def _noise(self, count: int) -> Tensor:
         return torch.randn(count, self.params.latent_dim, device=self.device)

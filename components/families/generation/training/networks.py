@@ -13,7 +13,7 @@ from components.errors import UserError
 
 
 class Shape(NamedTuple):
-    """Of a picture: side in pixels and channels."""
+    """A picture's side in pixels and its channels."""
 
     size: int
     channels: int

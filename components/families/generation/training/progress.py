@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from components.families.generation.runtime import between
 from components.families.generation.training.networks import Shape
+from components.stats import great_circle
 
 SHOWN = 10
 """Samples, and pictures of an interpolation, after every epoch."""
@@ -24,7 +24,7 @@ class Progress(nn.Module):
     def __init__(self, shape: Shape, latent_dim: int, epochs: int, seed: int) -> None:
         super().__init__()
         ends = torch.randn(SHOWN + 2, latent_dim, generator=torch.Generator().manual_seed(seed))
-        way = torch.from_numpy(between(ends[-2].numpy(), ends[-1].numpy(), SHOWN))
+        way = torch.from_numpy(great_circle(ends[-2].numpy(), ends[-1].numpy(), SHOWN))
         self.register_buffer("latents", torch.stack([ends[:SHOWN], way]))
         sides = (shape.size, shape.size, shape.channels)
         self.register_buffer("film", torch.zeros(epochs, 2, SHOWN, *sides, dtype=torch.uint8))

@@ -12,7 +12,7 @@ from components.families.generation.params import Train
 from components.families.generation.training.likelihood import bernoulli, divergence, logistic
 from components.families.generation.training.networks import Decoder, Shape, encoder, to_bytes, to_pictures
 from components.families.generation.training.progress import Progress
-from components.training.lr_schedule import one_cycle
+from components.training.lr_schedule import with_one_cycle
 
 LOG_VARIANCE = 8.0
 """Bound of the latents' log-variances, either way: beyond it an untrained encoder's exp overflows bf16 training."""
@@ -23,7 +23,7 @@ FIRST_LOG_SCALE = -2.0
 class Vae(pl.LightningModule):
     """Raises the evidence lower bound (ELBO): log p(x|z) - KL(q(z|x) || p(z)), in nats a picture."""
 
-    monitor = "val_loss"
+    monitor = "val_objective"
 
     def __init__(self, shape: Shape, params: Train) -> None:
         super().__init__()
@@ -94,6 +94,4 @@ class Vae(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         params = self.params
         optimizer = torch.optim.Adam(self.parameters(), lr=params.learning_rate, betas=params.betas)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps, params.warmup))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return with_one_cycle(optimizer, self.trainer, params.warmup)

@@ -8,19 +8,14 @@ import numpy as np
 
 from components.labs.faces.audit import permutation
 from components.labs.faces.audit.attributes import attributes_of
-from components.labs.faces.audit.intervals import Floats, normal_quantile, paired_difference, wilson
+from components.labs.faces.audit.intervals import paired_difference
 from components.labs.faces.audit.latent import Latents, latent_audit
-from components.labs.faces.audit.measures import (
-    Flags,
-    brier_score,
-    probabilities_of,
-    roc_auc,
-    threshold_at,
-)
+from components.labs.faces.audit.measures import Flags, brier_score, roc_auc_bounds
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.schema import Details, Estimate, LatentAudit, Negatives, Paired, Rate, SweepPoint
 from components.labs.faces.audit.simulate import label_noise, simulation
 from components.labs.faces.audit.table import Scored, Table
+from components.stats import Floats, normal_quantile, sigmoid, threshold_at, wilson
 
 
 @dataclass(frozen=True)
@@ -40,20 +35,20 @@ class Evidence:
         return self.audit.logits[self.audit.table.face] > self.threshold
 
 
-def examine(evidence: Evidence, params: Audit) -> Details:
+def analyse(evidence: Evidence, params: Audit) -> Details:
     """Measures everything, from (faces,) and (negatives,) scores. Raises ValueError without any face or negative."""
     table, logits = evidence.audit.table, evidence.audit.logits
     faces, negatives = logits[table.face], logits[~table.face]
     if not len(faces) or not len(negatives):
         raise ValueError("the audit split needs faces and negatives")
     detected, z = evidence.detected, normal_quantile((1 - params.confidence) / 2)
-    probabilities, weights = probabilities_of(logits), np.ones(len(table))
+    probabilities, weights = sigmoid(logits), np.ones(len(table))
     return Details(
         confidence=params.confidence,
         threshold=evidence.threshold,
         validation_false_positive_rate=_validation_rate(evidence, params),
         recall=Rate.of_bounds(wilson(detected.sum(), len(faces), z), count=int(detected.sum()), of=len(faces)),
-        roc_auc=Estimate.of_bounds(roc_auc(faces, negatives, table.photo[~table.face], params.confidence)),
+        roc_auc=Estimate.of_bounds(roc_auc_bounds(faces, negatives, table.photo[~table.face], params.confidence)),
         brier_score=brier_score(probabilities, table.face, weights),
         calibration_error=_calibration(probabilities, table, params),
         attributes=attributes_of(evidence.audit, detected, params),

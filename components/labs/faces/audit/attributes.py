@@ -7,19 +7,13 @@ from itertools import product
 import numpy as np
 
 from components.labs.faces.audit import permutation
-from components.labs.faces.audit.intervals import gap, normal_quantile, wilson
-from components.labs.faces.audit.measures import (
-    Flags,
-    brier_score,
-    calibration_error,
-    disparities,
-    probabilities_of,
-    roc_auc,
-)
+from components.labs.faces.audit.intervals import gap
+from components.labs.faces.audit.measures import Flags, brier_score, calibration_error, disparities, roc_auc_bounds
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.permutation import Ints
 from components.labs.faces.audit.schema import Attribute, Disparity, Estimate, Gap, Group, Rate
 from components.labs.faces.audit.table import AGE_ORDER, Scored, Texts
+from components.stats import normal_quantile, sigmoid, wilson
 
 LIMITS = {"gap": (0, 1), "ratio": (0, 1), "variance": (0, np.inf), "max_to_geometric_mean": (1, np.inf)}
 """Least and largest value of each disparity."""
@@ -74,10 +68,10 @@ def _group(name: str, cell: Flags, below: float, scored: Scored, detected: Flags
     table, count = scored.table, int(cell.sum())
     found = wilson(detected[cell].sum(), count, normal_quantile((1 - params.confidence) / 2))
     faces, negatives = scored.logits[table.face], scored.logits[~table.face]
-    auc = roc_auc(faces[cell], negatives, table.photo[~table.face], params.confidence)
+    auc = roc_auc_bounds(faces[cell], negatives, table.photo[~table.face], params.confidence)
     brier = error = None
     if count:
-        probabilities = probabilities_of(np.concatenate([faces[cell], negatives]))
+        probabilities = sigmoid(np.concatenate([faces[cell], negatives]))
         is_face = np.arange(len(probabilities)) < count
         weights = np.where(is_face, 1.0, count / len(faces))
         brier = brier_score(probabilities, is_face, weights)

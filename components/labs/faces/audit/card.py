@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components.files import write_text
-from components.labs.faces.audit.report import Findings
+from components.labs.faces.audit.findings import Findings
 from components.labs.faces.audit.schema import Attribute, Estimate, Rate
 
 KINDS = {
@@ -42,7 +42,8 @@ def _model(findings: Findings) -> Iterator[str]:
     kind = str(manifest.spec.get("model", "standard"))
     yield f"- What: {KINDS.get(kind, kind)}."
     yield f"- Version: digest `{manifest.digest}`, code at commit `{manifest.provenance.git_commit}`."
-    yield f"- Run as: the graph `{findings.candidate.evaluation.serve.get('graph', 'first of the bundle')}` in ONNX."
+    variant = findings.candidate.evaluation.serve.get("variant", "first of the bundle")
+    yield f"- Run as: the variant `{variant}` in ONNX."
     yield f"- Decision: a face where the logit is above {findings.details.threshold:.4f}, chosen on validation data."
     yield "- From: the labs of MIT's course 6.S191, as a production system. Apache-2.0; questions go to the repository."
 

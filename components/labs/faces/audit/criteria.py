@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from components.labs.faces.audit.intervals import Bounds, gap, normal_quantile, wilson
+from components.labs.faces.audit.intervals import gap
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.schema import Attribute, Details, Estimate, Gap, Paired
-from components.promotion import WORST_FIRST, Requirement, Verdict
+from components.records import WORST_FIRST, Requirement, Verdict
+from components.stats import Bounds, normal_quantile, wilson
 
 Codes = NDArray[np.int64]
 

@@ -1,45 +1,11 @@
-"""How sure a rate, a difference of rates and a gap are. All over arrays: a million intervals cost what one does."""
+"""Intervals of differences of rates and of gaps, over arrays: the simulated audits need a million at once."""
 
 from __future__ import annotations
 
-from statistics import NormalDist
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-
-
-class Bounds(NamedTuple):
-    """Estimates with the ends of their intervals, arrays of one shape."""
-
-    value: Floats
-    low: Floats
-    high: Floats
-
-
-def normal_quantile(tail: float) -> float:
-    """How many standard deviations leave `tail` (0 to 1/2) of a normal distribution above them."""
-    return NormalDist().inv_cdf(1 - tail)
-
-
-def wilson(successes: ArrayLike, trials: ArrayLike, z: float) -> Bounds:
-    """Rates and their Wilson (1927) intervals; nothing tried is value nan in (0, 1).
-
-    Sound for few trials and for rates near 1, where the textbook's +- 2 standard errors is not (Brown, Cai and
-    DasGupta 2001).
-    """
-    successes, trials = np.broadcast_arrays(np.asarray(successes, float), np.asarray(trials, float))
-    tried = trials > 0
-    n = np.where(tried, trials, 1.0)
-    rate, square = successes / n, z * z / n
-    centre = (rate + square / 2) / (1 + square)
-    reach = z * np.sqrt(rate * (1 - rate) / n + square / (4 * n)) / (1 + square)
-    # At 0 and 1 the end is the rate itself, which rounding would miss by 1e-17 to either side.
-    low = np.where(successes <= 0, 0.0, np.clip(centre - reach, 0, rate))
-    high = np.where(successes >= n, 1.0, np.clip(centre + reach, rate, 1))
-    return Bounds(np.where(tried, rate, np.nan), np.where(tried, low, 0.0), np.where(tried, high, 1.0))
+from components.stats import Bounds, Floats, normal_quantile, wilson
 
 
 def difference(first: tuple[ArrayLike, ArrayLike], second: tuple[ArrayLike, ArrayLike], z: float) -> Bounds:

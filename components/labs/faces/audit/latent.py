@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.labs.faces.audit import permutation
-from components.labs.faces.audit.intervals import Floats, difference, normal_quantile, wilson
+from components.labs.faces.audit.intervals import difference
 from components.labs.faces.audit.measures import Flags
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.permutation import Ints
 from components.labs.faces.audit.schema import Estimate, Feature, LatentAudit, Rate, Tail
+from components.stats import Floats, normal_quantile, wilson
 
 TENTHS = 10
 SHOWN = 10

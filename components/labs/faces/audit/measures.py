@@ -5,32 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from components.labs.faces.audit.intervals import Bounds, Floats, normal_quantile, wilson
+from components.stats import Bounds, Floats, normal_quantile, placements, sigmoid, wilson
 
 Flags = NDArray[np.bool_]
 
 
-def threshold_at(negatives: Floats, false_positive_rate: float) -> float:
-    """The lowest threshold that at most this share of the negatives' scores exceeds (`score > threshold` is a face).
-
-    Raises ValueError where there are no negatives.
-    """
-    if not len(negatives):
-        raise ValueError("no negatives: a threshold has nothing to hold off")
-    allowed = int(false_positive_rate * len(negatives) + 1e-9)  # .07 * 100 is 7.000000000000001
-    # The highest score that must not pass. Quantised models tie often: what ties with it does not pass either.
-    return float(np.sort(negatives)[::-1][allowed])
-
-
-def placements(positives: Floats, negatives: Floats) -> Floats:
-    """For each positive, the share of negatives that score lower, a tie counting half; their mean is the ROC AUC."""
-    ordered = np.sort(negatives)
-    below = np.searchsorted(ordered, positives, "left") + np.searchsorted(ordered, positives, "right")
-    return np.asarray(below / (2 * len(ordered)), float)
-
-
-def roc_auc(positives: Floats, negatives: Floats, clusters: NDArray[np.generic], confidence: float) -> Bounds:
-    """Chance that a positive outscores a negative, scalars as 0-d arrays, with an interval that respects clusters.
+def roc_auc_bounds(positives: Floats, negatives: Floats, clusters: NDArray[np.generic], confidence: float) -> Bounds:
+    """The ROC AUC with an interval that respects clusters, scalars as 0-d arrays.
 
     clusters: of each negative, its photograph. The variance is Obuchowski's (1997, "Nonparametric analysis of clustered
     ROC curve data"; DeLong et al. 1988 where every cluster is one), the interval is made on the logit scale, where it
@@ -51,7 +32,7 @@ def roc_auc(positives: Floats, negatives: Floats, clusters: NDArray[np.generic],
         few = min(count, photographs)
         return wilson(auc * few, few, z)
     centre, reach = np.log(auc / (1 - auc)), z * np.sqrt(variance) / (auc * (1 - auc))
-    low, high = probabilities_of(np.array([centre - reach, centre + reach]))
+    low, high = sigmoid(np.array([centre - reach, centre + reach]))
     return Bounds(np.asarray(auc), np.asarray(low), np.asarray(high))
 
 
@@ -93,9 +74,3 @@ def disparities(successes: NDArray[np.generic], trials: NDArray[np.generic]) -> 
         "variance": (100 * recall).var(-1),
         "max_to_geometric_mean": misses.max(-1) / np.exp(np.log(misses).mean(-1)),
     }
-
-
-def probabilities_of(logits: Floats) -> Floats:
-    """The logistic function, without overflow for large negative logits."""
-    tail = np.exp(-np.abs(logits))
-    return np.asarray(np.where(logits >= 0, 1, tail) / (1 + tail), float)

@@ -7,8 +7,8 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from components.labs.faces.audit.intervals import Bounds, Floats, normal_quantile, wilson
 from components.labs.faces.audit.measures import Flags, calibration_bins
+from components.stats import Bounds, Floats, normal_quantile, wilson
 
 Ints = NDArray[np.int64]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.bundle import Bundle
-from components.labs.faces.audit.measures import probabilities_of
 from components.labs.faces.audit.table import Scored
+from components.report.page import data_address
+from components.stats import sigmoid
 
 LEARNED = {
     "reconstructions": "Above faces, below what the model can say of them with its latent features alone.",
@@ -42,7 +42,7 @@ def learned(bundle: Bundle) -> tuple[Picture, ...]:
     """What a model with latent features has learned; nothing for others."""
     found = {name: f"{name}.png" for name in LEARNED if f"{name}.png" in bundle.manifest.files}
     return tuple(
-        Picture(_embedded((bundle.folder / file).read_bytes(), "png"), LEARNED[name]) for name, file in found.items()
+        Picture(data_address((bundle.folder / file).read_bytes(), "png"), LEARNED[name]) for name, file in found.items()
     )
 
 
@@ -66,7 +66,7 @@ def worst(scored: Scored, images: NDArray[np.uint8], threshold: float, count: in
 def _pictures(
     rows: NDArray[np.intp], images: NDArray[np.uint8], logits: NDArray[np.float64], labels: list[str]
 ) -> Iterable[Picture]:
-    for row, probability in zip(rows.tolist(), probabilities_of(logits[rows]).tolist(), strict=True):
+    for row, probability in zip(rows.tolist(), sigmoid(logits[rows]).tolist(), strict=True):
         said = f"{probability:.0%}" if 0.01 < probability < 0.99 else f"{probability:.2g}"
         yield Picture(_address(images[row]), f"{labels[row] or 'no labels'}: {said}")
 
@@ -76,8 +76,4 @@ def _address(pixels: NDArray[np.uint8]) -> str:
 
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "JPEG", quality=QUALITY)
-    return _embedded(content.getvalue(), "jpeg")
-
-
-def _embedded(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return data_address(content.getvalue(), "jpeg")

@@ -1,32 +1,30 @@
-"""The audit of a bundle: scores every picture with what would be served, examines the scores, writes the reports."""
+"""The audit of a bundle: scores every picture with the variant that would be served, and writes the reports."""
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.bundle import Bundle, Judged
+from components.bundle import Bundle, Candidate
 from components.errors import UserError
-from components.files import write_text
-from components.labs.faces.audit.analysis import Evidence, examine
+from components.labs.faces.audit.analysis import Evidence, analyse
 from components.labs.faces.audit.card import write_card
 from components.labs.faces.audit.criteria import requirements
-from components.labs.faces.audit.intervals import Floats
+from components.labs.faces.audit.findings import Findings
 from components.labs.faces.audit.latent import Latents
-from components.labs.faces.audit.measures import threshold_at
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.pictures import learned, worst
-from components.labs.faces.audit.report import Findings, write_report
-from components.labs.faces.audit.schema import Details, Group
+from components.labs.faces.audit.report import write_report
+from components.labs.faces.audit.schema import Details
 from components.labs.faces.audit.table import Scored, read_images, read_table
-from components.promotion import AuditFindings
+from components.records import AuditFindings
+from components.report.csv_table import write_csv
+from components.stats import Floats, threshold_at
 
 log = logging.getLogger(__name__)
 
@@ -43,18 +41,18 @@ class Detector(Protocol):
 
 
 Load = Callable[[Bundle, Any], Detector]
-"""Makes the detector of a bundle's graph; None is the graph that is run unless another is asked for."""
+"""Makes the detector of a bundle's variant; None is the bundle's first."""
 
 
 def audit(
-    candidate: Judged, champion: Judged | None, prepared: Path, out: Path, params: Audit, load: Load
+    candidate: Candidate, champion: Candidate | None, prepared: Path, out: Path, params: Audit, load: Load
 ) -> AuditFindings:
-    """Audits the graph and the threshold that the evaluation chose; without one, both are chosen here.
+    """Audits the variant and the threshold that the evaluation chose; without one, both are chosen here.
 
     Writes audit.html, card.md and scores.csv into `out`. Raises UserError where a split lacks faces or negatives.
     """
     log.info("scoring the validation and the audit split")
-    detector = load(candidate.bundle, candidate.evaluation.serve.get("graph"))
+    detector = load(candidate.bundle, candidate.evaluation.serve.get("variant"))
     validation, audited = (_scored(detector, candidate.bundle, prepared, split) for split in ("validation", "audit"))
     for name, scored in (("validation", validation), ("audit", audited)):
         if scored.table.face.all() or not scored.table.face.any():
@@ -67,9 +65,9 @@ def audit(
         champion=None if champion is None else _champion_finds(champion, prepared, params, load),
         latents=_latents(detector, candidate.bundle, prepared),
     )
-    details = examine(evidence, params)
+    details = analyse(evidence, params)
     found = requirements(details, params)
-    write_text(out / "scores.csv", _scores(audited, evidence.threshold))
+    _write_scores(out / "scores.csv", audited, evidence.threshold)
     images = read_images(prepared, "audit", candidate.bundle.spec["size"], audited.table)
     findings = Findings(
         candidate=candidate,
@@ -87,40 +85,22 @@ def audit(
 
 
 def measured(details: Details) -> tuple[dict[str, float], dict[str, int]]:
-    """The metrics by the names that gates and `dvc metrics` use, and over how many items; what is unknown is left out.
+    """Metrics and over how many items, by the names that gates use: only what evaluation does not measure.
 
-    worst_group_recall, recall_gap: over the groups that the audit gates. worst_cell_recall: over intersections of two
-    gated attributes that are not small.
+    worst_group_recall, recall_gap: over the groups that the audit gates; left out where they are unknown.
     """
     gated = [attribute for attribute in details.attributes if attribute.gated]
-    names = {attribute.name for attribute in gated}
-    crossed = [found for found in details.attributes if not found.gated and set(found.name.split(" x ")) <= names]
-    worst_group = _lowest([group for attribute in gated for group in attribute.groups])
-    worst_cell = _lowest([group for attribute in crossed for group in attribute.groups if not group.small])
-    gaps = [attribute.gap.value for attribute in gated if attribute.gap and attribute.gap.value is not None]
-    rates = {
-        "recall": details.recall,
-        "worst_group_recall": worst_group.recall if worst_group else None,
-        "worst_cell_recall": worst_cell.recall if worst_cell else None,
-        "false_positive_rate": details.negatives.all,
-        "hard_false_positive_rate": details.negatives.hard,
-    }
-    known = {name: rate for name, rate in rates.items() if rate is not None and rate.value is not None}
-    metrics = {name: rate.value for name, rate in known.items() if rate.value is not None}
-    counts = {name: rate.of for name, rate in known.items()}
     everything = details.recall.of + details.negatives.all.of
-    metrics |= {"calibration_error": details.calibration_error.value or 0.0, "brier_score": details.brier_score}
-    counts |= {"calibration_error": everything, "brier_score": everything}
-    if details.roc_auc.value is not None:
-        metrics["roc_auc"], counts["roc_auc"] = details.roc_auc.value, everything
+    metrics = {"calibration_error": details.calibration_error.value or 0.0, "brier_score": details.brier_score}
+    counts = dict.fromkeys(metrics, everything)
+    recalls = [group.recall for attribute in gated for group in attribute.groups]
+    known = [(rate.value, rate.of) for rate in recalls if rate.value is not None]
+    if known:
+        metrics["worst_group_recall"], counts["worst_group_recall"] = min(known, key=lambda rate: rate[0])
+    gaps = [attribute.gap.value for attribute in gated if attribute.gap and attribute.gap.value is not None]
     if len(gaps) == len(gated):
         metrics["recall_gap"], counts["recall_gap"] = max(gaps), details.recall.of
     return metrics, counts
-
-
-def _lowest(groups: list[Group]) -> Group | None:
-    known = [group for group in groups if group.recall.value is not None]
-    return min(known, key=lambda group: group.recall.value or 0.0, default=None)
 
 
 def _scored(detector: Detector, bundle: Bundle, prepared: Path, split: str) -> Scored:
@@ -134,15 +114,15 @@ def _in_batches(run: Callable[[NDArray[np.uint8]], NDArray[np.float32]], images:
     return np.concatenate(parts).astype(np.float64) if parts else np.zeros(0)
 
 
-def _threshold(judged: Judged, validation: Scored, params: Audit) -> float:
+def _threshold(judged: Candidate, validation: Scored, params: Audit) -> float:
     chosen = judged.evaluation.serve.get("threshold")
     return float(chosen) if chosen is not None else threshold_at(validation.negatives(), params.false_positive_rate)
 
 
-def _champion_finds(champion: Judged, prepared: Path, params: Audit, load: Load) -> NDArray[np.bool_]:
+def _champion_finds(champion: Candidate, prepared: Path, params: Audit, load: Load) -> NDArray[np.bool_]:
     """Which audit faces the champion finds, at its own threshold."""
     log.info("scoring the same pictures with the champion")
-    detector = load(champion.bundle, champion.evaluation.serve.get("graph"))
+    detector = load(champion.bundle, champion.evaluation.serve.get("variant"))
     scored = _scored(detector, champion.bundle, prepared, "audit")
     validation = scored
     if champion.evaluation.serve.get("threshold") is None:
@@ -162,13 +142,11 @@ def _latents(detector: Detector, bundle: Bundle, prepared: Path) -> Latents | No
     return Latents(*means)
 
 
-def _scores(scored: Scored, threshold: float) -> str:
-    """A row a picture of the audit split, for whoever wants to check the audit."""
-    text, table = io.StringIO(), scored.table
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("id", "photo", "face", "hard", "race", "gender", "age", "logit", "detected"))
-    for row, logit in enumerate(scored.logits):
-        labels = (table.race[row], table.gender[row], table.age[row])
-        flags = (int(table.face[row]), int(table.hard[row]))
-        writer.writerow((table.id[row], table.photo[row], *flags, *labels, f"{logit:.5g}", int(logit > threshold)))
-    return text.getvalue()
+def _write_scores(path: Path, scored: Scored, threshold: float) -> None:
+    """A row for each picture of the audit split, for whoever wants to check the audit."""
+    table = scored.table
+    columns: dict[str, Iterable[object]] = {"id": table.id, "photo": table.photo}
+    columns |= {"face": table.face.astype(int), "hard": table.hard.astype(int)}
+    columns |= {"race": table.race, "gender": table.gender, "age": table.age}
+    columns |= {"logit": [f"{logit:.5g}" for logit in scored.logits]}
+    write_csv(path, {**columns, "detected": (scored.logits > threshold).astype(int)})

@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 import numpy as np
 
-from components.bundle import Measured, Record
-from components.labs.faces.audit.intervals import Bounds
+from components.records import Measured, Record
+from components.stats import Bounds
 
 DETAILS_VERSION: Literal[1] = 1
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from components.labs.faces.audit.criteria import WORSE, Codes, group_codes
-from components.labs.faces.audit.intervals import Floats
 from components.labs.faces.audit.measures import Flags
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.permutation import Ints
 from components.labs.faces.audit.schema import NoisePoint, SimulatedPoint
 from components.labs.faces.audit.table import Table
+from components.stats import Floats
 
 
 def simulation(table: Table, detected: Flags, params: Audit) -> tuple[SimulatedPoint, ...]:
     """Audits of detectors that find faces at the measured overall recall, in groups as large as the real ones.
 
     One group (the smallest of the first attribute, where a gap is hardest to see) is found less by a known gap; gap 0
-    is a perfectly fair detector. Judged are the requirements on groups: recall of the worst and gap, of every gated
+    is a perfectly fair detector. Candidate are the requirements on groups: recall of the worst and gap, of every gated
     attribute at once. A verdict on false positives would come on top.
     """
     attributes = list(params.groups)

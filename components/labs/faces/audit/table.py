@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import UserError
-from components.labs.faces.audit.intervals import Floats
 from components.labs.faces.audit.measures import Flags
+from components.stats import Floats
 
 Texts = NDArray[np.str_]
 

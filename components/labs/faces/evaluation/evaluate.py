@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,16 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
-from components.bundle import Evaluation
 from components.datasets.faces.reader import COURSE_FACES, Split, centre, read_split
 from components.labs.faces import params
-from components.labs.faces.evaluation.measures import rate_above, recall_at, roc_auc, threshold_at
 from components.labs.faces.evaluation.scenes import average_precision, compose, matched
 from components.labs.faces.runtime.detection import detect
 from components.labs.faces.runtime.model import FaceModel
-from components.onnx.variants import choose, quantisation_cost
+from components.onnx.quantisation import choose_variant, quantisation_cost
+from components.records import Evaluation
+from components.report.csv_table import write_csv
+from components.report.pictures import save_png, sheet
+from components.stats import rate_above, roc_auc, threshold_at
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -48,12 +48,12 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     scores = {variant: _scores(bundle, variant, validation, audit, params) for variant in bundle.spec["variants"]}
     variants = {variant: measures(found, validation, audit, params) for variant, found in scores.items()}
     cost = quantisation_cost(variants, "recall_validation")
-    served = choose(variants, cost, params.max_quantisation_cost)
+    served = choose_variant(variants, cost, params.max_quantisation_cost)
     metrics = variants[served] | {"quantisation_cost": cost}
     for variant, of_variant in scores.items():
         _write_scores(out / f"scores_{variant}.csv", audit, of_variant)
     _write_worst(out, audit, scores[served], params.examples)
-    serve: dict[str, Any] = {"graph": served, "threshold": scores[served].threshold}
+    serve: dict[str, Any] = {"variant": served, "threshold": scores[served].threshold}
     model = FaceModel.load(bundle, served)
     found = counts(audit, params.scenes)
     course = prepared / COURSE_FACES
@@ -72,7 +72,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         counts=found,
         variants=variants,
         serve=serve,
-        weaknesses=weaknesses(metrics, scores[served], audit),
+        limitations=limitations(metrics, scores[served], audit),
     )
 
 
@@ -103,9 +103,10 @@ def measured_detection(
 
 
 def measures(scores: Scores, validation: Split, audit: Split, params: params.Evaluate) -> dict[str, float]:
-    """By the names that gates use. worst_group_recall and recall_gap: over cells of perceived race and gender.
+    """By the names that gates use. worst_cell_recall and cell_recall_gap: over cells of perceived race and gender.
 
-    recall and all rates are at the frozen threshold; recall_at_rate is at the audit split's own one.
+    recall and all rates are at the frozen threshold; recall_at_rate is at the threshold that the audit split's own
+    negatives give.
     """
     logits, is_face = scores.audit, audit.is_face
     recalls = [rate_above(logits[rows], scores.threshold) for rows in cells(audit).values()]
@@ -113,10 +114,10 @@ def measures(scores: Scores, validation: Split, audit: Split, params: params.Eva
     found = {
         "recall": recall,
         "false_positive_rate": rate_above(logits[~is_face], scores.threshold),
-        "roc_auc": roc_auc(logits, is_face),
-        "worst_group_recall": min(recalls, default=recall),
-        "recall_gap": max(recalls, default=recall) - min(recalls, default=recall),
-        "recall_at_rate": recall_at(logits, is_face, params.false_positive_rate),
+        "roc_auc": roc_auc(logits[is_face], logits[~is_face]),
+        "worst_cell_recall": min(recalls, default=recall),
+        "cell_recall_gap": max(recalls, default=recall) - min(recalls, default=recall),
+        "recall_at_rate": rate_above(logits[is_face], threshold_at(logits[~is_face], params.false_positive_rate)),
         "recall_validation": rate_above(scores.validation[validation.is_face], scores.threshold),
     }
     if audit.is_hard.any():
@@ -124,7 +125,7 @@ def measures(scores: Scores, validation: Split, audit: Split, params: params.Eva
     return found
 
 
-def weaknesses(metrics: Mapping[str, float], scores: Scores, audit: Split) -> tuple[str, ...]:
+def limitations(metrics: Mapping[str, float], scores: Scores, audit: Split) -> tuple[str, ...]:
     """Sentences for those who use the model, with the values that say so."""
     found = []
     missed = {name: 1 - rate_above(scores.audit[rows], scores.threshold) for name, rows in cells(audit).items()}
@@ -162,8 +163,8 @@ def counts(audit: Split, scenes: int) -> dict[str, int]:
         "recall": faces,
         "false_positive_rate": len(audit) - faces,
         "roc_auc": faces,
-        "worst_group_recall": smallest,
-        "recall_gap": smallest,
+        "worst_cell_recall": smallest,
+        "cell_recall_gap": smallest,
         "hard_false_positive_rate": int(audit.is_hard.sum()),
         "average_precision": scenes,
     }
@@ -173,18 +174,15 @@ def _scores(bundle: Bundle, variant: str, validation: Split, audit: Split, param
     log.info("reading %d images with the %s graph", len(validation) + len(audit), variant)
     model = FaceModel.load(bundle, variant)
     logits = model.logits(centre(validation.images))
-    threshold = threshold_at(logits, validation.is_face, params.false_positive_rate)
+    threshold = threshold_at(logits[~validation.is_face], params.false_positive_rate)
     return Scores(logits, model.logits(centre(audit.images)), threshold)
 
 
 def _write_scores(path: Path, audit: Split, scores: Scores) -> None:
-    """A row an audit image: what it is, and its logit."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("photo", "face", "hard", "race", "gender", "age", "logit"))
-        marks = (audit.photo, audit.is_face.astype(int), audit.is_hard.astype(int))
-        logits = [f"{logit:.5f}" for logit in scores.audit]
-        writer.writerows(zip(*marks, audit.race, audit.gender, audit.age, logits, strict=True))
+    """A row for each audit image: what it is, and its logit."""
+    columns = {"photo": audit.photo, "face": audit.is_face.astype(int), "hard": audit.is_hard.astype(int)}
+    columns |= {"race": audit.race, "gender": audit.gender, "age": audit.age}
+    write_csv(path, {**columns, "logit": [f"{logit:.5f}" for logit in scores.audit]})
 
 
 def _write_worst(out: Path, audit: Split, scores: Scores, count: int) -> None:
@@ -197,13 +195,4 @@ def _write_worst(out: Path, audit: Split, scores: Scores, count: int) -> None:
     }
     for name, rows in wrong.items():
         if len(rows):
-            Image.fromarray(_sheet(np.stack([audit.images[row] for row in rows]))).save(out / f"{name}.png")
-
-
-def _sheet(images: np.ndarray) -> np.ndarray:
-    """Images (N, S, S, 3) in rows, the last one filled up with white."""
-    missing = -len(images) % PICTURES_A_ROW
-    full = np.concatenate([images, np.full((missing, *images.shape[1:]), 255, np.uint8)])
-    rows = full.reshape(-1, PICTURES_A_ROW, *images.shape[1:])
-    sheet: np.ndarray = rows.transpose(0, 2, 1, 3, 4).reshape(-1, PICTURES_A_ROW * images.shape[2], 3)
-    return sheet
+            save_png(out / f"{name}.png", sheet(np.stack([audit.images[row] for row in rows]), PICTURES_A_ROW))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from components.bundle import BundleSpec
 from components.datasets.faces.reader import SIZE, centre, read_split
-from components.errors import UserError
 from components.files import write_json
 from components.labs.faces import params
 from components.labs.faces.export.graphs import crop_graph, quantised
@@ -22,14 +19,14 @@ from components.labs.faces.export.pictures import write_pictures
 from components.labs.faces.runtime.model import dense_graph
 from components.labs.faces.training.dbvae import DebiasingVae
 from components.labs.faces.training.model import Encoder, FaceClassifier, folded
-
-log = logging.getLogger(__name__)
+from components.onnx.export import export_graph
+from components.onnx.parity import Case, check_parity, compare
+from components.training.finite import check_finite
 
 PARITY_BATCHES = (1, 2, 7, 64)
 """Nothing in the graphs depends on the batch, and these, none of them the exporter's example, prove it."""
 PARITY_SIDES = ((64, 64), (96, 160), (240, 128))
 """Heights and widths at which the map of a whole photograph is compared."""
-OPSET = 20
 
 
 class Dense(nn.Module):
@@ -61,12 +58,12 @@ def export(model: FaceClassifier, prepared: Path, out: Path, params: params.Expo
     A dense graph gives the map of logits of a whole photograph; a dbvae's pictures are written too. Raises UserError
     when a weight is NaN or infinite, or a float graph differs from the model by more than `params.parity_tolerance`.
     """
-    if not all(weight.isfinite().all() for weight in model.parameters()):
-        raise UserError("the model has weights that are not numbers: training diverged; lower its learning rate")
+    check_finite(model)
     model = model.cpu().float().eval()
     train, validation = read_split(prepared, "train"), read_split(prepared, "validation")
     graphs = {"float_dense": out / "float_dense.onnx"}
-    _write(Dense(model.encoder), graphs["float_dense"], ("images", "logits"), sides=True)
+    dense = Dense(model.encoder)
+    export_graph(dense, _example(96, 112), ["logits"], graphs["float_dense"], axes=(0, 1, 2), batch=None)
     if "int8" in params.variants:
         draw = np.random.default_rng(0)
         rows = np.sort(draw.permutation(len(train))[: params.calibration])
@@ -85,10 +82,11 @@ def export(model: FaceClassifier, prepared: Path, out: Path, params: params.Expo
     if isinstance(model, DebiasingVae):
         spec["latent_dim"] = model.params.latent_dim
         graphs["encoder"] = out / "encoder.onnx"
-        _write(Means(model.encoder, model.params.latent_dim), graphs["encoder"], ("images", "means"), sides=False)
+        means = Means(model.encoder, model.params.latent_dim)
+        export_graph(means, _example(SIZE, SIZE), ["means"], graphs["encoder"], batch=None)
         write_pictures(model, validation, out, params.pictures)
     report = parity(model, graphs, np.ascontiguousarray(centre(validation.images[:: max(1, len(validation) // 256)])))
-    _check(report, params.parity_tolerance)
+    check_parity(report, params.parity_tolerance)
     write_json(out / "parity.json", report)
     return BundleSpec(graphs=graphs, spec=spec)
 
@@ -98,25 +96,21 @@ def scaled(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).float() / 255
 
 
-def parity(model: FaceClassifier, graphs: dict[str, Path], images: np.ndarray) -> dict[str, list[dict[str, Any]]]:
+def parity(model: FaceClassifier, graphs: dict[str, Path], images: np.ndarray) -> dict[str, list[Case]]:
     """Largest differences between the model and each graph, over batches and sizes, on real images (N, 64, 64, 3)."""
-    report: dict[str, list[dict[str, Any]]] = {}
+    report = {}
     for name, path in graphs.items():
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        report[name] = []
-        for pictures in _mosaics(images) if name.endswith("_dense") else _batches(images):
-            found = session.run(None, {"images": pictures})[0]
-            difference = float(np.abs(found - _asked(model, name, pictures)).max())
-            report[name].append({"shape": list(pictures.shape), "difference": difference})
+        pictures = _mosaics(images) if name.endswith("_dense") else _batches(images)
+        report[name] = compare(path, partial(_reference, model, name), ({"images": each} for each in pictures))
     return report
 
 
-def _asked(model: FaceClassifier, name: str, pictures: np.ndarray) -> np.ndarray:
-    with torch.inference_mode():
-        outputs = model.encoder.dense(scaled(torch.from_numpy(pictures)))
+def _reference(model: FaceClassifier, name: str, pictures: Tensor) -> Tensor:
+    """What the graph of that name must give for pictures, by the model as it was trained: batch norm not folded."""
+    outputs = model.encoder.dense(scaled(pictures))
     if name == "encoder":
-        return outputs[:, 1 : 1 + model.params.latent_dim].flatten(1).numpy()
-    return outputs[:, 0].numpy() if name.endswith("_dense") else outputs[:, 0].flatten().numpy()
+        return outputs[:, 1 : 1 + model.params.latent_dim].flatten(1)
+    return outputs[:, 0] if name.endswith("_dense") else outputs[:, 0].flatten()
 
 
 def _batches(images: np.ndarray) -> list[np.ndarray]:
@@ -144,31 +138,5 @@ def _only(encoder: Encoder, wanted: slice) -> Encoder:
     return encoder
 
 
-def _write(module: nn.Module, path: Path, names: tuple[str, str], sides: bool) -> None:
-    """The batch may vary, and where `sides` height and width too."""
-    varying = dict.fromkeys((0, 1, 2) if sides else (0,), torch.export.Dim.AUTO)
-    example = torch.zeros(2, 96 if sides else SIZE, 112 if sides else SIZE, 3, dtype=torch.uint8)
-    torch.onnx.export(
-        module.eval(),
-        (example,),
-        path,
-        input_names=[names[0]],
-        output_names=[names[1]],
-        dynamo=True,
-        dynamic_shapes=(varying,),
-        external_data=False,
-        opset_version=OPSET,
-        verbose=False,
-    )
-    onnx.checker.check_model(path)
-
-
-def _check(report: dict[str, list[dict[str, Any]]], tolerance: float) -> None:
-    """Quantised graphs differ by design, and evaluation measures what that costs: only the others must agree."""
-    for name, cases in report.items():
-        for case in cases:
-            if not name.startswith("int8") and not case["difference"] <= tolerance:
-                raise UserError(
-                    f"the graph {name} differs from the model by {case['difference']:.2g} "
-                    f"(images {case['shape']}; allowed {tolerance:g}): it is not exported"
-                )
+def _example(height: int, width: int) -> dict[str, np.ndarray]:
+    return {"images": np.zeros((2, height, width, 3), np.uint8)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from components.errors import UserError
+from components.stats import sigmoid
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -35,10 +36,10 @@ class FaceModel:
         self._classifier, self._dense, self._encoder = classifier, dense, encoder
 
     @classmethod
-    def load(cls, bundle: Bundle, graph: str | None = None, threads: int = 1) -> Self:
-        """graph: the variant to run, by default the bundle's first. Raises UserError when the bundle lacks it."""
+    def load(cls, bundle: Bundle, variant: str | None = None, threads: int = 1) -> Self:
+        """variant: by default the bundle's first. Raises UserError when the bundle lacks it."""
         variants: list[str] = bundle.spec["variants"]
-        variant = variants[0] if graph is None else graph
+        variant = variants[0] if variant is None else variant
         if variant not in variants:
             raise UserError(f"the bundle has no variant {variant!r}; it has {', '.join(variants)}")
         encoder = bundle.session("encoder", threads) if "encoder" in bundle.manifest.graphs else None
@@ -93,10 +94,3 @@ class FaceModel:
 def dense_graph(variant: str) -> str:
     """The graph that gives the map of a whole photograph."""
     return f"{variant}_dense"
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits, without overflow."""
-    small = np.exp(-np.abs(logits))
-    probabilities: np.ndarray = np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
-    return probabilities

@@ -4,13 +4,11 @@ resampled, on the model at its start."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from components.datasets.faces.reader import Split, read_split
 from components.errors import UserError
@@ -18,32 +16,14 @@ from components.labs.faces.params import Train
 from components.labs.faces.training.dbvae import DebiasingVae
 from components.labs.faces.training.model import Batch
 from components.labs.faces.training.resampling import face_weights
+from components.training.epochs import Epoch, EpochData, batches_of
 
 log = logging.getLogger(__name__)
 
 VALIDATION_BATCH = 512
 
 
-class Batches(Dataset[Batch]):
-    """images (N, S, S, 3) and labels (N,), batch i of them being the rows order[i]."""
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray, order: Sequence[np.ndarray]) -> None:
-        self.images, self.labels, self.order = images, labels, order
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __iter__(self) -> Iterator[Batch]:
-        return (self[index] for index in range(len(self)))
-
-    def __getitem__(self, index: int) -> Batch:
-        if index >= len(self):
-            raise IndexError(index)
-        rows = self.order[index]
-        return Batch(torch.from_numpy(self.images[rows]), torch.from_numpy(self.labels[rows]))
-
-
-class FaceData(pl.LightningDataModule):
+class FaceData(EpochData[Batch]):
     """Every epoch shows as many faces as there are, and `negatives_per_face` times as many negatives."""
 
     def __init__(self, prepared: Path, params: Train) -> None:
@@ -59,18 +39,16 @@ class FaceData(pl.LightningDataModule):
             raise UserError(f"{prepared} has {len(self.faces)} training faces, too few for a batch: lower batch_size")
         self._validation = read_split(prepared, "validation", in_memory=True)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """The batches of the trainer's current epoch; rebuilt every epoch (reload_dataloaders_every_n_epochs=1)."""
-        epoch = self.trainer.current_epoch if self.trainer else 0
-        return DataLoader(self.epoch(epoch, self._weights(epoch)), batch_size=None)
-
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def validation_batches(self) -> Epoch[Batch]:
         split = self._validation
         order = np.array_split(np.arange(len(split)), max(1, len(split) // VALIDATION_BATCH))
-        return DataLoader(Batches(split.images, split.is_face.astype(np.float32), order), batch_size=None)
+        return _batches(split.images, split.is_face.astype(np.float32), order)
 
-    def epoch(self, epoch: int, weights: np.ndarray | None = None) -> Batches:
-        """weights: (faces,) probabilities of drawing each training face; without, each comes once."""
+    def epoch(self, epoch: int) -> Epoch[Batch]:
+        return self.drawn(epoch, self._weights(epoch))
+
+    def drawn(self, epoch: int, weights: np.ndarray | None = None) -> Epoch[Batch]:
+        """An epoch in which each training face is drawn with probability `weights` (faces,); without, it comes once."""
         draw = np.random.default_rng((self.params.seed, epoch))
         faces = self.faces
         if weights is not None:
@@ -80,8 +58,7 @@ class FaceData(pl.LightningDataModule):
         chosen = [faces, _taken(self.hard, hard, draw), _taken(self.easy, count - hard, draw)]
         order = draw.permutation(np.concatenate(chosen))
         size = self.params.batch_size
-        batches = [order[first : first + size] for first in range(0, len(order) - size + 1, size)]
-        return Batches(self.images, self.labels, batches)
+        return _batches(self.images, self.labels, batches_of(order, size, smallest=size))
 
     def _weights(self, epoch: int) -> np.ndarray | None:
         """None in the first epoch too: the latents of an untrained encoder say nothing about faces."""
@@ -89,6 +66,11 @@ class FaceData(pl.LightningDataModule):
         if epoch == 0 or self.params.resampling == "none" or not isinstance(model, DebiasingVae):
             return None
         return face_weights(model, self.images, self.faces, self.params)
+
+
+def _batches(images: np.ndarray, labels: np.ndarray, order: Sequence[np.ndarray]) -> Epoch[Batch]:
+    """images (N, S, S, 3) and labels (N,), batch i of them being the rows order[i]."""
+    return Epoch(order, lambda _, rows: Batch(torch.from_numpy(images[rows]), torch.from_numpy(labels[rows])))
 
 
 def kept_faces(split: Split, params: Train) -> np.ndarray:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 from typing import Any, NamedTuple
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from components.labs.faces.evaluation.measures import recall_at
 from components.labs.faces.params import Train
 from components.labs.faces.training.augment import augmented, plain
-from components.training.lr_schedule import one_cycle
+from components.stats import rate_above, threshold_at
+from components.training.lr_schedule import with_one_cycle
+from components.training.optimizers import FusedClipping, decay_groups
 
 VALIDATION_FALSE_POSITIVES = 0.01
 """At which the training curve shows recall; nothing is chosen by it."""
@@ -71,7 +71,7 @@ def folded(encoder: Encoder) -> Encoder:
     return encoder
 
 
-class FaceClassifier(pl.LightningModule):
+class FaceClassifier(FusedClipping):
     """The standard model: one logit a picture, trained by cross entropy."""
 
     monitor = "val_loss"
@@ -107,28 +107,14 @@ class FaceClassifier(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         logits, labels = (torch.cat(part).numpy() for part in zip(*self._validation, strict=True))
         self._validation.clear()
-        self.log("val_recall", recall_at(logits, labels == 1, VALIDATION_FALSE_POSITIVES))
+        threshold = threshold_at(logits[labels == 0], VALIDATION_FALSE_POSITIVES)
+        self.log("val_recall", rate_above(logits[labels == 1], threshold))
 
     def configure_optimizers(self) -> Any:
-        """AdamW; the learning rate rises linearly, then falls to zero along a cosine that ends with max_epochs."""
         params = self.params
-        matrices = [weight for weight in self.parameters() if weight.ndim > 1]
-        others = [weight for weight in self.parameters() if weight.ndim <= 1]
-        groups = [
-            {"params": matrices, "weight_decay": params.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
+        groups = decay_groups(self.parameters(), params.weight_decay)
         optimizer = torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps, params.warmup))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
-    ) -> None:
-        """Lightning refuses to clip for a fused optimizer, which is only unsound with scaled fp16 gradients."""
-        if gradient_clip_val:
-            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+        return with_one_cycle(optimizer, self.trainer, params.warmup)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

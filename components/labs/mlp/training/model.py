@@ -8,14 +8,14 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from components.datasets.digits.prepare import DIGITS, SIZE
+from components.datasets.digits.reader import DIGITS, SIZE
 from components.families.classification.training.batches import Batch
 from components.labs.mlp.params import Train
 from components.labs.mlp.training.network import GradientDescent, Network, cross_entropy
-from components.training.lr_schedule import one_cycle
+from components.training.lr_schedule import one_cycle, set_learning_rate
 
 
-class ScratchModel(pl.LightningModule):
+class MlpModel(pl.LightningModule):
     """Trains a Network with manual optimisation: Lightning's own would call autograd."""
 
     monitor = "val_loss"
@@ -38,9 +38,7 @@ class ScratchModel(pl.LightningModule):
             weight.grad = gradient
         optimizer = self.optimizers()
         done = self.global_step / self.trainer.estimated_stepping_batches
-        rate = self.params.learning_rate * one_cycle(done, self.params.warmup)
-        for group in optimizer.param_groups:  # type: ignore[union-attr]
-            group["lr"] = rate
+        set_learning_rate(optimizer, self.params.learning_rate * one_cycle(done, self.params.warmup))
         optimizer.step()  # type: ignore[union-attr]
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.labels))
 

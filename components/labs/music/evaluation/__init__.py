@@ -1,1 +1,1 @@
-"""How good a music bundle is: each module measures one side of it, `report` shows them all."""
+"""Evaluation of a music bundle: each module measures one side of it, `report` shows them all."""

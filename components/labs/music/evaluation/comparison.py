@@ -1,7 +1,7 @@
-"""What a model writes, side by side with real tunes: is it valid, is it copied, does it sound like them?
+"""Generated tunes compared with real ones: validity, copied runs, distances of histograms.
 
-Held-out tunes are the yardstick throughout. They are real and the model has not seen them, so they say which rate of
-faults, how long a run shared with a training tune, and how large a distance of histograms is usual for a new tune.
+Held-out tunes are the baseline of each measure. They are real and the model has not seen them, so they say which rate
+of faults, how long a run shared with a training tune, and how large a distance of histograms is usual for a new tune.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from components.datasets.music import abc_notation
 from components.labs.music.evaluation import music21_validator
 from components.labs.music.evaluation.histograms import HISTOGRAMS, WORDS, Tune, histograms
 from components.labs.music.evaluation.novelty import Corpus, Run, body, melody
-from components.labs.music.evaluation.plots import Table
+from components.report.csv_table import Table
 from components.stats import jensen_shannon_distance
 
 Item = TypeVar("Item")
@@ -39,12 +39,12 @@ class Copy(NamedTuple):
     source: Tune
 
 
-def judged(texts: Sequence[str], what: str, max_length: int | None = None) -> list[Tune]:
-    """Each text with the judge's reading. One of `max_length` characters was cut short, which is a fault."""
-    return [_judged(text, max_length) for text in progress(texts, f"judging {what}")]
+def validated(texts: Sequence[str], what: str, max_length: int | None = None) -> list[Tune]:
+    """Each text with the validator's reading. One of `max_length` characters was cut short, which is a fault."""
+    return [_validated(text, max_length) for text in progress(texts, f"validating {what}")]
 
 
-def _judged(text: str, max_length: int | None) -> Tune:
+def _validated(text: str, max_length: int | None) -> Tune:
     reading = music21_validator.read(text)
     if max_length and len(text) >= max_length:
         cut = music21_validator.Fault("end", f"no end within {max_length} characters")
@@ -53,12 +53,12 @@ def _judged(text: str, max_length: int | None) -> Tune:
 
 
 def valid_rate(tunes: Sequence[Tune]) -> float:
-    """0 where there are no tunes: a model of which nothing is accepted has nothing valid."""
+    """Share of valid tunes; 0 where there are none, as of a model whose samples were all refused."""
     return sum(tune.reading.valid for tune in tunes) / max(1, len(tunes))
 
 
 def agreement(tunes: Iterable[Tune]) -> Counter[tuple[bool, bool]]:
-    """How many tunes are (valid to the judge, valid to the sampler's own checker)."""
+    """How many tunes are (valid to the music21 validator, valid to the sampler's check)."""
     return Counter((tune.reading.valid, not abc_notation.check(tune.text)) for tune in tunes)
 
 

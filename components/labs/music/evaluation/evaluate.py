@@ -7,21 +7,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.bundle import Evaluation
-from components.datasets.music.prepare import SPLITS, read_texts
+from components.datasets.music.reader import SPLITS, read_texts
 from components.errors import UserError
 from components.files import write_text
 from components.labs.music import params
-from components.labs.music.evaluation.comparison import Comparison, agreement, judged, valid_rate
+from components.labs.music.evaluation.comparison import Comparison, agreement, valid_rate, validated
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
-from components.labs.music.evaluation.limitations import weaknesses
-from components.labs.music.evaluation.plots import write_csv
+from components.labs.music.evaluation.limitations import limitations
 from components.labs.music.evaluation.report import Findings, write_report
 from components.labs.music.evaluation.success import Success, by_option
 from components.labs.music.evaluation.success import metrics as success_metrics
-from components.labs.music.runtime.conditioning import Options
-from components.labs.music.runtime.sampler import CheckedTune, Request, TuneModel, generate, generate_valid
-from components.onnx.variants import choose, quantisation_cost
+from components.labs.music.runtime.acceptance import CheckedTune, generate_accepted
+from components.labs.music.runtime.conditioning import Conditions, Options
+from components.labs.music.runtime.model import TuneModel
+from components.labs.music.runtime.sampler import TuneRequest, generate
+from components.onnx.quantisation import choose_variant, quantisation_cost
+from components.records import Evaluation
+from components.report.csv_table import write_csv
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,22 +51,22 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         for variant, found in bits.items()
     }
     cost = quantisation_cost(variants, "bits_per_char_validation", lower_is_better=True)
-    served = choose(variants, cost, params.max_quantisation_cost)
+    served = choose_variant(variants, cost, params.max_quantisation_cost)
     header, music = split_header(texts["test"], bits[served]["test"])
 
     model, options = TuneModel.load(bundle, served), Options.of_spec(bundle.spec)
-    raw, checked = _write(model, params)
+    raw, checked = _write(model, options, params)
     log.info("asking for each of %d metres and %d types", len(options.types_by_metre), len(options.types))
     asked = {
-        "anything": Success(len(checked), sum(not tune.problems for tune in checked), sum(t.attempts for t in checked)),
+        "anything": Success.of(checked),
         **by_option(model, options, params),
     }
-    generated = judged(raw, "raw samples", params.max_length)
-    accepted = judged([tune.text for tune in checked if not tune.problems], "checked samples", params.max_length)
+    generated = validated(raw, "raw samples", params.max_length)
+    accepted = validated([tune.text for tune in checked if not tune.problems], "checked samples", params.max_length)
     comparison = Comparison(
         generated=generated,
-        held_out=judged([*texts["validation"], *texts["test"]], "held-out tunes"),
-        training=judged(texts["train"], "training tunes"),
+        held_out=validated([*texts["validation"], *texts["test"]], "held-out tunes"),
+        training=validated(texts["train"], "training tunes"),
     )
     metrics = {
         **variants[served],
@@ -94,7 +96,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         asked=asked,
         attempts=params.attempts,
         tables=tables,
-        weaknesses=tuple(weaknesses(metrics, comparison, asked, params.attempts)),
+        limitations=tuple(limitations(metrics, comparison, asked, params.attempts)),
     )
     write_report(out / "report.html", findings)
     return Evaluation(
@@ -106,8 +108,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
             "valid_checked_rate": len(accepted),
         },
         variants=variants,
-        serve={"graph": served},
-        weaknesses=findings.weaknesses,
+        serve={"variant": served},
+        limitations=findings.limitations,
     )
 
 
@@ -126,11 +128,13 @@ def _read(bundle: Bundle, variant: str, texts: Mapping[str, Sequence[str]], batc
     return {split: bits_of(model, texts[split], batch) for split in ("validation", "test")}
 
 
-def _write(model: TuneModel, params: params.Evaluate) -> tuple[list[str], list[CheckedTune]]:
-    """The same requests twice: tunes as they come, and tunes written again until the sampler's check accepts them."""
+def _write(model: TuneModel, options: Options, params: params.Evaluate) -> tuple[list[str], list[CheckedTune]]:
+    """The same requests twice: tunes as they come, and tunes written again until one is accepted."""
     log.info("writing %d tunes with the %s graph, raw and checked", params.samples, model.variant)
     requests = [
-        Request(seed=params.seed + index, temperature=params.temperature, max_length=params.max_length)
+        TuneRequest(seed=params.seed + index, temperature=params.temperature, max_length=params.max_length)
         for index in range(params.samples)
     ]
-    return generate(model, requests, params.batch), generate_valid(model, requests, params.attempts, params.batch)
+    raw = [sample.text for sample in generate(model, requests, params.batch)]
+    anything = [(request, Conditions()) for request in requests]
+    return raw, generate_accepted(model, options, anything, params.attempts, params.batch)

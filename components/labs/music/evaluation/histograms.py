@@ -1,4 +1,4 @@
-"""What a set of tunes sounds like in numbers: which pitches, note lengths, keys and metres, and how often."""
+"""Histograms of a set of tunes: pitches, note lengths, keys, metres, form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LENGTH_BIN = 50
 
 @dataclass(frozen=True)
 class Tune:
-    """A text and what the judge made of it."""
+    """A text and the music21 validator's reading of it."""
 
     text: str
     reading: Reading
@@ -37,13 +37,13 @@ HISTOGRAMS: dict[str, Callable[[Tune], Iterable[str | int]]] = {
     "pitch": lambda tune: (note.midi for note in tune.notes),
     "note_length": lambda tune: (str(note.length) for note in tune.notes),
     "tune_length": lambda tune: [len(tune.text) // LENGTH_BIN * LENGTH_BIN],
-    # Form: tunes come home to the tonic (0), and say most of their bars twice.
+    # Form: tunes end on the tonic (0), and repeat most of their bars.
     "last_note": lambda tune: [(tune.notes[-1].midi - (tune.reading.tonic or 0)) % 12] if tune.notes else [],
     "repeated_bars": lambda tune: [_repeated_tenths(body(tune.text))],
     "key": lambda tune: [tune.field("K")],
     "metre": lambda tune: [tune.field("M")],
 }
-"""What is counted in each tune. Notes are counted in tunes that the judge could read to their end."""
+"""What is counted in each tune. Notes are counted in tunes that the validator could read to their end."""
 
 WORDS = ("key", "metre")
 """Histograms of words; the others are of numbers."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from components.datasets.music.reader import TUNE_START
 from components.labs.music.evaluation.novelty import body
-from components.labs.music.runtime.sampler import TUNE_START, TuneModel
+from components.labs.music.runtime.model import TuneModel
 
 
 def bits_of(model: TuneModel, texts: Sequence[str], batch: int) -> list[np.ndarray]:

@@ -17,10 +17,10 @@ FAULTS: dict[str, str] = {
     "end": "ending",
     "unreadable": "notation",
 }
-"""What each kind of fault of the judge is about, in words."""
+"""What each kind of fault that the music21 validator finds is about, in words."""
 
 
-def weaknesses(
+def limitations(
     metrics: Mapping[str, float], comparison: Comparison, asked: Mapping[str, Success], attempts: int
 ) -> Iterator[str]:
     """Where the model falls behind real tunes, each with the numbers that say so.
@@ -32,7 +32,7 @@ def weaknesses(
         kinds = Counter(fault.kind for tune in generated for fault in tune.reading.faults[:1])
         kind, count = kinds.most_common(1)[0]
         yield (
-            f"Left alone, it writes wrong notation more often than people do: {rate(generated)} of its tunes are "
+            f"Its raw samples are invalid notation more often than real tunes: {rate(generated)} of its tunes are "
             f"valid, of real ones {rate(real)}. The commonest first fault is in the {FAULTS[kind]} ({count} tunes)."
         )
     if metrics["accepted_sample_rate"] < 1:
@@ -46,7 +46,7 @@ def weaknesses(
     name, worst = min(asked.items(), key=lambda item: item[1].rate)
     if worst.rate < 1:
         yield (
-            f"Not all that may be asked for is written alike: of {worst.requests} requests for {in_words(name)}, "
+            f"Requests do not succeed equally often: of {worst.requests} requests for {in_words(name)}, "
             f"{worst.accepted} ended in a valid tune within {attempts} samples."
         )
     if metrics["verbatim_run_p95"] > metrics["verbatim_run_p95_real"]:
@@ -74,19 +74,19 @@ def weaknesses(
         yield f"{metrics['unfinished_rate']:.1%} of its tunes did not come to an end."
     if metrics["bits_per_char_header"] > metrics["bits_per_char_music"]:
         yield (
-            f"Titles and numbers are guesswork: {metrics['bits_per_char_header']:.2f} bits per character of the "
-            f"header, {metrics['bits_per_char_music']:.2f} of the music."
+            f"It predicts titles and numbers worse than music: {metrics['bits_per_char_header']:.2f} bits per "
+            f"character of the header, {metrics['bits_per_char_music']:.2f} of the music."
         )
-    yield "It knows one collection of Irish dance tunes, one voice, no chords, no lyrics; other music it can't write."
+    yield "It writes Irish dance tunes as in one collection, in one voice, without chords and lyrics; no other music."
 
 
 def in_words(option: str) -> str:
-    """Of a request, by the name of what it asks for: "metre_6-8" is "the metre 6/8"."""
+    """What a request asks for, by its name: "metre_6-8" is "the metre 6/8"."""
     return f"the {option.replace('_', ' ').replace('-', '/')}" if "_" in option else option
 
 
 def rate(tunes: Sequence[Tune]) -> str:
-    """The share of valid tunes, with how sure it is."""
+    """The share of valid tunes, with its interval."""
     valid, total = _valid(tunes)
     low, high = wilson_interval(valid, total)
     return f"{valid / max(1, total):.1%} ({valid} of {total}; 95 % interval {low:.1%} to {high:.1%})"

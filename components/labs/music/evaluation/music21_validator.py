@@ -1,4 +1,4 @@
-"""Is a text a valid tune? A second opinion, on music21's parser, that shares no code with the sampler's own checker.
+"""Whether a text is a valid tune: a validator on music21's parser that shares no code with the sampler's check.
 
 music21 reads leniently: it skips what it doesn't know and takes an unreadable note for a C. So everything it skipped,
 every note's spelling, the headers and the length of every bar are checked here.
@@ -43,7 +43,7 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What the judge made of a text. One with faults still has its notes if they could be read without guessing."""
+    """The faults and notes of a text. One with faults still has its notes if they could be read without guessing."""
 
     faults: tuple[Fault, ...]
     notes: tuple[Note, ...] = ()
@@ -63,7 +63,7 @@ class _Bar(NamedTuple):
 
 
 def read(text: str) -> Reading:
-    """Parses and judges one tune. Never raises; the time is linear in the length of the text."""
+    """Parses and validates one tune. Never raises; the time is linear in the length of the text."""
     from music21.abcFormat import ABCHandler
 
     # Version 2 lets an accidental last until the end of its bar.
@@ -91,7 +91,7 @@ def _normal(text: str) -> str:
 
 
 def _lexical(tokens: list[Any], source: str) -> Iterator[Fault]:
-    """What music21 dropped without a word, and notes it would take for a C."""
+    """What music21 dropped silently, and notes it would take for a C."""
     from music21.abcFormat import ABCBrokenRhythmMarker, ABCChord, ABCMetadata, ABCNote
 
     kept = re.sub(r"\s", "", "".join(token.src for token in tokens))

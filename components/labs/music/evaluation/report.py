@@ -1,9 +1,9 @@
-"""report.html: what was measured, told to somebody who does not train models. It loads nothing from anywhere."""
+"""report.html of a music model, for readers who do not train models."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import log2
@@ -11,13 +11,15 @@ from pathlib import Path
 
 from components.bundle import Manifest
 from components.files import write_text
-from components.labs.music.evaluation import plots
 from components.labs.music.evaluation.comparison import Comparison, Copy
 from components.labs.music.evaluation.histograms import HISTOGRAMS, LENGTH_BIN, Tune
 from components.labs.music.evaluation.limitations import FAULTS, in_words, rate
 from components.labs.music.evaluation.novelty import body
-from components.labs.music.evaluation.plots import Table
 from components.labs.music.evaluation.success import Success
+from components.report import model, plots
+from components.report.csv_table import Table
+from components.report.page import figure, note, page, section, table
+from components.report.plots import COOL, MUTED, WARM
 from components.stats import wilson_interval
 
 WORST = 3
@@ -25,6 +27,9 @@ WORST = 3
 
 VISIBLE = 0.01
 """A value of a histogram is drawn if at least this share of some source has it; the CSV has them all."""
+
+COLOURS = {"generated": WARM, "held_out": COOL, "training": MUTED}
+"""One colour for a source of tunes in every plot."""
 
 PICTURES = {
     "bits_by_position": ("Bits per character along the tune (test tunes)", "characters from the start"),
@@ -41,15 +46,6 @@ PICTURES = {
 }
 """Title and x label of each plot, in the order of the page."""
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1f2933 }
-table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .3rem .8rem; border-bottom: 1px solid #d9e2ec }
-th { text-align: left } td.number { text-align: right; font-variant-numeric: tabular-nums }
-figure { display: inline-block; width: min(34rem, 100%); margin: .5rem } figure svg { width: 100%; height: auto }
-figcaption { font-weight: 600 } pre { background: #f0f4f8; padding: 1rem; overflow-x: auto }
-mark { background: #f9c6cc } .note { color: #52606d }
-"""
-
 
 @dataclass(frozen=True)
 class Findings:
@@ -61,7 +57,7 @@ class Findings:
     served: str
     comparison: Comparison
     agreement: Mapping[str, Counter[tuple[bool, bool]]]
-    """By source: how many tunes are (valid to the judge, valid to the sampler's checker)."""
+    """By source: how many tunes are (valid to the music21 validator, valid to the sampler's check)."""
     accepted: Sequence[Tune]
     """Tunes that passed the sampler's check."""
     asked: Mapping[str, Success]
@@ -70,32 +66,26 @@ class Findings:
     """Samples after which a request is given up."""
     tables: Mapping[str, Table]
     """The numbers of each of PICTURES."""
-    weaknesses: tuple[str, ...]
+    limitations: tuple[str, ...]
 
 
 def write_report(path: Path, findings: Findings) -> None:
-    parts = [_about(findings), _results(findings), _weaknesses(findings), _validity(findings), _success(findings)]
-    parts += [_copying(findings), _likeness(findings), _examples(findings)]
-    write_text(
-        path,
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>The music model, measured</title><style>{STYLE}</style></head>\n"
-        f"<body><h1>The music model, measured</h1>\n{''.join(parts)}</body></html>\n",
-    )
-
-
-def _about(findings: Findings) -> str:
-    manifest, made = findings.manifest, findings.manifest.provenance
-    starter = made.data_profile != "course"
-    warning = " <strong>(the small starter data: not the real thing)</strong>" if starter else ""
-    rows = [
-        ("model digest", f"<code>{manifest.digest}</code>"),
-        ("data", f"profile {escape(made.data_profile)}{warning}, version <code>{escape(made.data_version)}</code>"),
-        ("code", f"commit <code>{escape(made.git_commit)}</code>{' with changes' if made.git_dirty else ''}"),
-        ("graph that will be served", escape(findings.served)),
+    sections = [
+        model.about(findings.manifest, findings.served),
+        _results(findings),
+        model.variants(findings.variants),
+        note(
+            "int8 is smaller and faster. It is served if it costs little: here "
+            f"{findings.metrics['quantisation_cost']:+.4f} bits per character on validation tunes."
+        ),
+        model.limitations(findings.limitations),
+        _validity(findings),
+        _success(findings),
+        _copying(findings),
+        _likeness(findings),
+        _examples(findings),
     ]
-    return _table((), rows)
+    write_text(path, page(f"Evaluation of the lab {findings.manifest.lab}", sections))
 
 
 def _results(findings: Findings) -> str:
@@ -104,8 +94,8 @@ def _results(findings: Findings) -> str:
         (
             "Bits per character, test tunes",
             f"{metrics['bits_per_char']:.3f}",
-            "How surprised the model is by tunes it has not seen: 0 would be none, "
-            f"{_guessing(findings):.1f} is guessing blindly. Lower is better.",
+            "How badly the model predicts tunes it has not seen: 0 is perfect, "
+            f"{_guessing(findings):.1f} is guessing. Lower is better.",
         ),
         (
             "… of headers / of music",
@@ -113,20 +103,20 @@ def _results(findings: Findings) -> str:
             "",
         ),
         (
-            "Valid tunes, as they come",
+            "Valid tunes, raw samples",
             rate(comparison.generated),
-            f"Judged by an independent parser. Real held-out tunes, same judge: {rate(comparison.held_out)}.",
+            f"By the music21 validator. Of real held-out tunes it accepts {rate(comparison.held_out)}.",
         ),
         (
-            "Accepted by the sampler's own check, as they come",
+            "Accepted by the sampler's check, raw samples",
             f"{metrics['accepted_sample_rate']:.1%}",
-            "It also asks that a pickup and the end of its part make one bar, so it accepts fewer. "
+            "The check also asks that a pickup and the end of its part make one bar, so it accepts fewer. "
             f"A tune takes {metrics['samples_per_request']:.2f} samples.",
         ),
         (
             "Valid tunes, after the sampler's check",
             rate(findings.accepted),
-            "What the music API returns: an invalid tune is written again. "
+            "The music API returns these: it replaces a refused sample by another one. "
             f"The check accepted {metrics['checked_rate']:.1%} of the tunes asked for, after all attempts.",
         ),
         (
@@ -135,39 +125,25 @@ def _results(findings: Findings) -> str:
             f"Real new tunes: {metrics['verbatim_run_median_real']:.0f} / {metrics['verbatim_run_p95_real']:.0f}.",
         ),
     ]
-    variants = [
-        (name, f"{found['bits_per_char']:.4f}", f"{found['bits_per_char_validation']:.4f}")
-        for name, found in findings.variants.items()
-    ]
-    return (
-        "<h2>Results</h2>"
-        + _table(("", "measured", "what it means"), rows)
-        + "<p>Every graph of the bundle was measured the same way. The quantised one (int8) is faster and is served if "
-        f"it costs little; here, {metrics['quantisation_cost']:+.4f} bits per character on validation tunes.</p>"
-        + _table(("graph", "bits per character, test", "validation"), variants)
-        + _picture(findings, "bits_by_position")
+    return section(
+        "Results",
+        table(rows, ("", "measured", "what it means")),
+        f'<div class="pairs">{_picture(findings, "bits_by_position")}</div>',
     )
 
 
-def _weaknesses(findings: Findings) -> str:
-    return "<h2>Weaknesses</h2><ul>" + "".join(f"<li>{escape(text)}</li>" for text in findings.weaknesses) + "</ul>"
-
-
 def _validity(findings: Findings) -> str:
-    rows = []
-    for source, counts in findings.agreement.items():
-        rows.append(
-            (source, *(str(counts[pair]) for pair in ((True, True), (True, False), (False, True), (False, False))))
-        )
+    pairs = ((True, True), (True, False), (False, True), (False, False))
+    rows = [(source, *(str(counts[pair]) for pair in pairs)) for source, counts in findings.agreement.items()]
     faults = Counter(FAULTS[fault.kind] for tune in findings.comparison.generated for fault in tune.reading.faults[:1])
-    return (
-        "<h2>Is it music notation?</h2><p>The judge (music21's reader, and bars summed) shares no code with the check "
-        "that the sampler itself applies. They may differ: the check also asks that a pickup and the end of its part "
-        "make one bar.</p>"
-        + _table(("tunes", "both accept", "only the judge", "only the check", "neither"), rows)
-        + "<p>First fault of the tunes as they come: "
-        + (", ".join(f"{kind} {count}" for kind, count in faults.most_common()) or "none")
-        + ".</p>"
+    first = ", ".join(f"{kind} {count}" for kind, count in faults.most_common()) or "none"
+    return section(
+        "Is it valid notation?",
+        "<p>The music21 validator reads a tune with music21's parser and sums its bars. It shares no code with the "
+        "check that the sampler itself applies. Both may differ: the check also asks that a pickup and the end of its "
+        "part make one bar.</p>",
+        table(rows, ("tunes", "both accept", "only the validator", "only the check", "neither")),
+        f"<p>First fault of the raw samples: {first}.</p>",
     )
 
 
@@ -184,21 +160,24 @@ def _success(findings: Findings) -> str:
                 f"{found.samples_per_request:.1f}",
             )
         )
-    return (
-        "<h2>Is what is asked for written?</h2><p>Requests as the music API serves them: a sample that the sampler's "
-        f"check refuses, or that is not as asked, is drawn again, up to {findings.attempts} samples.</p>"
-        + _table(("asked for", "ended in a tune", "share", "95 % interval", "samples per request"), rows)
+    return section(
+        "Do requests end in a tune?",
+        "<p>Requests as the music API serves them: a sample that the sampler's check refuses, or that is not as asked, "
+        f"is drawn again, up to {findings.attempts} samples.</p>",
+        table(rows, ("asked for", "ended in a tune", "share", "95 % interval", "samples per request")),
     )
 
 
 def _copying(findings: Findings) -> str:
-    copies = "".join(_copy(copy) for copy in findings.comparison.copies(WORST))
-    return (
-        "<h2>Is it new?</h2><p>For each tune, the longest run that some training tune has too. Real tunes share "
-        "phrases, so the held-out tunes' curve is the yardstick: the further right the model's, the more it copies.</p>"
-        + _picture(findings, "verbatim_run")
-        + _picture(findings, "melodic_run")
-        + f"<h3>The {WORST} nearest to copies</h3>{copies}"
+    return section(
+        "Does it copy?",
+        "<p>For each tune, the longest run that some training tune has too. Real tunes share phrases, so the curve of "
+        "held-out tunes is the baseline: the further right the model's curve lies, the more it copies.</p>",
+        '<div class="pairs">',
+        _picture(findings, "verbatim_run"),
+        _picture(findings, "melodic_run"),
+        f"</div><h3>The {WORST} nearest copies</h3>",
+        *(_copy(copy) for copy in findings.comparison.copies(WORST)),
     )
 
 
@@ -222,44 +201,39 @@ def _likeness(findings: Findings) -> str:
         )
         for name in HISTOGRAMS
     ]
-    return (
-        "<h2>Does it sound like the tunes it learned from?</h2><p>Jensen-Shannon distance from the training tunes: 0 "
-        "is the same distribution, 1 is nothing in common. Held-out tunes show what is usual for real ones.</p>"
-        + _table(("", "generated", "held out"), rows)
-        + "".join(_picture(findings, name) for name in HISTOGRAMS)
+    return section(
+        "Does it resemble the training tunes?",
+        "<p>Jensen-Shannon distance from the training tunes: 0 is the same distribution, 1 is nothing in common. "
+        "Held-out tunes show what is usual for real ones.</p>",
+        table(rows, ("", "generated", "held out")),
+        '<div class="pairs">',
+        *(_picture(findings, name) for name in HISTOGRAMS),
+        "</div>",
     )
 
 
 def _examples(findings: Findings) -> str:
-    tunes = "".join(f"<pre>{escape(tune.text)}</pre>" for tune in findings.accepted[:3])
-    return (
-        f"<h2>Three tunes it wrote</h2>{tunes}<p class=note>More are in examples/, numbers of all plots in plots/.</p>"
+    return section(
+        "Three accepted tunes",
+        *(f"<pre>{escape(tune.text)}</pre>" for tune in findings.accepted[:3]),
+        note("More are in examples/, the numbers of all plots in plots/."),
     )
 
 
 def _picture(findings: Findings, name: str) -> str:
     title, x_label = PICTURES[name]
-    table = findings.tables[name]
-    x, *sources = table
+    numbers = findings.tables[name]
+    x, *sources = numbers
     if name in HISTOGRAMS:
-        seen = [row for row in range(len(table[x])) if any(float(table[source][row]) >= VISIBLE for source in sources)]
-        shares = {source: [float(table[source][row]) for row in seen] for source in sources}
-        svg = plots.bars([table[x][row] for row in seen], shares, x_label, "share")
+        seen = [
+            row for row in range(len(numbers[x])) if any(float(numbers[source][row]) >= VISIBLE for source in sources)
+        ]
+        shares = {source: [float(numbers[source][row]) for row in seen] for source in sources}
+        svg = plots.bars([numbers[x][row] for row in seen], shares, x_label, "share", COLOURS)
     else:
         y_label = "bits per character" if name == "bits_by_position" else "share of tunes"
-        svg = plots.lines(table[x], {source: table[source] for source in sources}, x_label, y_label)
-    return f"<figure><figcaption>{title}</figcaption>{svg}</figure>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Cells are HTML already; those that start with a digit are set as numbers."""
-    header = f"<tr>{''.join(f'<th>{cell}</th>' for cell in head)}</tr>" if head else ""
-    lines = ("".join(f"<td{_number(cell)}>{cell}</td>" for cell in row) for row in rows)
-    return f"<table>{header}{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
-
-
-def _number(cell: str) -> str:
-    return " class=number" if cell[:1].isdigit() else ""
+        svg = plots.lines(numbers[x], {source: numbers[source] for source in sources}, x_label, y_label, COLOURS)
+    return figure(title, svg)
 
 
 def _guessing(findings: Findings) -> float:

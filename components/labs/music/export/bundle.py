@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -12,19 +11,19 @@ import onnxruntime
 import torch
 
 from components.bundle import BundleSpec
-from components.datasets.music.prepare import read_texts
-from components.errors import UserError
+from components.datasets.music.reader import TUNE_END, read_texts
 from components.files import read_json, write_json
 from components.labs.music import params
 from components.labs.music.export.graphs import reading_graph, sampling_graph
-from components.labs.music.export.graphs.weights import HIDDEN_SCALE, Variant, Weights
+from components.labs.music.export.graphs.weights import HIDDEN_SCALE, Weights
 from components.labs.music.runtime.conditioning import Options
-from components.labs.music.runtime.sampler import INT8_ZERO, TUNE_END, State, TuneModel, Vocabulary
+from components.labs.music.runtime.model import INT8_ZERO, State, TuneModel
+from components.labs.music.runtime.vocabulary import Vocabulary
+from components.onnx.parity import Case, check_parity
+from components.training.finite import check_finite
 
 if TYPE_CHECKING:
     from components.labs.music.training.model import MusicModel
-
-log = logging.getLogger(__name__)
 
 PARITY_SHAPES = ((1, 1), (1, 40), (3, 17), (8, 64), (33, 5), (2, 300))
 """(batch, length) pairs, the longest beyond the default window of attention; the exporter saw none of them."""
@@ -36,8 +35,7 @@ def export(model: MusicModel, prepared: Path, out: Path, params: params.Export) 
     Raises UserError when a weight is NaN or infinite, or a float graph differs from the model by more than
     `params.parity_tolerance`.
     """
-    if not all(weight.isfinite().all() for weight in model.parameters()):
-        raise UserError("the model has weights that are not numbers: training diverged; lower its learning rate")
+    check_finite(model)
     vocabulary = read_json(prepared / "vocabulary.json")
     weights = fold(model)
     graphs = {}
@@ -57,12 +55,12 @@ def export(model: MusicModel, prepared: Path, out: Path, params: params.Export) 
     }
     ids = Vocabulary(vocabulary).encode(_validation_text(prepared))
     model = model.cpu().float().eval()
-    report = {}
+    report: dict[str, list[Case]] = {}
     for variant in params.variants:
         paths = (graphs[f"{variant}_read"], graphs[f"{variant}_sample"])
         sessions = (onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]) for path in paths)
         report[variant] = parity(model, TuneModel(spec, *sessions), ids)
-    _check(report, params.parity_tolerance)
+    check_parity(report, params.parity_tolerance)
     write_json(out / "parity.json", report)
     return BundleSpec(graphs=graphs, spec=spec)
 
@@ -97,13 +95,13 @@ def _gates(values: torch.Tensor) -> np.ndarray:
     return torch.cat([inputs, forget, output, candidate], dim=-1).float().contiguous().numpy()
 
 
-def parity(model: MusicModel, exported: TuneModel, ids: np.ndarray) -> list[dict[str, Any]]:
+def parity(model: MusicModel, exported: TuneModel, ids: np.ndarray) -> list[Case]:
     """Largest differences between the model and the graphs in each of PARITY_SHAPES, on real text `ids` (N,)."""
     report = []
     for batch, length in PARITY_SHAPES:
         text = _windows(ids, batch, 2 * length)
         differences = _reading_differences(model, exported, text) | _sampling_differences(model, exported, text)
-        report.append({"batch": batch, "length": length, **differences})
+        report.append({"shape": [batch, length], **differences})
     return report
 
 
@@ -166,14 +164,3 @@ def _windows(ids: np.ndarray, batch: int, length: int) -> np.ndarray:
 
 def _validation_text(prepared: Path) -> str:
     return TUNE_END.join(read_texts(prepared, "validation"))
-
-
-def _check(report: dict[Variant, list[dict[str, Any]]], tolerance: float) -> None:
-    """Quantised graphs differ by design, and evaluation measures what that costs: only the float ones must agree."""
-    for case in report.get("float", []):
-        for name in ("log_probs", "state", "sampled", "sampled_state"):
-            if not case[name] <= tolerance:  # NaN is not
-                raise UserError(
-                    f"the float graph differs from the model by {case[name]:.2g} in {name} "
-                    f"(batch {case['batch']}, length {case['length']}; allowed {tolerance:g}): it is not exported"
-                )

@@ -1,4 +1,6 @@
-"""What of a tune can be asked for: types and metres that training tunes have together often enough to be learned.
+"""What can be asked of a tune, and how it is written into the tune's header.
+
+Types and metres can be asked for that training tunes have together often enough to be learned.
 
 Keys are not among them: the model writes any with up to seven sharps or flats as well as those that it has read.
 """
@@ -23,8 +25,25 @@ SPELLINGS = {"4/4": "C"}
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What a tune is asked to be; "" where anything will do."""
+
+    key: str = ""
+    metre: str = ""
+    type: str = ""
+    title: str = ""
+    start: str = ""
+    """ABC that the tune begins with, where it begins with a header, and that its music begins with otherwise."""
+
+    @property
+    def beginning(self) -> str:
+        """The start, where it is the beginning of the whole tune."""
+        return self.start if begins_with_header(self.start) else ""
+
+
+@dataclass(frozen=True)
 class Options:
-    """From a music bundle's spec."""
+    """What a model can be asked for. From a music bundle's spec."""
 
     types_by_metre: Mapping[str, Mapping[str, int]]
     """Metre to type of tune to how many training tunes are of that type in that metre."""
@@ -76,22 +95,30 @@ class Options:
         # Not the tune's own stream of random numbers, which chooses its characters.
         return str(np.random.default_rng([seed, 1]).choice(list(types), p=counts / counts.sum()))
 
-    def forced_lines(
-        self, seed: int, *, key: str = "", metre: str = "", type: str = "", title: str = ""
-    ) -> dict[int, str]:
-        """What the header's lines (from 0) begin with, so that the tune is as asked; the model writes the rest.
+    def forced_lines(self, conditions: Conditions, seed: int) -> dict[int, str]:
+        """What lines (from 0) begin with, so that the tune is as asked; the model writes the rest.
 
         The type is written before the metre. Where only a metre is asked for, a type that goes with it is drawn:
         the model would choose one that it has hardly seen in that metre.
         """
-        type = type or (self.draw_type(metre, seed) if self.types_in(metre) else "")
+        if conditions.beginning:
+            return {0: conditions.beginning}
+        type, metre = conditions.type, conditions.metre
+        if not type and self.types_in(metre):
+            type = self.draw_type(metre, seed)
         lines = {
-            1: f"T:{title}\n" if title else "",
+            1: f"T:{conditions.title}\n" if conditions.title else "",
             2: f"Z: id:dc-{type}-" if type else "",
             3: f"M:{metre}\n" if metre else "",
-            5: f"K:{key}\n" if key else "",
+            5: f"K:{conditions.key}\n" if conditions.key else "",
+            MUSIC_LINE: conditions.start,
         }
         return {line: text for line, text in lines.items() if text}
+
+
+def begins_with_header(start: str) -> bool:
+    """Whether it begins a tune, rather than its music: a note before a repeat sign (`A:|`) is no header."""
+    return start[1:2] == ":" and start[0].isalpha() and start[2:3] not in ("|", ":")
 
 
 def _often(counts: Mapping[str, int], least: int) -> dict[str, int]:

@@ -12,17 +12,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
-from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import TUNE_END, TUNE_START, read_texts
 from components.errors import UserError
 from components.files import read_json
 from components.labs.music.params import Train
-from components.labs.music.runtime.sampler import TUNE_END, TUNE_START
 from components.labs.music.training.attention import Attention
 from components.labs.music.training.augment import Augmentation
 from components.labs.music.training.optimizer import MuonAdamW
-from components.training.lr_schedule import one_cycle
+from components.training.epochs import EpochData
+from components.training.lr_schedule import with_one_cycle
 
 State = tuple[Tensor, Tensor, Tensor, Tensor]
 """The LSTM's h and c, each (layers, B, hidden_size) float; and the keys and the ids of the P characters read so far,
@@ -103,10 +102,7 @@ class MusicModel(pl.LightningModule):
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[-1]["lr"])
 
     def configure_optimizers(self) -> Any:
-        """Muon for the LSTM's matrices, AdamW for the rest.
-
-        The learning rates rise linearly, then fall to zero along a cosine that ends with max_epochs.
-        """
+        """Muon for the LSTM's matrices, AdamW for the rest."""
         params = self.params
         matrices = [weight for name, weight in self.lstm.named_parameters() if name.startswith("weight")]
         biases = [bias for name, bias in self.lstm.named_parameters() if name.startswith("bias")]
@@ -126,9 +122,7 @@ class MusicModel(pl.LightningModule):
             lr=params.learning_rate,
             betas=params.betas,
         )
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps, params.warmup))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return with_one_cycle(optimizer, self.trainer, params.warmup)
 
     def _layer_by_layer(self, read: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """As self.lstm, with what it does not have: locked dropout between the layers, and weight drop.
@@ -159,8 +153,8 @@ class MusicModel(pl.LightningModule):
                 nn.init.ones_(weight.data[size : 2 * size])  # gates lie in the order i, f, g, o
 
 
-class MusicData(pl.LightningDataModule):
-    """Prepared tunes in batches; the order and the augmentation of an epoch depend on (seed, epoch) only."""
+class MusicData(EpochData[Batch]):
+    """Prepared tunes in batches, augmented."""
 
     def __init__(self, prepared: Path, params: Train) -> None:
         super().__init__()
@@ -169,12 +163,8 @@ class MusicData(pl.LightningDataModule):
         self.train, self.validation = read_texts(prepared, "train"), read_texts(prepared, "validation")
         self.augmentation = Augmentation(self.train, self.vocabulary, params)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """The batches of the trainer's current epoch; rebuilt every epoch (reload_dataloaders_every_n_epochs=1)."""
-        return DataLoader(self.epoch(self.trainer.current_epoch if self.trainer else 0), batch_size=None)  # type: ignore[arg-type]
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        return DataLoader(evaluation_batches(self.validation, self.vocabulary), batch_size=None)  # type: ignore[arg-type]
+    def validation_batches(self) -> list[Batch]:
+        return evaluation_batches(self.validation, self.vocabulary)
 
     def epoch(self, epoch: int) -> list[Batch]:
         """Every training tune once, augmented, in batches of tunes of about one length, in random order."""

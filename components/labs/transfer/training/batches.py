@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from components.datasets.faces.categories import Labelled, faces, middle, photographs
+from components.datasets.faces.category_reader import Labelled, faces, middle, photographs
 from components.errors import UserError
 from components.labs.transfer.params import Train
+from components.training.epochs import Epoch, EpochData, batches_of
 
 READ_AT_ONCE = 128
 """Pictures of a validation batch."""
@@ -27,40 +25,31 @@ class Batch(NamedTuple):
     labels: Tensor
 
 
-class Epoch(Dataset[Batch]):
-    """Every picture once, each at a place of its own and half of them mirrored; what fills no batch sits out."""
+def shuffled(pictures: Labelled, params: Train, epoch: int) -> Epoch[Batch]:
+    """Every picture once, each cropped at random and half of them mirrored; the last ones that fill no batch are left
+    out."""
+    draw = np.random.default_rng((params.seed, epoch))
+    count, size = len(pictures.labels), params.input_size
+    order = draw.permutation(count)
+    margin = pictures.images.shape[1] - size
+    corners = draw.integers(0, margin + 1, (count, 2))
+    mirrored = draw.random(count) < 0.5
 
-    def __init__(self, pictures: Labelled, params: Train, epoch: int) -> None:
-        self.pictures, self.size = pictures, params.input_size
-        draw = np.random.default_rng((params.seed, epoch))
-        count = len(pictures.labels)
-        self.batch = min(params.batch_size, count)
-        self.order = draw.permutation(count)
-        margin = pictures.images.shape[1] - self.size
-        self.places = draw.integers(0, margin + 1, (count, 2))
-        self.mirrored = draw.random(count) < 0.5
+    def crop(row: int) -> np.ndarray:
+        top, left = corners[row]
+        image = pictures.images[row, top : top + size, left : left + size]
+        return image[:, ::-1] if mirrored[row] else image
 
-    def __len__(self) -> int:
-        return len(self.order) // self.batch
+    def make(index: int, rows: np.ndarray) -> Batch:
+        images = np.stack([crop(row) for row in rows])
+        return Batch(torch.from_numpy(images), torch.from_numpy(pictures.labels[rows]))
 
-    def __iter__(self) -> Iterator[Batch]:
-        return (self[index] for index in range(len(self)))
-
-    def __getitem__(self, index: int) -> Batch:
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        rows = self.order[index * self.batch : (index + 1) * self.batch]
-        images = np.stack([self._framed(row) for row in rows])
-        return Batch(torch.from_numpy(images), torch.from_numpy(self.pictures.labels[rows]))
-
-    def _framed(self, row: int) -> np.ndarray:
-        top, left = self.places[row]
-        image = self.pictures.images[row, top : top + self.size, left : left + self.size]
-        return image[:, ::-1] if self.mirrored[row] else image
+    batch = min(params.batch_size, count)
+    return Epoch(batches_of(order, batch, smallest=batch), make)
 
 
-class TransferData(pl.LightningDataModule):
-    """An epoch's pictures, their order and their framing depend on (seed, epoch) only."""
+class TransferData(EpochData[Batch]):
+    """Faces in the epochs of pretraining, the small labelled set in the others."""
 
     def __init__(self, prepared: Path, params: Train) -> None:
         super().__init__()
@@ -70,18 +59,16 @@ class TransferData(pl.LightningDataModule):
         self.validation = photographs(prepared, "validation")
         side = self.train.images.shape[1]
         if params.input_size > side:
-            raise UserError(f"transfer.input_size is {params.input_size}, larger than the prepared pictures of {side}")
+            raise UserError(
+                f"transfer.train.input_size is {params.input_size}, larger than the prepared pictures of {side}"
+            )
 
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """The batches of the trainer's current epoch; rebuilt every epoch (reload_dataloaders_every_n_epochs=1)."""
-        return DataLoader(self.epoch(self.trainer.current_epoch if self.trainer else 0), batch_size=None)
-
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def validation_batches(self) -> list[Batch]:
         images = torch.from_numpy(middle(self.validation.images, self.params.input_size))
         labels = torch.from_numpy(self.validation.labels)
         pairs = zip(torch.split(images, READ_AT_ONCE), torch.split(labels, READ_AT_ONCE), strict=True)
-        return DataLoader([Batch(*pair) for pair in pairs], batch_size=None)  # type: ignore[arg-type]
+        return [Batch(*pair) for pair in pairs]
 
-    def epoch(self, epoch: int) -> Epoch:
+    def epoch(self, epoch: int) -> Epoch[Batch]:
         pretraining = self.pretraining is not None and epoch < self.params.pretraining_epochs
-        return Epoch(self.pretraining if pretraining and self.pretraining else self.train, self.params, epoch)
+        return shuffled(self.pretraining if pretraining and self.pretraining else self.train, self.params, epoch)

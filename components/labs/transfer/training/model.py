@@ -14,7 +14,8 @@ from torch.nn import functional
 from components.labs.transfer.params import Train
 from components.labs.transfer.training.batches import Batch
 from components.labs.transfer.training.vgg import Vgg, load_state, read_state
-from components.training.lr_schedule import one_cycle
+from components.training.lr_schedule import one_cycle, set_learning_rate
+from components.training.optimizers import decay_groups
 
 GROUPS = 2 * 9 * 7
 """Perceived gender, age band and race of a face, as FairFace names them: what pretraining tells apart, at most."""
@@ -77,8 +78,7 @@ class TransferModel(pl.LightningModule):
             "thawed": params.learning_rate,
         }[part]
         for optimizer in self.trainer.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = highest * one_cycle(done, params.warmup)
+            set_learning_rate(optimizer, highest * one_cycle(done, params.warmup))
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         pretraining = self.part(self.current_epoch)[0] == "pretraining"
@@ -97,11 +97,7 @@ class TransferModel(pl.LightningModule):
         self.log_dict({"val_loss": loss, self.monitor: wrong}, batch_size=len(batch.labels))
 
     def configure_optimizers(self) -> Any:
-        weights = list(self.parameters())
-        groups: list[dict[str, Any]] = [
-            {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": self.params.weight_decay},
-            {"params": [weight for weight in weights if weight.ndim == 1], "weight_decay": 0.0},
-        ]
+        groups = decay_groups(self.parameters(), self.params.weight_decay)
         return torch.optim.AdamW(groups, lr=self.params.learning_rate)
 
 

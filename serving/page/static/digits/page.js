@@ -1,12 +1,13 @@
 // The page: a drawing is read while it grows.
 
 import { item, showModel } from './shared/model.js'
+import { fitting, open } from './shared/picture.js'
 import { Failure, send } from './shared/server.js'
 
 const PEN = 34 // wide, of the paper's 448 pixels: about MNIST's strokes once scaled
 const $ = (id) => document.getElementById(id)
 const paper = $('paper')
-const pen = paper.getContext('2d')
+const pen = paper.getContext('2d', { willReadFrequently: true })
 const bars = Array.from({ length: 10 }, (_, digit) => bar(digit))
 let last // where the pen was, while it is down
 let reading = false // a request is on its way, or waits for its turn
@@ -17,7 +18,7 @@ paper.addEventListener('pointerdown', (event) => {
   paper.setPointerCapture(event.pointerId)
   last = place(event)
   unchoose()
-  stroke(last)
+  dot(last)
 })
 paper.addEventListener('pointermove', (event) => {
   if (!last) return
@@ -29,12 +30,21 @@ $('file').addEventListener('click', unchoose)
 $('file').addEventListener('change', () => {
   const [file] = $('file').files
   wipe()
-  if (file) readNext(() => file)
+  if (file) readNext(async () => fitting(file, await open(file), (await known)?.limits))
 })
 
 function place(event) {
   const box = paper.getBoundingClientRect()
   return [((event.clientX - box.left) * paper.width) / box.width, ((event.clientY - box.top) * paper.height) / box.height]
+}
+
+/** A touch is a mark, though a line from a place to itself is none. */
+function dot([x, y]) {
+  pen.fillStyle = 'black'
+  pen.beginPath()
+  pen.arc(x, y, PEN / 2, 0, 2 * Math.PI)
+  pen.fill()
+  readNext(drawing)
 }
 
 function stroke(to) {
@@ -48,7 +58,10 @@ function stroke(to) {
   readNext(drawing)
 }
 
+/** The paper as a PNG; nothing where it is all of one colour, in which the server finds no digit. */
 function drawing() {
+  const pixels = new Uint32Array(pen.getImageData(0, 0, paper.width, paper.height).data.buffer)
+  if (pixels.every((pixel) => pixel === pixels[0])) return undefined
   return new Promise((resolve) => paper.toBlob(resolve))
 }
 
@@ -72,6 +85,7 @@ async function read(make) {
   const mine = age
   try {
     const picture = await make()
+    if (!picture) return
     const response = await send('read', { method: 'POST', headers: { 'Content-Type': picture.type || 'image/png' }, body: picture })
     const answer = await response.json()
     if (mine === age) show(answer)
@@ -151,4 +165,4 @@ function accuracy({ metrics: { accuracy: share } }) {
 }
 
 clear()
-showModel(accuracy)
+const known = showModel(accuracy)

@@ -1,11 +1,11 @@
 // The page: one photograph, the boxes that the server answers, and what is known of how fairly it looks.
 
 import { item, showModel } from './shared/model.js'
+import { fitting, open } from './shared/picture.js'
 import { Failure, send } from './shared/server.js'
 
-const LARGEST_SIDE = 2048 // of what is sent where the photograph is larger than the server takes
+const LARGEST_SIDE = 2048 // of the photograph on the page
 const $ = (id) => document.getElementById(id)
-let limits = {}
 let looking // the AbortController of the photograph being looked at
 
 $('file').addEventListener('change', () => look($('file').files[0]))
@@ -26,8 +26,8 @@ async function look(file) {
   say('Looking…')
   try {
     const photograph = await open(file)
+    const body = await fitting(file, photograph, (await known)?.limits)
     const started = performance.now()
-    const body = await small(file, photograph)
     const response = await send('detect', { method: 'POST', headers: { 'Content-Type': body.type }, body, signal: mine.signal })
     const found = await response.json()
     if (mine.signal.aborted) return
@@ -36,25 +36,6 @@ async function look(file) {
   } catch (error) {
     if (!mine.signal.aborted) fail(error)
   }
-}
-
-/** The picture as it is to be looked at: browsers turn it upright by its EXIF, as the server does. */
-async function open(file) {
-  try {
-    return await createImageBitmap(file, { imageOrientation: 'from-image' })
-  } catch {
-    return undefined // the browser cannot show it; the server says what is wrong with it
-  }
-}
-
-/** The file itself, or a smaller picture of it where the server would refuse its size. */
-async function small(file, photograph) {
-  const fits = file.size <= limits.body_bytes && photograph?.width * photograph?.height <= limits.max_pixels
-  if (fits || !photograph || !limits.max_pixels) return file
-  const scale = Math.min(1, LARGEST_SIDE / Math.max(photograph.width, photograph.height))
-  const canvas = new OffscreenCanvas(Math.round(photograph.width * scale), Math.round(photograph.height * scale))
-  canvas.getContext('2d').drawImage(photograph, 0, 0, canvas.width, canvas.height)
-  return canvas.convertToBlob({ type: 'image/jpeg', quality: 0.92 })
 }
 
 function show(photograph, { faces, width, height }) {
@@ -71,9 +52,10 @@ function show(photograph, { faces, width, height }) {
 
 function draw(photograph, faces, width, height) {
   const canvas = $('canvas')
-  const scale = Math.min(1, LARGEST_SIDE / Math.max(width, height))
-  canvas.width = Math.max(1, Math.round(width * scale))
-  canvas.height = Math.max(1, Math.round(height * scale))
+  const shown = photograph ?? { width, height } // what was sent may be smaller
+  const scale = Math.min(1, LARGEST_SIDE / Math.max(shown.width, shown.height))
+  canvas.width = Math.max(1, Math.round(shown.width * scale))
+  canvas.height = Math.max(1, Math.round(shown.height * scale))
   const pen = canvas.getContext('2d')
   if (photograph) pen.drawImage(photograph, 0, 0, canvas.width, canvas.height)
   // As thick on the screen whatever the photograph's size; light inside dark is seen on anything.
@@ -121,7 +103,7 @@ async function showAudit({ model }) {
       return row
     })
   )
-  $('papers').hidden = false
+  $('records').hidden = false
 }
 
 function judge(verdict, good, standing) {
@@ -157,8 +139,8 @@ function say(text) {
   $('status').textContent = text
 }
 
-const info = await showModel(thresholds, warnings)
-if (info) {
-  limits = info.limits
+const known = showModel(thresholds, warnings)
+known.then((info) => {
+  if (!info) return judge('Unknown', false, 'The server did not say.')
   showAudit(info).catch((error) => judge('Unknown', false, error instanceof Failure ? error.message : 'The page broke.'))
-} else judge('Unknown', false, 'The server did not say.')
+})

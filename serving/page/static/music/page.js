@@ -1,7 +1,8 @@
 // The page: one form, one tune. What a tune needs to be made again is in the address, after the #.
 
 import { play, stream } from './api.js'
-import { Score } from './score.js'
+import { hasMusic, Score } from './score.js'
+import { fault } from './shared/form.js'
 import { item, showModel } from './shared/model.js'
 import { Failure } from './shared/server.js'
 
@@ -10,6 +11,7 @@ const CHARACTERS_A_SECOND = 260 // the network is faster than an eye: what it wr
 const CHARACTERS_A_FRAME = 24 // at most, or a slow device would show a tune in two jumps
 const DRAW_EVERY_MS = 150
 const TUNE_BUTTONS = ['listen', 'save-abc', 'save-midi', 'save-wav', 'share']
+const SOUND_BUTTONS = ['listen', 'save-midi', 'save-wav']
 const NUMBERS = ['seed', 'temperature', 'top_k', 'top_p', 'max_length']
 
 const $ = (id) => document.getElementById(id)
@@ -18,12 +20,12 @@ const score = new Score($('score'))
 const calm = matchMedia('(prefers-reduced-motion: reduce)')
 let writing // the AbortController of the tune being written
 let tune // the tune on the page: { abc, title, seed, sound }
-let typesByMetre // what goes together, as the model's bundle has it
+let info // what the server says of its model and its limits, once it has
 
 form.addEventListener('submit', (event) => {
   event.preventDefault()
   if (writing) writing.abort()
-  else write(request())
+  else ask()
 })
 form.addEventListener('change', offer)
 form.elements.temperature.addEventListener('input', showTemperature)
@@ -35,6 +37,29 @@ $('share').addEventListener('click', share)
 for (const name of ['play', 'seeked']) $('audio').addEventListener(name, () => score.follow($('audio')))
 addEventListener('hashchange', writeFromAddress)
 addEventListener('resize', debounce(redraw, 200))
+
+/** Writes what the form asks for. What the server is known to refuse is not asked for. */
+async function ask() {
+  await known
+  form.elements.start.setCustomValidity(startFault())
+  const wrong = fault(form)
+  if (wrong) fail(new Failure(`This can't be asked for. ${wrong}`))
+  else write(request())
+}
+
+/** Why no tune can begin as the form says, as far as the page can tell; '' where it can tell nothing. */
+function startFault() {
+  const { key, metre, start, type } = form.elements
+  const text = start.value
+  if (!text) return ''
+  if (`\n${text}`.includes('\n\n')) return 'an empty line ends a tune: leave it out.'
+  const given = [key, metre, type].find((field) => field.value)
+  if (given && /^[A-Za-z]:(?![|:])/.test(text)) return `it has headers of its own: leave out the ${given.name}.`
+  if (!info) return ''
+  const unknown = [...text].find((character) => !info.spec.vocabulary.includes(character))
+  if (unknown) return `the model does not know the character ${unknown}: leave it out.`
+  return text.length > info.limits.max_start ? `it may have ${info.limits.max_start} characters at most.` : ''
+}
 
 /** What the form asks for; empty fields are left out. */
 function request() {
@@ -52,7 +77,7 @@ function writeFromAddress() {
   }
   offer()
   showTemperature()
-  write(request())
+  ask()
 }
 
 /** Writes one tune. Without a seed of its own it is written again from other seeds until one is valid, as /generate does. */
@@ -60,23 +85,23 @@ async function write(asked) {
   writing?.abort()
   const mine = (writing = new AbortController())
   const started = performance.now()
-  let paper
+  let live
   try {
     for (let number = 1; ; number++) {
       begin({ ...asked, seed: asked.seed ?? Math.floor(Math.random() * SEEDS) }, number)
-      paper = new Paper(mine.signal)
-      const { tune: made } = await stream(tune.asked, (text) => paper.add(text), mine.signal)
-      if (!made.valid && asked.seed === undefined && number < (await attempts) && !mine.signal.aborted) {
-        paper.drop()
+      live = new LiveText(mine.signal)
+      const { tune: made } = await stream(tune.asked, (text) => live.add(text), mine.signal)
+      if (!made.valid && asked.seed === undefined && number < (info?.limits.attempts ?? 1) && !mine.signal.aborted) {
+        live.drop()
         continue
       }
       const seconds = (performance.now() - started) / 1000
-      await paper.finished()
+      await live.finished()
       if (!mine.signal.aborted) finish(made, seconds, number)
       break
     }
   } catch (error) {
-    await paper.finished()
+    await live.finished()
     if (!mine.signal.aborted) fail(error)
     else if (writing === mine) say('Stopped.')
   }
@@ -105,7 +130,7 @@ function begin(asked, number) {
 }
 
 /** The tune as it grows: text on the page at a pace one can follow, sheet music every so often. */
-class Paper {
+class LiveText {
   constructor(signal) {
     this.waiting = ''
     this.drawn = 0
@@ -164,6 +189,8 @@ function settle() {
   heading()
   score.draw(tune.abc, tune.title)
   for (const id of TUNE_BUTTONS) $(id).disabled = false
+  const silent = !hasMusic(tune.abc) || tune.abc.length > info?.limits.max_abc
+  for (const id of SOUND_BUTTONS) $(id).disabled = silent
   if (!score.available) $('score').textContent = 'Sheet music is not installed on this server: the tune is below, as text.'
 }
 
@@ -251,8 +278,9 @@ function fail(error) {
 
 /** Leaves out kinds that do not go with the metre that is chosen, and metres that do not go with the kind. */
 function offer() {
-  if (!typesByMetre) return // not known yet
+  if (!info) return
   const { type, metre } = form.elements
+  const { types_by_metre: typesByMetre } = info.spec
   const goes = (metre, type) => !metre || (metre in typesByMetre && (!type || type in typesByMetre[metre]))
   for (const option of metre.options) option.disabled = !goes(option.value, type.value)
   for (const option of type.options) option.disabled = !goes(metre.value, option.value)
@@ -278,17 +306,17 @@ function debounce(action, milliseconds) {
   }
 }
 
-const attempts = showModel(surprise).then((answer) => {
-  if (!answer) return 1
-  const { limits, spec } = answer
-  const { max_length: length, temperature } = form.elements
+const known = showModel(surprise).then((answer) => {
+  info = answer
+  if (!info) return
+  const { limits } = info
+  const { max_length: length, temperature, top_k: choices } = form.elements
   length.max = limits.max_length
   temperature.min = limits.min_temperature
   temperature.max = limits.max_temperature
-  typesByMetre = spec.types_by_metre
+  choices.max = limits.max_top_k
   offer()
   showTemperature()
-  return limits.attempts
 })
 showTemperature()
 writeFromAddress()

@@ -1,6 +1,6 @@
 // Sheet music, drawn by abcjs, and the notes lit up as they sound.
 
-const TAIL_SECONDS = 1 // of ringing after the last note: TAIL_SECONDS of serving/tunes/audio.py
+const TAIL_SECONDS = 1 // of ringing after the last note: TAIL_SECONDS of serving/music/audio.py
 const STAFF_WIDTHS = { min: 320, max: 740 } // pixels before scaling: a narrow screen gets fewer bars a line, not small notes
 
 export class Score {
@@ -16,7 +16,7 @@ export class Score {
 
   /** Draws what there is of a tune, once it has a key. The title and source are left to the page. */
   draw(abc, title) {
-    if (!this.available || !/^K:.*\n./m.test(abc)) return
+    if (!this.available || !hasMusic(abc)) return
     this.lit = []
     const staffwidth = Math.min(Math.max(this.element.clientWidth - 20, STAFF_WIDTHS.min), STAFF_WIDTHS.max)
     const [tune] = globalThis.ABCJS.renderAbc(this.element, forDrawing(abc), {
@@ -60,6 +60,11 @@ export class Score {
     for (const element of elements) element.classList.add('playing')
     this.lit = elements
   }
+}
+
+/** Whether anything follows the key, which ends a tune's header. */
+export function hasMusic(abc) {
+  return /^K:.*\n./m.test(abc)
 }
 
 /** Without the collection's "!" line ends (abcjs would read a decoration), title (the page's heading) and source id. */

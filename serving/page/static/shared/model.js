@@ -1,21 +1,21 @@
-// Where answers come from: the model's provenance, its warnings and its weaknesses, from GET /info.
+// Where answers come from: the model's provenance, its warnings and its limitations, from GET /info.
 
 import { Failure, info } from './server.js'
 
 const $ = (id) => document.getElementById(id)
 
 /**
- * Fills #provenance, #warnings and #weaknesses. more(info): the page's own rows, as [name, value, style] each.
+ * Fills #provenance, #warnings and #limitations. more(info): the page's own rows, as [name, value, style] each.
  * Resolves to the answer of GET /info, or to nothing where the server did not say.
  */
 export async function showModel(more = () => [], warnings = () => []) {
   try {
     const answer = await info()
-    const { model, weaknesses = [] } = answer
+    const { model, limitations = [] } = answer
     const { provenance } = model
     const rows = [
       ['Model', model.model_digest.slice(0, 16), 'code'],
-      ['Variant', model.graph],
+      ['Variant', model.variant],
       ['Data', `${provenance.data_profile} ${provenance.data_version.slice(0, 12)}`, 'code'],
       ['Made from', `${provenance.git_commit.slice(0, 12)}${provenance.git_dirty ? ' (with changes)' : ''}`, 'code'],
       ['Promoted', model.promoted ? 'yes: it passed every gate' : 'no'],
@@ -23,7 +23,7 @@ export async function showModel(more = () => [], warnings = () => []) {
     ]
     $('provenance').replaceChildren(...rows.map(([name, value, style]) => row(name, value, style)))
     warn(model, warnings(answer))
-    if (weaknesses.length) $('weaknesses').replaceChildren(...weaknesses.map((text) => item('li', text)))
+    if (limitations.length) $('limitations').replaceChildren(...limitations.map((text) => item('li', text)))
     return answer
   } catch (error) {
     $('provenance').replaceChildren(row('Model', error instanceof Failure ? 'unknown: the server did not say' : 'unknown'))

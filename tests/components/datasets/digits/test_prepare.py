@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.datasets.digits.prepare import RULES, SPLITS, prepare, read_raw, read_split
+from components.config import DatasetParams
+from components.datasets.digits.prepare import RULES, prepare
+from components.datasets.digits.raw import read_raw
+from components.datasets.digits.reader import SPLITS, read_split
 from components.errors import UserError
-from components.families.classification.params import Prepare
 from tests.digits_data import prepared, raw_folders
 
 
@@ -21,7 +23,7 @@ def idx(values: np.ndarray) -> bytes:
 
 
 def mnist_folder(folder: Path, train: np.ndarray, test: np.ndarray) -> Path:
-    """A data folder with these pictures for MNIST; labels count up."""
+    """A folder of raw digits with these pictures for MNIST; labels count up."""
     (folder / "mnist").mkdir(parents=True)
     for name, images in (("train", train), ("t10k", test)):
         (folder / "mnist" / f"{name}-images-idx3-ubyte.gz").write_bytes(idx(images))
@@ -36,7 +38,7 @@ def pictures(count: int, seed: int = 0) -> np.ndarray:
 def test_mnist_keeps_its_published_test_set(tmp_path: Path) -> None:
     if "mnist" not in raw_folders():
         pytest.skip("mnist is not here: `make data` fetches it")
-    report = prepare(raw_folders()["mnist"], tmp_path, Prepare(limit=0))
+    report = prepare(raw_folders()["mnist"], tmp_path, DatasetParams(profile="course", limit=0))
     assert report["splits"] == {"train": 53851, "validation": 6149, "test": 10000}
     assert report["dropped"]["duplicate"]["count"] == 0
     raw = read_raw(raw_folders()["mnist"])
@@ -83,7 +85,7 @@ def test_a_picture_of_the_test_set_is_dropped_from_training(tmp_path: Path) -> N
     train, test = pictures(200), pictures(5, seed=1)
     train[17] = test[3]
     train[20] = train[19]
-    report = prepare(mnist_folder(tmp_path / "raw", train, test), tmp_path, Prepare(limit=0))
+    report = prepare(mnist_folder(tmp_path / "raw", train, test), tmp_path, DatasetParams(profile="course", limit=0))
     assert report["splits"]["test"] == 5
     assert report["dropped"]["duplicate"]["count"] == 2
     rows = np.concatenate([np.load(tmp_path / f"{split}_rows.npy") for split in ("train", "validation")])
@@ -117,7 +119,7 @@ def test_a_damaged_file_is_one_line_that_names_it(
     assert "mnist" in str(error.value)
 
 
-def test_a_data_folder_without_digits_says_what_to_run(tmp_path: Path) -> None:
+def test_a_folder_without_digits_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run the step fetch"):
         read_raw(tmp_path)
     with pytest.raises(UserError, match="run the step prepare first"):

@@ -10,16 +10,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.config import load
-from components.datasets.digits.prepare import facts
-from components.datasets.validation import EXPECTATIONS, read_suite, run_suite, validate_tables
+from components.datasets import find_dataset
+from components.datasets.validation import read_suite, run_suite, validate_tables
 from components.errors import UserError
-from components.labs import find
+from components.labs import LABS, Inputs, find
+from components.params import load_dataset
 from components.settings import project_root
+from components.steps import inputs_of
 from components.steps.validate import validate
 from tests.digits_data import prepared, raw_folders
 
 Break = Callable[[pd.DataFrame], pd.DataFrame | None]
+DATASET = find_dataset("digits")
+SUITES = DATASET.expectations
 LIMIT = 600
 
 
@@ -107,33 +110,33 @@ def label(config: dict[str, Any]) -> str:
 
 @cache
 def table_of(name: str) -> pd.DataFrame:
-    """The raw facts of a dataset, or the prepared ones of a slice of the largest that is here."""
-    dataset = next(iter(raw_folders())) if name == "prepared" else name
+    """The raw table of a source, or the prepared ones of a slice of the largest that is here."""
+    source = next(iter(raw_folders())) if name == "prepared" else name
     with tempfile.TemporaryDirectory() as folder:
-        return facts(raw_folders()[dataset], prepared(Path(folder), LIMIT, dataset))[name]
+        return DATASET.tables(raw_folders()[source], prepared(Path(folder), LIMIT, source))[name]
 
 
 def test_every_expectation_has_a_way_to_break_it() -> None:
-    suites = {path.stem.removeprefix("digits_") for path in EXPECTATIONS.glob("digits_*.json")}
+    suites = {path.stem for path in SUITES.iterdir()}
     assert suites == {"mnist", "uci", "prepared"}
-    labels = [(table, label(config)) for table in suites for config in read_suite("digits", table)["expectations"]]
+    labels = [(table, label(config)) for table in suites for config in read_suite(SUITES, table)["expectations"]]
     assert sorted(labels) == sorted(BREAKS)
 
 
-@pytest.mark.parametrize("dataset", ["mnist", "uci"])
-def test_the_real_digits_meet_every_expectation(dataset: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    if dataset not in raw_folders():
-        pytest.skip(f"{dataset} is not here: `make data` fetches it")
-    tables = facts(raw_folders()[dataset], prepared(tmp_path / "prepared", 0, dataset))
-    assert list(tables) == [dataset, "prepared"]
-    assert validate_tables("digits", tables, tmp_path / "report") == []
+@pytest.mark.parametrize("source", ["mnist", "uci"])
+def test_the_real_digits_meet_every_expectation(source: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    if source not in raw_folders():
+        pytest.skip(f"{source} is not here: `make data` fetches it")
+    tables = DATASET.tables(raw_folders()[source], prepared(tmp_path / "prepared", 0, source))
+    assert list(tables) == [source, "prepared"]
+    assert validate_tables(SUITES, tables, tmp_path / "report") == []
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
-    assert str(tables[dataset].label.mean())[:5] in (tmp_path / "report" / f"{dataset}.html").read_text()
+    assert str(tables[source].label.mean())[:5] in (tmp_path / "report" / f"{source}.html").read_text()
 
 
 def test_a_small_slice_meets_every_expectation(tmp_path: Path) -> None:
-    tables = facts(raw_folders()["uci"], prepared(tmp_path / "prepared", 150))
-    assert validate_tables("digits", tables, tmp_path / "report") == []
+    tables = DATASET.tables(raw_folders()["uci"], prepared(tmp_path / "prepared", 150))
+    assert validate_tables(SUITES, tables, tmp_path / "report") == []
 
 
 @pytest.mark.parametrize(("table", "expectation"), BREAKS, ids=str)
@@ -144,19 +147,25 @@ def test_an_expectation_on_digits_fails_alone_when_what_it_guards_against_happen
     if expectation.endswith("in_set split"):
         frame.loc[frame.index[0], "published"] = "neither"  # the other expectations on splits are of published parts
     changed = BREAKS[table, expectation](frame)
-    result = run_suite(read_suite("digits", table), frame if changed is None else changed)
+    result = run_suite(read_suite(SUITES, table), frame if changed is None else changed)
     failed = [label(item["expectation_config"]) for item in result.to_json_dict()["results"] if not item["success"]]
     assert failed == [expectation]
 
 
-@pytest.mark.parametrize("lab", ["scratch", "digits"])
-def test_both_labs_are_held_to_the_same_expectations(lab: str, tmp_path: Path) -> None:
-    params = load(lab, project_root() / "params.yaml")
+def test_the_step_lets_the_real_digits_pass_and_stops_at_a_label_that_is_no_digit(tmp_path: Path) -> None:
+    params = load_dataset(DATASET, project_root() / "params.yaml")
     raw, folder = raw_folders()["uci"], prepared(tmp_path / "prepared", 0)
-    validate(find(lab), params, raw, folder, tmp_path / "validate")
+    validate(DATASET, params, raw, folder, tmp_path / "validate")
     assert (tmp_path / "validate" / "prepared.html").exists()
     labels = np.load(folder / "test_labels.npy")
     labels[0] = 11
     np.save(folder / "test_labels.npy", labels)
     with pytest.raises(UserError, match="column 'label'"):
-        validate(find(lab), params, raw, folder, tmp_path / "validate")
+        validate(DATASET, params, raw, folder, tmp_path / "validate")
+
+
+def test_every_lab_on_digits_reads_the_one_prepared_folder(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "digits" / "prepare", 60)
+    labs = [lab for lab in map(find, LABS) if lab.dataset == DATASET.name]
+    assert {lab.name for lab in labs} >= {"digits", "mlp", "digit_generation"}
+    assert [inputs_of(lab, tmp_path) for lab in labs] == [Inputs(folder)] * len(labs)

@@ -10,11 +10,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from components.datasets.faces.categories import facts
-from components.datasets.faces.prepare import SPLITS
+from components.datasets import find_dataset
+from components.datasets.faces.reader import SPLITS
+from components.datasets.faces.tables import category_table
 from components.datasets.validation import read_suite, run_suite
 from tests.face_data import RAW, table_rows
 
+SUITES = find_dataset("faces").expectations
 Break = Callable[[pd.DataFrame], pd.DataFrame | None]
 SLICE = 600
 """Photographs that `make smoke` takes."""
@@ -41,7 +43,7 @@ def listed(folder: Path, limit: int) -> Path:
 def table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     if not (RAW / "caltech101").is_dir():
         pytest.skip("no photographs: `make data` fetches them")
-    found = facts(listed(tmp_path_factory.mktemp("prepared"), SLICE))
+    found = category_table(listed(tmp_path_factory.mktemp("prepared"), SLICE))
     assert found is not None
     return found
 
@@ -93,14 +95,14 @@ def label(config: dict[str, Any]) -> str:
 
 
 def failed(table: pd.DataFrame) -> list[str]:
-    results = run_suite(read_suite("faces", "categories"), table).to_json_dict()["results"]
+    results = run_suite(read_suite(SUITES, "categories"), table).to_json_dict()["results"]
     return [label(item["expectation_config"]) for item in results if not item["success"]]
 
 
 def test_a_small_slice_meets_every_expectation_and_each_has_a_way_to_break_it(table: pd.DataFrame) -> None:
     assert failed(table) == []
     assert len(table) == SLICE, "faces are in no category"
-    assert sorted(label(config) for config in read_suite("faces", "categories")["expectations"]) == sorted(BREAKS)
+    assert sorted(label(config) for config in read_suite(SUITES, "categories")["expectations"]) == sorted(BREAKS)
 
 
 @pytest.mark.parametrize("expectation", BREAKS)
@@ -119,7 +121,7 @@ def test_a_photograph_that_stands_for_one_of_another_category_or_split_is_seen(t
     rows[2][2] = rows[-1][2]
     rows[3][2] = table_rows(tmp_path / "audit.csv")[1]["photo"]
     path.write_text("\n".join(",".join(row) for row in rows) + "\n")
-    found = facts(tmp_path)
+    found = category_table(tmp_path)
     assert found is not None
     assert {"of_another_category", "photo_in_splits"} <= {name.split()[1] for name in failed(found)}
 
@@ -127,4 +129,4 @@ def test_a_photograph_that_stands_for_one_of_another_category_or_split_is_seen(t
 def test_the_starter_data_has_no_categories_to_check(tmp_path: Path) -> None:
     for split in SPLITS:
         (tmp_path / f"{split}.csv").write_text("id,file,photo,face\nlfw/001,lfw/001,lfw/001,1\n")
-    assert facts(tmp_path) is None
+    assert category_table(tmp_path) is None

@@ -1,4 +1,4 @@
-"""From the raw file to prepared tunes and facts about them."""
+"""From the raw file to prepared tunes and tables about them."""
 
 import hashlib
 import json
@@ -9,16 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.datasets.music.prepare import FILE, SPLITS, Block, facts, prepare, read_blocks, read_tunes
+from components.config import DatasetParams
+from components.datasets import find_dataset
+from components.datasets.music.prepare import prepare
+from components.datasets.music.raw import FILE, Block, read_blocks
+from components.datasets.music.reader import SPLITS, read_tunes
 from components.errors import UserError
-from components.labs.music.params import Prepare
-from tests.music_data import RAW, raw_folder, real_tunes
+from tests.music_data import ALL, RAW, raw_folder, real_tunes
 
-ALL = Prepare(limit=0)
+MUSIC = find_dataset("music")
 SOME = "\n\n".join(real_tunes()[:80]) + "\n"
 
 
-def run(raw: Path, out: Path, params: Prepare = ALL) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def run(raw: Path, out: Path, params: DatasetParams = ALL) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     out.mkdir(exist_ok=True)
     report = prepare(raw, out, params)
     return read_tunes(out), report
@@ -49,7 +52,7 @@ def test_preparing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("limit", [1, 3, 60, 803, 10_000])
 def test_a_limit_takes_some_of_every_split_and_moves_none(tmp_path: Path, limit: int) -> None:
     every, _ = run(RAW, tmp_path / "all")
-    some, report = run(RAW, tmp_path / "some", Prepare(limit=limit))
+    some, report = run(RAW, tmp_path / "some", DatasetParams(profile="course", limit=limit))
     assert all(tune in every for tune in some)
     assert {tune["split"] for tune in some} == set(SPLITS)
     assert abs(len(some) - min(limit, 804)) <= 2
@@ -107,32 +110,32 @@ def test_blocks_come_back_as_they_were_put_in(texts: list[str]) -> None:
     assert blocks == [Block(text, 1 + 3 * index) for index, text in enumerate(["X:1", *texts])]
 
 
-def test_facts_say_where_each_block_went(tmp_path: Path) -> None:
+def test_tables_say_where_each_block_went(tmp_path: Path) -> None:
     raw = raw_folder(tmp_path / "raw", f"{SOME}\n{real_tunes()[0]}\n\nABc|def|\n")
-    run(raw, tmp_path / "out", Prepare(limit=40))
-    tables = facts(raw, tmp_path / "out")
+    run(raw, tmp_path / "out", DatasetParams(profile="course", limit=40))
+    tables = MUSIC.tables(raw, tmp_path / "out")
     assert set(tables["raw"].fate) == {*SPLITS, "limit", "headerless", "duplicate"}
     assert len(tables["prepared"]) == len(read_tunes(tmp_path / "out"))
 
     path = tmp_path / "out" / "tunes.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
-    assert (facts(raw, tmp_path / "out")["raw"].fate == "lost").sum() == 1
+    assert (MUSIC.tables(raw, tmp_path / "out")["raw"].fate == "lost").sum() == 1
 
 
-def test_facts_see_the_same_notes_in_two_splits_under_another_header(tmp_path: Path) -> None:
+def test_tables_show_the_same_notes_in_two_splits_under_another_header(tmp_path: Path) -> None:
     run(raw_folder(tmp_path / "raw", SOME), tmp_path / "out")
     tune = read_tunes(tmp_path / "out")[0]
     other = {**tune, "id": "0" * 16, "split": "test", "text": tune["text"].replace("T:", "T:The Other ")}
     with (tmp_path / "out" / "tunes.jsonl").open("a") as file:
         file.write(json.dumps(other) + "\n")
-    table = facts(tmp_path / "raw", tmp_path / "out")["prepared"]
+    table = MUSIC.tables(tmp_path / "raw", tmp_path / "out")["prepared"]
     assert set(table[table.music_in_splits > 1].id) == {tune["id"], other["id"]}
     assert (table.copies == 1).all()
 
 
-def test_facts_before_prepare_ask_for_it(tmp_path: Path) -> None:
+def test_tables_before_prepare_ask_for_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run the step prepare first"):
-        facts(RAW, tmp_path)
+        MUSIC.tables(RAW, tmp_path)
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"id": 1}', "\x00"])

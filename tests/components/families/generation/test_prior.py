@@ -7,16 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.config import load
 from components.families.generation.export.prior import Prior, fit
 from components.families.generation.params import Train
 from components.families.generation.training.networks import Shape
 from components.families.generation.training.vae import Vae
-from components.settings import project_root
+from tests.face_data import section
 
 
 def vae(**changed: object) -> Vae:
-    train: Train = load("portraits", project_root() / "params.yaml").train
+    train = section(Train, "face_generation", "train")
     small = {"latent_dim": 2, "widths": (8, 8), "max_epochs": 1, **changed}
     return Vae(Shape(8, 3), train.model_copy(update=small))
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from components.errors import UserError
-from components.families.generation.runtime import Generator, between, sheet
+from components.families.generation.runtime import Generator
+from components.report.pictures import sheet
+from components.stats import great_circle
 
 SPEC = {"size": 2, "channels": 1, "latent_dim": 4}
 
@@ -44,8 +46,8 @@ def test_an_interpolation_goes_from_the_one_seeds_picture_to_the_others(generato
 
 def test_latents_on_the_way_are_as_long_as_those_at_its_ends() -> None:
     first, last = np.array([3.0, 0.0], np.float32), np.array([0.0, 3.0], np.float32)
-    assert np.linalg.norm(between(first, last, 7), axis=1) == pytest.approx([3] * 7)
-    assert between(first, first, 3) == pytest.approx(np.stack([first] * 3))
+    assert np.linalg.norm(great_circle(first, last, 7), axis=1) == pytest.approx([3] * 7)
+    assert great_circle(first, first, 3) == pytest.approx(np.stack([first] * 3))
 
 
 def test_a_sheet_leaves_white_what_it_has_no_picture_for() -> None:

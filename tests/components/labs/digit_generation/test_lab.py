@@ -1,29 +1,34 @@
-"""Both generators learn real digits, survive a kill, become bundles, and are judged for what they are."""
+"""Both generators learn real digits, become bundles, and are judged for what they are."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
-from components.bundle import Bundle, EvaluationReport
-from components.config import LabParams, load
+from components.bundle import Bundle
+from components.config import LabParams
 from components.errors import UserError
 from components.families.generation.evaluation.evaluate import Real, Yardstick
 from components.families.generation.evaluation.features import Features
+from components.families.generation.params import GenerationParams
 from components.families.generation.runtime import Generator
-from components.labs import find
+from components.labs import Inputs, find
+from components.params import load
+from components.records import EvaluationReport
 from components.settings import project_root
 from components.steps.evaluate import evaluate
 from components.steps.export import export
 from components.steps.train import train
+from tests.components.bundles import PROVENANCE
 from tests.digits_data import prepared
 
+LAB: Any = find("digit_generation")
 MODELS = ("vae", "gan")
 SMALL = {"latent_dim": 8, "widths": (16, 8), "discriminator_widths": (16, 8), "batch_size": 32, "averaged_steps": 20}
 QUICK = {
@@ -40,8 +45,8 @@ OWN: dict[str, dict[str, Any]] = {
 }
 
 
-def params(model: str, **changed: Any) -> LabParams:
-    every = load("images", project_root() / "params.yaml")
+def params(model: str, **changed: Any) -> GenerationParams:
+    every = as_set()
     small = {"model": model, **SMALL, **OWN[model], "patience": 99, **changed}
     return every.model_copy(
         update={
@@ -52,15 +57,21 @@ def params(model: str, **changed: Any) -> LabParams:
     )
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepared(tmp_path_factory.mktemp("prepared"), 900)
+def as_set() -> GenerationParams:
+    every = load(LAB, project_root() / "params.yaml")
+    assert isinstance(every, GenerationParams)
+    return every
 
 
 @pytest.fixture(scope="module")
-def classifier(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return Inputs(prepared(tmp_path_factory.mktemp("prepared"), 900))
+
+
+@pytest.fixture(scope="module")
+def classifier(digits: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of a small classifier of the lab digits."""
-    folder, every = tmp_path_factory.mktemp("digits"), load("digits", project_root() / "params.yaml")
+    folder, every = tmp_path_factory.mktemp("digits"), load(find("digits"), project_root() / "params.yaml")
     small = {"channels": (8, 16), "dense_size": 16, "max_epochs": 4, "batch_size": 32, "learning_rate": 0.1}
     chosen = every.model_copy(
         update={
@@ -72,30 +83,27 @@ def classifier(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def made(request: pytest.FixtureRequest, digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def made(request: pytest.FixtureRequest, digits: Inputs, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A small generator trained on a few digits, and its bundle."""
     folder = tmp_path_factory.mktemp(request.param)
-    return request.param, bundle_of("images", params(request.param), digits, folder)
+    return request.param, bundle_of("digit_generation", params(request.param), digits, folder)
 
 
-def bundle_of(lab: str, chosen: LabParams, digits: Path, folder: Path) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project_root())
-        train(find(lab), chosen, digits, folder / "train", folder / "kept")
-        export(find(lab), chosen, digits, folder / "train", folder / "export")
+def bundle_of(lab: str, chosen: LabParams, digits: Inputs, folder: Path) -> Path:
+    train(find(lab), chosen.train, digits, folder / "train", folder / "kept")
+    export(find(lab), chosen, PROVENANCE, digits, folder / "train", folder / "export")
     return folder / "export"
 
 
-def test_its_pictures_come_to_look_like_digits(made: tuple[str, Path], digits: Path, classifier: Path) -> None:
+def test_its_pictures_come_to_look_like_digits(made: tuple[str, Path], digits: Inputs, classifier: Path) -> None:
     """Seen through the classifier they are nearer to real digits than those of a model that was never trained."""
     name, folder = made
     generator = Generator.load(Bundle.open(folder), "float")
     images = generator.pictures(generator.latents(1, 300))
-    untrained = find("images").module(digits, params(name).train).eval()
+    untrained = LAB.module(digits, params(name).train).eval()
     with torch.inference_mode():
         noise = (untrained(torch.from_numpy(generator.latents(1, 300))).sigmoid() * 255).to(torch.uint8)
-    lab: Any = find("images")
-    real = Real(lab.pictures(digits, "train"), lab.pictures(digits, "test"))
+    real = Real(LAB.pictures(digits.prepared, "train"), LAB.pictures(digits.prepared, "test"))
     yardstick = Yardstick(real, Features(Bundle.open(classifier)), params(name).evaluate)
     learned, random = (
         yardstick.measured(kind, pictures)["frechet_distance"]
@@ -117,10 +125,10 @@ def test_the_graphs_compute_the_model_at_batches_they_have_not_seen(made: tuple[
 
 
 def test_a_vaes_samples_are_drawn_from_what_was_fitted_and_what_it_makes_of_pictures_is_not(
-    made: tuple[str, Path], digits: Path
+    made: tuple[str, Path], digits: Inputs
 ) -> None:
     name, folder = made
-    bundle, lab = Bundle.open(folder), find("images")
+    bundle = Bundle.open(folder)
     generator = Generator.load(bundle, "float")
     noise = np.random.RandomState(1).standard_normal((400, 8 + (name == "vae"))).astype(np.float32)
     if name == "gan":
@@ -130,7 +138,7 @@ def test_a_vaes_samples_are_drawn_from_what_was_fitted_and_what_it_makes_of_pict
     assert bundle.spec["prior_components"] > 1
     (drawn,) = bundle.session("prior").run(None, {"noise": noise})
     assert np.array_equal(generator.latents(1, 400), drawn)
-    seen = cast(Any, lab).pictures(digits, "test")[:40]
+    seen = LAB.pictures(digits.prepared, "test")[:40]
     means, _ = bundle.session("encoder").run(None, {"images": seen})
     apart = np.abs(generator.pictures(means)[:, None].astype(float) - seen[None]).mean(axis=(2, 3, 4))
     assert (apart.argmin(axis=1) == np.arange(40)).mean() > 0.5, "what it makes of a picture is nearest to that one"
@@ -151,14 +159,14 @@ def test_int8_multiplies_bytes_and_keeps_the_pictures(made: tuple[str, Path]) ->
     assert np.abs(whole.astype(float) - bytes_).mean() < 5
 
 
-def test_what_evaluation_says_of_it(made: tuple[str, Path], digits: Path, classifier: Path, tmp_path: Path) -> None:
+def test_what_evaluation_says_of_it(made: tuple[str, Path], digits: Inputs, classifier: Path, tmp_path: Path) -> None:
     name, folder = made
-    report = evaluate(find("images"), params(name), digits, folder, tmp_path / "evaluate", {"digits": classifier})
-    assert report.instruments == {"digits": Bundle.open(classifier).digest}
+    report = evaluate(LAB, params(name), digits, folder, tmp_path / "evaluate", {"digits": classifier})
+    assert report.reference_models == {"digits": Bundle.open(classifier).digest}
     written = EvaluationReport.model_validate_json((tmp_path / "evaluate" / "evaluation.json").read_text())
-    assert written.instruments == report.instruments
+    assert written.reference_models == report.reference_models
     assert set(report.variants) == {"float", "int8"}
-    held_out = len(cast(Any, find("images")).pictures(digits, "test"))
+    held_out = len(LAB.pictures(digits.prepared, "test"))
     assert report.counts.keys() == report.metrics.keys()
     assert (report.counts["frechet_distance"], report.counts["recall"]) == (300, 200)
     assert report.counts["held_out_frechet_distance"] == report.counts["held_out_recall"] == held_out < 200
@@ -178,79 +186,49 @@ def test_what_evaluation_says_of_it(made: tuple[str, Path], digits: Path, classi
     assert (tmp_path / "evaluate" / "plots" / "nearest.csv").read_text().startswith("quantile,samples,held_out\n0.0,")
 
 
-def test_figures_count_the_pictures_that_there_were_not_those_asked_for(digits: Path, classifier: Path) -> None:
+def test_figures_count_the_pictures_that_there_were_not_those_asked_for(digits: Inputs, classifier: Path) -> None:
     """So that of a slice the gate says that too little was measured, and nothing against the model."""
-    lab, every = cast(Any, find("images")), load("images", project_root() / "params.yaml")
-    real = Real(lab.pictures(digits, "train"), lab.pictures(digits, "test"))
+    every = as_set()
+    real = Real(LAB.pictures(digits.prepared, "train"), LAB.pictures(digits.prepared, "test"))
     counts = Yardstick(real, Features(Bundle.open(classifier)), every.evaluate).counts(every.evaluate.samples)
     assert counts["frechet_distance"] == counts["precision"] == counts["recall"] == len(real.train)
     assert counts["near_copy_rate"] == len(real.held_out), "they say what is near"
     assert all(counts[name] < bound.min_count for name, bound in every.gate.metrics.items())
 
 
-def test_copies_of_training_pictures_are_seen(digits: Path, classifier: Path) -> None:
-    lab: Any = find("images")
-    real = Real(lab.pictures(digits, "train"), lab.pictures(digits, "test"))
+def test_copies_of_training_pictures_are_seen(digits: Inputs, classifier: Path) -> None:
+    real = Real(LAB.pictures(digits.prepared, "train"), LAB.pictures(digits.prepared, "test"))
     yardstick = Yardstick(real, Features(Bundle.open(classifier)), params("vae").evaluate)
     assert yardstick.rows["held-out pictures"]["near_copy_rate"] < 0.05
     assert yardstick.measured("copies", real.train[:200])["near_copy_rate"] == 1
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_a_killed_training_ends_as_if_it_never_had_been(
-    model: str, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of a GAN that is two networks, two optimizers, a running mean of weights and the pictures of every epoch."""
-    from components.training import callbacks
-
-    chosen = params(model, max_epochs=3)
-    train(find("images"), chosen, digits, tmp_path / "whole", tmp_path / "kept")
-    started = callbacks.EpochLine.on_train_epoch_start
-
-    def die(self: Any, trainer: Any, module: Any) -> None:
-        if trainer.current_epoch == 2:
-            raise KeyboardInterrupt
-        started(self, trainer, module)
-
-    monkeypatch.setattr(callbacks.EpochLine, "on_train_epoch_start", die)
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
-        train(find("images"), chosen, digits, tmp_path / "resumed", tmp_path / "others")
-    monkeypatch.undo()
-    train(find("images"), chosen, digits, tmp_path / "resumed", tmp_path / "others")
-    whole, resumed = (
-        torch.load(tmp_path / name / "model.ckpt", weights_only=True)["state_dict"] for name in ("whole", "resumed")
-    )
-    assert whole.keys() == resumed.keys()
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-    assert (tmp_path / "whole" / "curve.csv").read_text() == (tmp_path / "resumed" / "curve.csv").read_text()
-
-
-def test_a_decoder_that_is_sure_and_wrong_has_a_finite_likelihood_in_its_graph(digits: Path, tmp_path: Path) -> None:
+def test_a_decoder_that_is_sure_and_wrong_has_a_finite_likelihood_in_its_graph(digits: Inputs, tmp_path: Path) -> None:
     """Trained in full, one is as sure as that of pixels that are never ink."""
-    chosen, lab = params("vae"), find("images")
+    chosen = params("vae")
     torch.manual_seed(0)
-    model: Any = lab.module(digits, chosen.train).eval()
+    model: Any = LAB.module(digits, chosen.train).eval()
     last = [layer for layer in model.decoder.layers if isinstance(layer, torch.nn.Conv2d)][-1]
     assert last.bias is not None
     with torch.no_grad():
         last.bias.fill_(-200)
-    lab.export(model, digits, tmp_path, chosen.export.model_copy(update={"variants": ("float",)}))
+    LAB.export(model, digits, tmp_path, chosen.export.model_copy(update={"variants": ("float",)}))
     report = json.loads((tmp_path / "parity.json").read_text())
     assert max(case["log_likelihood"] for case in report["likelihood"]) < 1e-4
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_model_that_diverged_is_not_exported(model: str, digits: Path, tmp_path: Path) -> None:
+def test_a_model_that_diverged_is_not_exported(model: str, digits: Inputs, tmp_path: Path) -> None:
     chosen = params(model)
-    module = find("images").module(digits, chosen.train)
+    module = LAB.module(digits, chosen.train)
     with torch.no_grad():
         next(iter(module.parameters())).fill_(float("nan"))
     with pytest.raises(UserError, match="training diverged"):
-        find("images").export(module, digits, tmp_path, chosen.export)
+        LAB.export(module, digits, tmp_path, chosen.export)
 
 
-def test_a_graph_that_differs_is_not_exported(digits: Path, tmp_path: Path) -> None:
+def test_a_graph_that_differs_is_not_exported(digits: Inputs, tmp_path: Path) -> None:
     chosen = params("gan")
     exacting = chosen.export.model_copy(update={"parity_tolerance": 1e-12, "variants": ("float",)})
     with pytest.raises(UserError, match=r"the graph float differs from the model by .* it is not exported"):
-        find("images").export(find("images").module(digits, chosen.train), digits, tmp_path, exacting)
+        LAB.export(LAB.module(digits, chosen.train), digits, tmp_path, exacting)

@@ -1,4 +1,4 @@
-"""Both networks for digits learn, resume and become bundles."""
+"""Both networks for digits learn, become bundles and are measured."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ import pytest
 import torch
 
 from components.bundle import Bundle
-from components.config import LabParams, load
-from components.datasets.digits.prepare import read_split
+from components.datasets.digits.reader import read_split
 from components.errors import UserError
 from components.families.classification.params import Export
 from components.families.classification.runtime import DigitModel
-from components.labs import find
+from components.labs import Inputs, find
 from components.labs.digits.model import DigitsModel, network
+from components.labs.digits.params import DigitsParams
+from components.params import load
 from components.settings import project_root
 from components.steps.evaluate import evaluate
 from components.steps.export import export
 from components.steps.train import train
+from tests.components.bundles import PROVENANCE
 from tests.digits_data import prepared
 
+DIGITS = find("digits")
 MODELS = ("fully_connected", "convolutional")
 SMALL = {"channels": (8, 16), "dense_size": 32, "hidden_sizes": (48,), "max_epochs": 4, "patience": 4, "batch_size": 32}
 QUICK = {"shifts": (1,), "rotations": (15.0,), "noises": (0.1,), "blurs": (1.0,)}
 
 
-def params(model: str = "convolutional", **changed: Any) -> LabParams:
-    every = load("digits", project_root() / "params.yaml")
+def params(model: str = "convolutional", **changed: Any) -> DigitsParams:
+    every = load(DIGITS, project_root() / "params.yaml")
+    assert isinstance(every, DigitsParams)
     return every.model_copy(
         update={
             "train": every.train.model_copy(update={"model": model, **SMALL, **changed}),
@@ -41,25 +45,25 @@ def params(model: str = "convolutional", **changed: Any) -> LabParams:
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepared(tmp_path_factory.mktemp("prepared"), 900)
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return Inputs(prepared(tmp_path_factory.mktemp("prepared"), 900))
 
 
 @pytest.fixture(scope="module", params=MODELS)
-def bundle(request: pytest.FixtureRequest, digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def bundle(
+    request: pytest.FixtureRequest, digits: Inputs, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
     """A small network trained on a few digits, and the folder of its outputs."""
     folder = tmp_path_factory.mktemp(request.param)
     chosen = params(request.param)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project_root())
-        train(find("digits"), chosen, digits, folder / "train", folder / "kept")
-        export(find("digits"), chosen, digits, folder / "train", folder / "export")
+    train(DIGITS, chosen.train, digits, folder / "train", folder / "kept")
+    export(DIGITS, chosen, PROVENANCE, digits, folder / "train", folder / "export")
     return request.param, folder
 
 
-def test_it_learns_to_read_digits(bundle: tuple[str, Path], digits: Path) -> None:
+def test_it_learns_to_read_digits(bundle: tuple[str, Path], digits: Inputs) -> None:
     model = DigitModel.load(Bundle.open(bundle[1] / "export"))
-    test = read_split(digits, "test")
+    test = read_split(digits.prepared, "test")
     assert (model.logits(test.images).argmax(axis=1) == test.labels).mean() > 0.7
 
 
@@ -74,13 +78,13 @@ def test_every_pixel_counts_however_many_convolutions_there_are(channels: tuple[
     assert (images.grad != 0).any(dim=0).all()
 
 
-def test_the_graph_computes_the_network_at_batches_it_has_not_seen(bundle: tuple[str, Path], digits: Path) -> None:
+def test_the_graph_computes_the_network_at_batches_it_has_not_seen(bundle: tuple[str, Path], digits: Inputs) -> None:
     name, folder = bundle
-    module = find("digits").module(digits, params(name).train)
+    module = DIGITS.module(digits, params(name).train)
     module.load_state_dict(torch.load(folder / "train" / "model.ckpt", weights_only=True)["state_dict"])
     module.eval()
     exported = DigitModel.load(Bundle.open(folder / "export"), "float")
-    images = read_split(digits, "test").images
+    images = read_split(digits.prepared, "test").images
     for batch in (3, 10, 50):
         with torch.inference_mode():
             expected = module(torch.from_numpy(images[:batch]).unsqueeze(1) / 255).numpy()
@@ -96,11 +100,13 @@ def test_int8_multiplies_bytes_and_is_smaller(bundle: tuple[str, Path]) -> None:
 
 
 def test_evaluation_measures_the_bundle_and_shows_its_mistakes(
-    bundle: tuple[str, Path], digits: Path, tmp_path: Path
+    bundle: tuple[str, Path], digits: Inputs, tmp_path: Path
 ) -> None:
-    report = evaluate(find("digits"), params(), digits, bundle[1] / "export", tmp_path / "evaluate")
-    test = read_split(digits, "test")
-    read = DigitModel.load(Bundle.open(bundle[1] / "export"), report.serve["graph"]).logits(test.images).argmax(axis=1)
+    report = evaluate(DIGITS, params(), digits, bundle[1] / "export", tmp_path / "evaluate")
+    test = read_split(digits.prepared, "test")
+    read = (
+        DigitModel.load(Bundle.open(bundle[1] / "export"), report.serve["variant"]).logits(test.images).argmax(axis=1)
+    )
     assert report.metrics["accuracy"] == pytest.approx((read == test.labels).mean())
     assert set(report.variants) == {"float", "int8"}
     assert report.counts["accuracy"] == len(test.labels)
@@ -111,43 +117,16 @@ def test_evaluation_measures_the_bundle_and_shows_its_mistakes(
     assert (tmp_path / "evaluate" / "mistakes.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_killed_training_ends_as_if_it_never_had_been(
-    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from components.training import callbacks
-
-    chosen = params(max_epochs=3)
-    train(find("digits"), chosen, digits, tmp_path / "whole", tmp_path / "kept")
-    started = callbacks.EpochLine.on_train_epoch_start
-
-    def die(self: Any, trainer: Any, module: Any) -> None:
-        if trainer.current_epoch == 1:
-            raise KeyboardInterrupt
-        started(self, trainer, module)
-
-    monkeypatch.setattr(callbacks.EpochLine, "on_train_epoch_start", die)
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
-        train(find("digits"), chosen, digits, tmp_path / "resumed", tmp_path / "others")
-    monkeypatch.undo()
-    train(find("digits"), chosen, digits, tmp_path / "resumed", tmp_path / "others")
-    whole, resumed = (
-        torch.load(tmp_path / name / "model.ckpt", weights_only=True)["state_dict"] for name in ("whole", "resumed")
-    )
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-
-
-def test_a_model_that_diverged_is_not_exported(digits: Path, tmp_path: Path) -> None:
+def test_a_model_that_diverged_is_not_exported(digits: Inputs, tmp_path: Path) -> None:
     chosen = params().train
     model = DigitsModel(network(chosen), chosen)
     with torch.no_grad():
         next(iter(model.network.parameters())).fill_(float("nan"))
     with pytest.raises(UserError, match="training diverged"):
-        find("digits").export(
-            model, digits, tmp_path, Export(variants=("float",), parity_tolerance=1e-4, calibration=10)
-        )
+        DIGITS.export(model, digits, tmp_path, Export(variants=("float",), parity_tolerance=1e-4, calibration=10))
 
 
-def test_weights_that_are_numbers_and_overflow_are_one_line(digits: Path, tmp_path: Path) -> None:
+def test_weights_that_are_numbers_and_overflow_are_one_line(digits: Inputs, tmp_path: Path) -> None:
     chosen = params("fully_connected").train
     model = DigitsModel(network(chosen), chosen).eval()
     with torch.no_grad():
@@ -155,14 +134,14 @@ def test_weights_that_are_numbers_and_overflow_are_one_line(digits: Path, tmp_pa
             weight.fill_(1e30)
     exported = Export(variants=("float", "int8"), parity_tolerance=1e-4, calibration=10)
     with pytest.raises(UserError, match=r"differs from the model by (nan|inf) in its logits"):
-        find("digits").export(model, digits, tmp_path, exported)
+        DIGITS.export(model, digits, tmp_path, exported)
     assert not (tmp_path / "parity.json").exists()
 
 
-def test_a_float_graph_that_differs_is_not_exported(digits: Path, tmp_path: Path) -> None:
+def test_a_float_graph_that_differs_is_not_exported(digits: Inputs, tmp_path: Path) -> None:
     chosen = params().train
     with pytest.raises(UserError, match=r"differs from the model .* it is not exported"):
-        find("digits").export(
+        DIGITS.export(
             DigitsModel(network(chosen), chosen).eval(),
             digits,
             tmp_path,

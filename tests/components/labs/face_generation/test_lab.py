@@ -4,55 +4,57 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from components.bundle import Bundle, write_bundle
-from components.config import LabParams, load
 from components.families.generation.evaluation.evaluate import Real, Yardstick
 from components.families.generation.evaluation.features import Features
+from components.families.generation.params import GenerationParams
 from components.families.generation.runtime import Generator
-from components.labs import find
-from components.provenance import Provenance
+from components.labs import Inputs, find
+from components.params import load
 from components.settings import project_root
 from components.steps.evaluate import evaluate
 from components.steps.export import export
 from components.steps.train import train
+from tests.components.bundles import PROVENANCE
 from tests.face_data import section, write_prepared
 
-HERE = Provenance(git_commit="", git_dirty=False, data_version="", data_profile="course", params_hash="", code_hash="")
+LAB: Any = find("face_generation")
 
 
 @pytest.fixture(scope="module")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_prepared(tmp_path_factory.mktemp("faces"))
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return Inputs(write_prepared(tmp_path_factory.mktemp("faces")))
 
 
 @pytest.fixture(scope="module")
-def detector(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def detector(faces: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The bundle of an untrained face detector: what it sees is enough to measure with."""
     from components.labs.faces.params import Export as FacesExport
     from components.labs.faces.params import Train as FacesTrain
 
     torch.manual_seed(0)
     lab = find("faces")
-    module = lab.module(faces, section(FacesTrain, "faces", widths=[8, 8, 8], hidden_size=16)).eval()
+    module = lab.module(faces, section(FacesTrain, "faces", "train", widths=[8, 8, 8], hidden_size=16)).eval()
     return _bundle(
-        "faces", module, section(FacesExport, "export", "faces", variants=["float"]), faces, tmp_path_factory
+        "faces", module, section(FacesExport, "faces", "export", variants=["float"]), faces, tmp_path_factory
     )
 
 
-def _bundle(lab: str, module: Any, params: Any, faces: Path, folders: pytest.TempPathFactory) -> Bundle:
+def _bundle(lab: str, module: Any, params: Any, faces: Inputs, folders: pytest.TempPathFactory) -> Bundle:
     folder = folders.mktemp(lab)
-    write_bundle(folder, lab, find(lab).export(module, faces, folder, params), HERE)
+    write_bundle(folder, lab, find(lab).export(module, faces, folder, params), PROVENANCE)
     return Bundle.open(folder)
 
 
-def params(model: str) -> LabParams:
-    every = load("portraits", project_root() / "params.yaml")
+def params(model: str) -> GenerationParams:
+    every = load(LAB, project_root() / "params.yaml")
+    assert isinstance(every, GenerationParams)
     small = {"model": model, "latent_dim": 6, "widths": (16, 8, 8), "discriminator_widths": (16, 8, 8)}
     small |= {"batch_size": 32, "max_epochs": 8, "patience": 8, "averaged_steps": 20, "learning_rate": 0.005}
     quick = {"samples": 100, "manifold_samples": 50, "likelihood_pictures": 3, "importance_samples": 5, "shown": 3}
@@ -67,21 +69,20 @@ def params(model: str) -> LabParams:
 
 @pytest.mark.parametrize("model", ["vae", "gan"])
 def test_a_model_learns_faces_and_becomes_a_bundle_that_is_measured_by_the_detector(
-    model: str, faces: Path, detector: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, faces: Inputs, detector: Bundle, tmp_path: Path
 ) -> None:
     """What it makes comes nearer to faces than what a model makes that was never trained."""
-    monkeypatch.chdir(project_root())
-    lab, chosen = cast(Any, find("portraits")), params(model)
-    train(lab, chosen, faces, tmp_path / "train", tmp_path / "kept")
-    export(lab, chosen, faces, tmp_path / "train", tmp_path / "export")
+    chosen = params(model)
+    train(LAB, chosen.train, faces, tmp_path / "train", tmp_path / "kept")
+    export(LAB, chosen, PROVENANCE, faces, tmp_path / "train", tmp_path / "export")
     generator = Generator.load(Bundle.open(tmp_path / "export"))
     assert generator.samples(1, 2).shape == (2, 64, 64, 3)
-    instruments = {"faces": detector.folder}
-    report = evaluate(lab, chosen, faces, tmp_path / "export", tmp_path / "evaluate", instruments)
-    real = Real(lab.pictures(faces, "train"), lab.pictures(faces, "audit"))
+    reference_models = {"faces": detector.folder}
+    report = evaluate(LAB, chosen, faces, tmp_path / "export", tmp_path / "evaluate", reference_models)
+    real = Real(LAB.pictures(faces.prepared, "train"), LAB.pictures(faces.prepared, "audit"))
     yardstick = Yardstick(real, Features(detector), chosen.evaluate)
     with torch.inference_mode():
-        untrained = lab.module(faces, chosen.train).eval()
+        untrained = LAB.module(faces, chosen.train).eval()
         values = untrained(torch.from_numpy(generator.latents(1, 100))).sigmoid()
     noise = (values * 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
     assert report.metrics["frechet_distance"] < 0.5 * yardstick.measured("untrained", noise)["frechet_distance"]
@@ -92,13 +93,12 @@ def test_a_model_learns_faces_and_becomes_a_bundle_that_is_measured_by_the_detec
     assert json.loads((tmp_path / "export" / "parity.json").read_text())["float"]
 
 
-def test_features_are_what_enters_the_detectors_last_layer(faces: Path, detector: Bundle) -> None:
+def test_features_are_what_enters_the_detectors_last_layer(faces: Inputs, detector: Bundle) -> None:
     """Put through that layer by hand, they give the logits that the bundle gives."""
     import onnx
     from onnx import numpy_helper
 
-    lab: Any = find("portraits")
-    images = lab.pictures(faces, "audit")[:9]
+    images = LAB.pictures(faces.prepared, "audit")[:9]
     features = Features(detector)(images, 4)
     graph = onnx.load(detector.folder / "float.onnx").graph
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -108,7 +108,6 @@ def test_features_are_what_enters_the_detectors_last_layer(faces: Path, detector
     assert np.allclose(features @ kernel.reshape(1, -1).T + bias, logits[:, None], atol=1e-4)
 
 
-def test_only_faces_are_learned(faces: Path) -> None:
-    lab: Any = find("portraits")
-    found = lab.pictures(faces, "train")
+def test_only_faces_are_learned(faces: Inputs) -> None:
+    found = LAB.pictures(faces.prepared, "train")
     assert found.shape == (320, 64, 64, 3)

@@ -21,7 +21,7 @@ def data(prepared_faces: Path, train_params: Train) -> FaceData:
 
 
 def rows_of(data: FaceData, epoch: int, weights: np.ndarray | None = None) -> np.ndarray:
-    return np.concatenate(data.epoch(epoch, weights).order)
+    return np.concatenate(data.drawn(epoch, weights).order)
 
 
 def test_an_epoch_depends_on_its_seed_and_number_only(

@@ -121,4 +121,4 @@ def test_a_trained_one_tells_faces_from_others_and_draws_them(trained_vae: Debia
 
 
 def test_the_defaults_are_of_the_papers_size() -> None:
-    assert section(Train, "faces").latent_dim == 100
+    assert section(Train, "faces", "train").latent_dim == 100

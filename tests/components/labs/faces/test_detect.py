@@ -27,7 +27,7 @@ BOXES = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30], [22, 22, 27,
 
 @pytest.fixture(scope="module")
 def settings() -> Detection:
-    return section(Detection, "evaluate", "faces", "detection")
+    return section(Detection, "faces", "evaluate", "detection")
 
 
 def test_overlap_is_of_the_smaller_box_and_union_of_both() -> None:

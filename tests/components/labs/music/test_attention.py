@@ -5,17 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from components.config import load
 from components.labs.music.params import Train
 from components.labs.music.training.attention import Attention
-from components.settings import project_root
+from tests.face_data import section
 
 CHARACTERS = 83
 
 
 @pytest.fixture
 def attention() -> Attention:
-    params: Train = load("music", project_root() / "params.yaml").train
+    params = section(Train, "music", "train")
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "attention_lag": 4, "attention_window": 10}
     return Attention(CHARACTERS, params.model_copy(update=sizes)).eval()

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from components.config import load
 from components.datasets.music.abc_notation import check
-from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import read_texts
 from components.labs.music.params import Train
 from components.labs.music.training.augment import Augmentation, field, in_other_keys, kind, renumbered, with_header
 from components.labs.music.training.model import read_vocabulary
 from components.labs.music.training.transpose import mode, pitches
-from components.settings import project_root
+from tests.face_data import section
 
 JIG = "X:7\nT:The Jig\nZ: id:dc-jig-5\nM:6/8\nL:1/8\nK:D Major\nABA AFA|ABA AFA|ded cBA|BcB BAF:|"
 REEL = "X:90\nT:A \\1 Reel\nZ: id:dc-reel-80\nM:C\nL:1/8\nK:G Major\nGABc dedB|G4 B4:|"
@@ -42,7 +41,7 @@ def out_of_range(tune: str) -> int:
 
 
 def augmentation(tunes: list[str], vocabulary: list[str], **changes: object) -> Augmentation:
-    params: Train = load("music", project_root() / "params.yaml").train
+    params = section(Train, "music", "train")
     return Augmentation(tunes, vocabulary, params.model_copy(update=changes))
 
 

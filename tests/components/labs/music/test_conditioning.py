@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from components.bundle import Bundle
-from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import read_texts
 from components.errors import UserError
-from components.labs.music.runtime.conditioning import Options
+from components.labs.music.runtime.conditioning import Conditions, Options
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_types_that_hardly_occur_in_a_metre_are_not_offered(texts: list[str]) ->
 def test_four_four_is_common_time(texts: list[str]) -> None:
     options = Options.of_tunes(texts, 3)
     assert options.types_in("4/4") == options.types_in("C")
-    assert options.forced_lines(1, metre="4/4")[3] == "M:4/4\n"
+    assert options.forced_lines(Conditions(metre="4/4"), 1)[3] == "M:4/4\n"
 
 
 def test_a_bundle_says_what_can_be_asked_of_it(music_bundle: Path, texts: list[str]) -> None:
@@ -49,7 +49,9 @@ def test_a_type_is_drawn_as_often_as_tunes_have_it_and_again_by_the_same_seed() 
 
 def test_the_lines_that_are_forced() -> None:
     options = Options({"9/8": {"slipjig": 3}})
-    assert options.forced_lines(1) == {}
-    assert options.forced_lines(1, key="D Major", title="A") == {1: "T:A\n", 5: "K:D Major\n"}
-    assert options.forced_lines(1, metre="9/8") == {2: "Z: id:dc-slipjig-", 3: "M:9/8\n"}
-    assert options.forced_lines(1, metre="7/8", type="reel") == {2: "Z: id:dc-reel-", 3: "M:7/8\n"}
+    assert options.forced_lines(Conditions(), 1) == {}
+    assert options.forced_lines(Conditions(key="D Major", title="A"), 1) == {1: "T:A\n", 5: "K:D Major\n"}
+    assert options.forced_lines(Conditions(metre="9/8"), 1) == {2: "Z: id:dc-slipjig-", 3: "M:9/8\n"}
+    assert options.forced_lines(Conditions(metre="7/8", type="reel"), 1) == {2: "Z: id:dc-reel-", 3: "M:7/8\n"}
+    assert options.forced_lines(Conditions(key="D Major", start="A|"), 1) == {5: "K:D Major\n", 6: "A|"}
+    assert options.forced_lines(Conditions(start="X:1\nM:9/8\n"), 1) == {0: "X:1\nM:9/8\n"}

@@ -10,17 +10,17 @@ import pytest
 import torch
 
 from components.bundle import Bundle, write_bundle
-from components.config import load
-from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import read_texts
 from components.errors import UserError
 from components.files import read_json
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char
 from components.labs.music.export.bundle import export, fold
 from components.labs.music.export.graphs import reading_graph, sampling_graph
 from components.labs.music.params import Export, Train
-from components.labs.music.runtime.sampler import TuneModel
+from components.labs.music.runtime.model import TuneModel
 from components.labs.music.training.model import MusicModel
-from components.provenance import Provenance
+from components.records import Provenance
+from tests.face_data import section
 
 HERE = Provenance(git_commit="", git_dirty=False, data_version="", data_profile="course", params_hash="", code_hash="")
 PARAMS = Export(variants=("int8", "float"), steps_per_call=8, parity_tolerance=1e-4, min_tunes=3)
@@ -30,8 +30,7 @@ UNSEEN = [(1, 2), (2, 23), (5, 1), (7, 61), (32, 3)]
 
 @pytest.fixture(scope="module")
 def defaults() -> Train:
-    train: Train = load("music", Path(__file__).parents[4] / "params.yaml").train
-    return train
+    return section(Train, "music", "train")
 
 
 def model_of(prepared: Path, defaults: Train, layers: int, hidden_size: int = 24, scale: float = 2.0) -> MusicModel:
@@ -71,7 +70,7 @@ def test_two_exports_in_one_process_are_both_right(prepared_music: Path, default
         folder.mkdir()
         export(model_of(prepared_music, defaults, layers), prepared_music, folder, PARAMS)
         report = read_json(folder / "parity.json")
-        assert {(case["batch"], case["length"]) for case in report["float"]} >= {(1, 1), (33, 5), (2, 300)}
+        assert {tuple(case["shape"]) for case in report["float"]} >= {(1, 1), (33, 5), (2, 300)}
         assert max(case["sampled_state"] for case in report["float"]) < 1e-4
         assert max(case["sampled"] for case in report["float"]) < 1e-4
 
@@ -92,7 +91,7 @@ def test_a_float_graph_that_differs_from_the_model_is_not_exported(
 ) -> None:
     strict = PARAMS.model_copy(update={"parity_tolerance": 1e-12})
     with pytest.raises(
-        UserError, match=r"the float graph differs from the model by .* in log_probs \(batch 1, length 1;"
+        UserError, match=r"the graph float differs from the model by .* in its log_probs \(shape \[1, 1\];"
     ):
         export(model_of(prepared_music, defaults, layers=1), prepared_music, tmp_path, strict)
 

@@ -9,11 +9,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from components.config import load
-from components.datasets.music.prepare import read_texts
+from components.datasets.music.reader import TUNE_END, TUNE_START, read_texts
 from components.errors import UserError
 from components.labs.music.params import Train
-from components.labs.music.runtime.sampler import TUNE_END, TUNE_START
 from components.labs.music.training.augment import field, kind
 from components.labs.music.training.model import (
     IGNORED,
@@ -25,15 +23,14 @@ from components.labs.music.training.model import (
     to_batches,
 )
 from components.labs.music.training.transpose import pitches
-from components.settings import project_root
+from tests.face_data import section
 
 SMALL = {"hidden_size": 32, "embedding_size": 16, "batch_size": 64, "max_epochs": 2, "precision": "32-true"}
 
 
 @pytest.fixture(scope="module")
 def params() -> Train:
-    train: Train = load("music", project_root() / "params.yaml").train
-    return train.model_copy(update=SMALL)
+    return section(Train, "music", "train", **SMALL)
 
 
 @pytest.fixture(scope="module")

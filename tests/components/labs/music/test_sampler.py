@@ -9,21 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.bundle import Bundle
-from components.datasets.music.abc_notation import check
+from components.datasets.music.reader import TUNE_END, TUNE_START
 from components.errors import UserError
-from components.labs.music.runtime.sampler import (
-    TUNE_END,
-    TUNE_START,
-    Batch,
-    Draft,
-    Request,
-    State,
-    TuneModel,
-    Vocabulary,
-    generate,
-    generate_valid,
-    sample_seed,
-)
+from components.labs.music.runtime.model import State, TuneModel
+from components.labs.music.runtime.sampler import Batch, Tune, TuneRequest, generate, sample_seed
+from components.labs.music.runtime.vocabulary import Vocabulary
 
 HEADER = "X:7\nT:New\nM:6/8\nL:1/8\nK:G Major\n"
 SAME_FIXTURES = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -39,9 +29,14 @@ def float_model(music_bundle: Path) -> TuneModel:
     return TuneModel.load(Bundle.open(music_bundle), "float")
 
 
-def requests(count: int) -> st.SearchStrategy[list[Request]]:
+def starting(seed: int, start: str = HEADER, **settings: float) -> TuneRequest:
+    """A request of a tune that begins like this."""
+    return TuneRequest(seed=seed, forced={0: start} if start else {}, **settings)  # type: ignore[arg-type]
+
+
+def requests(count: int) -> st.SearchStrategy[list[TuneRequest]]:
     request = st.builds(
-        Request,
+        starting,
         seed=st.integers(0, 2**53 - 1),
         start=st.sampled_from(["", "X:1\n", HEADER, "X:1\nT:A long title, of a tune that never was\n"]),
         temperature=st.floats(0.2, 3),
@@ -55,20 +50,21 @@ def requests(count: int) -> st.SearchStrategy[list[Request]]:
 @SAME_FIXTURES
 @given(requests(7), st.integers(1, 19), st.integers(0, 6))
 def test_a_tune_does_not_depend_on_its_neighbours_or_on_the_steps_per_call(
-    model: TuneModel, wanted: list[Request], steps: int, one: int
+    model: TuneModel, wanted: list[TuneRequest], steps: int, one: int
 ) -> None:
     alone = generate(model, [wanted[one]], batch=1)
     assert generate(model, wanted, batch=7)[one] == alone[0]
     assert generate(model, wanted, batch=3)[one] == alone[0]  # it joins when others have left
-    draft, batch = Draft(wanted[one]), Batch(model)
-    batch.join(draft)
-    while not draft.finished:
+    tune, batch = Tune(wanted[one], model), Batch[Tune](model)
+    batch.join(tune)
+    while len(batch):
         batch.step(steps)
-    assert draft.text == alone[0]
+    assert tune.finished
+    assert tune.sample == alone[0]
 
 
 def test_a_tune_is_the_same_in_a_batch_of_thirty_two_that_it_joins_midway(model: TuneModel) -> None:
-    wanted = [Request(seed=seed, start=HEADER, max_length=120 + 5 * seed) for seed in range(40)]
+    wanted = [starting(seed, max_length=120 + 5 * seed) for seed in range(40)]
     together = generate(model, wanted, batch=32)
     assert [generate(model, [request])[0] for request in wanted[30:]] == together[30:]
 
@@ -119,7 +115,7 @@ def _less(limits: tuple[int, float]) -> tuple[int, float]:
 
 
 def test_the_likeliest_character_is_always_chosen_with_top_k_of_one(model: TuneModel) -> None:
-    first, second = (generate(model, [Request(seed=seed, start=HEADER, top_k=1, max_length=200)]) for seed in (1, 2))
+    first, second = (generate(model, [starting(seed, top_k=1, max_length=200)]) for seed in (1, 2))
     assert first == second
 
 
@@ -147,14 +143,14 @@ def test_reading_a_text_at_once_or_in_pieces_leaves_the_same_state(model: TuneMo
 @pytest.mark.parametrize("length", [0, 1, 2, 30, 1023, 1024, 1025, 5000])
 def test_a_start_may_have_any_length(model: TuneModel, length: int) -> None:
     start = ("X:1\n" + "ABcd|" * 1000)[:length]
-    text = generate(model, [Request(seed=3, start=start, max_length=length + 20)])[0]
+    text = generate(model, [starting(3, start, max_length=20)])[0].text
     assert text.startswith(start.rstrip("\n"))
     assert len(text) <= length + 20
 
 
 def test_an_unknown_character_in_a_start_is_named_with_its_place(model: TuneModel) -> None:
     with pytest.raises(UserError, match=r"'é' \(U\+00E9\), line 2, column 4: leave it out; it knows !\"#") as error:
-        generate(model, [Request(seed=1, start="X:1\nT:Né\n")])
+        generate(model, [starting(1, "X:1\nT:Né\n")])
     assert "\n" not in str(error.value)
 
 
@@ -181,50 +177,95 @@ def test_a_vocabulary_decodes_what_it_encoded(text: str) -> None:
 )
 def test_a_request_out_of_range_names_the_field(field: str, value: float) -> None:
     with pytest.raises(UserError, match=f"^{field} is .*: it must be from"):
-        replace(Request(seed=1), **{field: value})  # type: ignore[arg-type]
+        replace(TuneRequest(seed=1), **{field: value})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("start", ["\n", "X:1\n\n", "X:1\n\nK:D\n"])
-def test_a_start_that_ends_the_tune_is_refused(start: str) -> None:
-    with pytest.raises(UserError, match="empty line"):
-        Request(seed=1, start=start)
+@pytest.mark.parametrize("text", ["\n", "X:1\n\n", "X:1\n\nK:D\n"])
+def test_forced_text_that_ends_the_tune_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="line 2 holds an empty line"):
+        TuneRequest(seed=1, forced={2: text})
 
 
-def test_a_start_that_leaves_nothing_to_write_is_refused() -> None:
-    with pytest.raises(UserError, match="start has 6 characters: max_length must be more, not 6"):
-        Request(seed=1, start="abcdef", max_length=6)
+def test_max_length_counts_what_the_model_writes_and_not_what_is_forced(model: TuneModel) -> None:
+    forced = {0: HEADER[:2], 2: "M:6/8\n", 4: "K:G Major\nAB"}
+    for length in (1, 7, 33, 34, 100):
+        sample = generate(model, [TuneRequest(seed=1, temperature=0.5, max_length=length, forced=forced)])[0]
+        there = sum(len(text) for text in forced.values() if text in sample.text)
+        assert not sample.ended
+        assert len(sample.text) == length + there
+    assert there == sum(map(len, forced.values()))
 
 
-@given(st.lists(st.text(alphabet="ab\n", max_size=6), max_size=10), st.integers(1, 30))
-def test_a_draft_ends_at_the_first_empty_line_or_at_its_length(blocks: list[str], length: int) -> None:
-    draft = Draft(Request(seed=1, max_length=length))
-    taken = "".join(draft.extend(block) for block in blocks)
-    everything = "".join(blocks)
-    assert taken == draft.written == everything[: len(taken)]
-    assert len(taken) <= length
-    assert TUNE_END not in (TUNE_START + taken)[:-1]
-    assert draft.ended == (TUNE_START + taken).endswith(TUNE_END)
-    assert draft.finished or taken == everything
+def test_a_tune_ends_at_the_first_empty_line_or_at_its_length(model: TuneModel) -> None:
+    @given(st.lists(st.text(alphabet="ab\n", min_size=1, max_size=6), max_size=10), st.integers(1, 30))
+    def check(blocks: list[str], length: int) -> None:
+        tune = Tune(TuneRequest(seed=1, max_length=length), model)
+        for block in blocks:
+            if not tune.take(model.vocabulary.encode(block)):
+                break
+        everything = "".join(blocks)
+        end = (TUNE_START + everything[:length]).find(TUNE_END)
+        assert tune.ended == (end >= 0)
+        assert tune.sample.text == (everything[:end].rstrip("\n") if tune.ended else everything[:length])
+        assert tune.finished == (tune.ended or len(everything) >= length)
+
+    check()
 
 
-def test_a_drafts_random_numbers_do_not_depend_on_how_many_are_drawn_at_once() -> None:
-    one, other = Draft(Request(seed=5)), Draft(Request(seed=5))
-    np.testing.assert_array_equal(one.uniforms(21), np.concatenate([other.uniforms(n) for n in (1, 8, 5, 7)]))
-    assert one.uniforms(1) != Draft(Request(seed=sample_seed(5, 0, 1))).uniforms(1)
+@pytest.mark.parametrize("cut", range(1, 12))
+def test_the_end_is_found_wherever_a_block_is_cut(model: TuneModel, cut: int) -> None:
+    """A tune's text, fed in blocks of every length, ends at its empty line and forgets what follows."""
+    ids = model.vocabulary.encode("X:1\nK:C\nabc|\n\nX:2\nT:next")
+    tune = Tune(TuneRequest(seed=0, max_length=100), model)
+    for first in range(0, len(ids), cut):
+        if not tune.take(ids[first : first + cut]):
+            break
+    assert tune.ended
+    assert tune.sample.text == "X:1\nK:C\nabc|"
 
 
-def test_invalid_tunes_are_written_again_and_the_same_seeds_give_the_same_tunes(model: TuneModel) -> None:
-    wanted = [Request(seed=seed, start=HEADER, max_length=400, temperature=1.6) for seed in range(12)]
-    tunes = generate_valid(model, wanted, attempts=20)
-    assert all(not tune.problems and not check(tune.text) for tune in tunes)
-    assert {tune.attempts for tune in tunes} > {1}, "some first attempt must fail, or this tests nothing"
-    assert generate_valid(model, wanted[4:6], attempts=20, batch=1) == tunes[4:6]
+def test_new_text_adds_up_to_the_tune(model: TuneModel) -> None:
+    tune = Tune(TuneRequest(seed=0, max_length=9, forced={0: "X:1\n", 2: "K:C\n"}), model)
+    pieces = [tune.new_text()]
+    for block in ("T:a\nzzz", "abc", "d|"):
+        tune.take(model.vocabulary.encode(block))
+        pieces.append(tune.new_text())
+    assert pieces == ["X:1\n", "T:a\nK:C\n", "abc", "d|"]
+    assert tune.sample.text == "X:1\nT:a\nK:C\nabcd|"
+    assert tune.finished
+    assert not tune.ended
 
 
-def test_a_tune_that_never_becomes_valid_says_why(model: TuneModel) -> None:
-    (tune,) = generate_valid(model, [Request(seed=1, start="X:1\nK:H\n", max_length=30)], attempts=2)
-    assert tune.problems
-    assert tune.attempts == 2
+def test_forced_text_is_in_the_tune_wherever_a_call_ends(model: TuneModel) -> None:
+    request = TuneRequest(seed=9, temperature=0.5, max_length=200, forced={1: "T:a\n", 3: "M:C\n", 5: "K:G Major\n"})
+    expected = generate(model, [request])[0]
+    lines = expected.text.split("\n")
+    assert (lines[1], lines[3], lines[5]) == ("T:a", "M:C", "K:G Major")
+    for steps, read_chars in ((1, 1), (3, 2), (50, 7)):
+        tune, batch = Tune(request, model), Batch[Tune](model, read_chars)
+        batch.join(tune)
+        while len(batch):
+            batch.step(steps)
+        assert tune.sample == expected
+
+
+def test_a_start_may_be_read_in_another_spelling_than_it_has(model: TuneModel) -> None:
+    plain, other = "X:1\nT:A\nM:C\nL:1/8\nK:A Dorian\n", "X: 1\nT:A\nR:reel\nM:C\nL:1/8\nK:Ador\n"
+    request = TuneRequest(seed=1, max_length=300, forced={0: plain})
+    one, two = generate(model, [request, replace(request, forced={0: other}, read_as={0: plain})])
+    assert one.text.startswith(plain)
+    assert two.text == other + one.text.removeprefix(plain)
+
+
+def test_a_tunes_random_numbers_do_not_depend_on_how_many_are_drawn_at_once(model: TuneModel) -> None:
+    long = np.random.Generator(np.random.PCG64(5)).random(5000, dtype=np.float32)
+    tune = Tune(TuneRequest(seed=5, max_length=5000), model)
+    letter, position = model.vocabulary.encode("a"), 0
+    for count in (1, 8, 255, 3, 600, 2000):
+        np.testing.assert_array_equal(tune.uniforms(count), long[position : position + count])
+        tune.take(np.repeat(letter, count - count // 3))  # the rest is thrown away, and its numbers are used again
+        position += count - count // 3
+    assert tune.uniforms(1) != Tune(TuneRequest(seed=sample_seed(5, 0, 1)), model).uniforms(1)
 
 
 def test_rows_of_a_state_are_taken_and_stacked() -> None:

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.config import LabParams, load
 from components.labs import find
+from components.labs.transfer.params import TransferParams
+from components.params import load
 from components.settings import project_root
 from components.sources.archive import read_tar
 from tests.face_data import RAW, reduced, table_rows, write_split
 
+LAB = find("transfer")
 CATEGORIES, EACH, FACES = 4, 16, 80
 PARTS = {"train": slice(0, 8), "validation": slice(8, 12), "audit": slice(12, 16)}
 SMALL = {
@@ -28,8 +30,9 @@ SMALL = {
 }
 
 
-def params(**changed: Any) -> LabParams:
-    every = load("transfer", project_root() / "params.yaml")
+def params(**changed: Any) -> TransferParams:
+    every = load(LAB, project_root() / "params.yaml")
+    assert isinstance(every, TransferParams)
     small = type(every.train).model_validate(every.train.model_dump() | SMALL | changed)
     return every.model_copy(
         update={"train": small, "export": every.export.model_copy(update={"calibration": 8})},
@@ -60,6 +63,3 @@ def write_prepared(folder: Path) -> Path:
                 rows.append((name, name, name, 0, 0, "", "", ""))
         write_split(folder, split, np.stack(images), rows)
     return folder
-
-
-LAB = find("transfer")

@@ -1,4 +1,4 @@
-"""Fine-tuning: what learns in which part, that a kill changes nothing, and that it becomes a bundle."""
+"""Fine-tuning: what learns in which part, and that it becomes a bundle."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ import torch
 from pydantic import ValidationError
 
 from components.bundle import Bundle
-from components.datasets.faces.categories import categories, faces, middle, photographs
+from components.datasets.faces.category_reader import categories, faces, middle, photographs
 from components.errors import UserError
 from components.files import sha256_file
+from components.labs import Inputs
 from components.labs.transfer.evaluation import MISTAKES
 from components.labs.transfer.runtime import CategoryModel
-from components.labs.transfer.training.batches import Epoch, TransferData
+from components.labs.transfer.training.batches import TransferData, shuffled
 from components.labs.transfer.training.model import TransferModel
-from components.settings import project_root
 from components.steps.evaluate import evaluate
 from components.steps.export import export
 from components.steps.train import train
+from tests.components.bundles import PROVENANCE
 from tests.components.labs.transfer.made import CATEGORIES, LAB, params, write_prepared
 
 State = dict[str, torch.Tensor]
@@ -86,55 +87,26 @@ def test_the_small_set_has_so_many_of_each_category_and_no_others(prepared: Path
     found = photographs(prepared, "train", each=6, seed=1)
     assert np.bincount(found.labels).tolist() == [6] * CATEGORIES
     assert not np.array_equal(found.images, photographs(prepared, "train", each=6, seed=2).images)
-    with pytest.raises(UserError, match=r"8 training pictures of '.*'; transfer.labelled asks for 9"):
+    with pytest.raises(UserError, match=r"8 training pictures of '.*'; transfer\.train\.labelled asks for 9"):
         photographs(prepared, "train", each=9)
 
 
 def test_an_epoch_depends_on_seed_and_epoch_only(prepared: Path) -> None:
     pictures = faces(prepared)
     chosen = params().train
-    first, again, other = (Epoch(pictures, chosen, epoch)[0] for epoch in (1, 1, 2))
+    first, again, other = (shuffled(pictures, chosen, epoch)[0] for epoch in (1, 1, 2))
     assert torch.equal(first.images, again.images)
     assert not torch.equal(first.images, other.images)
     assert first.images.shape == (8, 64, 64, 3)
-    everything = [int(label) for batch in Epoch(pictures, chosen, 1) for label in batch.labels]
+    everything = [int(label) for batch in shuffled(pictures, chosen, 1) for label in batch.labels]
     assert len(everything) == len(pictures.labels) // 8 * 8
 
 
-def test_a_killed_training_ends_as_if_it_never_had_been(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from components.training import callbacks
-
-    chosen = params(pretraining_epochs=1, max_epochs=4, patience=4)
-    train(LAB, chosen, prepared, tmp_path / "whole", tmp_path / "kept")
-    started = callbacks.EpochLine.on_train_epoch_start
-    for epoch in (1, 2, 3):  # at the beginning of every part
-
-        def die(self: Any, trainer: Any, module: Any, at: int = epoch) -> None:
-            if trainer.current_epoch == at:
-                raise KeyboardInterrupt
-            started(self, trainer, module)
-
-        monkeypatch.setattr(callbacks.EpochLine, "on_train_epoch_start", die)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
-            train(LAB, chosen, prepared, tmp_path / "resumed", tmp_path / "others")
-    monkeypatch.undo()
-    train(LAB, chosen, prepared, tmp_path / "resumed", tmp_path / "others")
-    whole, resumed = (
-        torch.load(tmp_path / name / "model.ckpt", weights_only=True)["state_dict"] for name in ("whole", "resumed")
-    )
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-
-
-def test_it_becomes_a_bundle_that_computes_the_same_and_is_measured(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(project_root())
-    chosen = params(max_epochs=12, patience=12, frozen_epochs=2)
-    train(LAB, chosen, prepared, tmp_path / "train", tmp_path / "kept")
-    export(LAB, chosen, prepared, tmp_path / "train", tmp_path / "export")
-    report = evaluate(LAB, chosen, prepared, tmp_path / "export", tmp_path / "evaluate")
+def test_it_becomes_a_bundle_that_computes_the_same_and_is_measured(prepared: Path, tmp_path: Path) -> None:
+    inputs, chosen = Inputs(prepared), params(max_epochs=12, patience=12, frozen_epochs=2)
+    train(LAB, chosen.train, inputs, tmp_path / "train", tmp_path / "kept")
+    export(LAB, chosen, PROVENANCE, inputs, tmp_path / "train", tmp_path / "export")
+    report = evaluate(LAB, chosen, inputs, tmp_path / "export", tmp_path / "evaluate")
     bundle = Bundle.open(tmp_path / "export")
     exported = CategoryModel.load(bundle, "float")
     test = photographs(prepared, "audit")
@@ -146,7 +118,7 @@ def test_it_becomes_a_bundle_that_computes_the_same_and_is_measured(
     assert np.abs(exported.logits(images, 5) - expected).max() < 1e-3
     assert exported.categories == categories(prepared)
     assert (tmp_path / "export" / "int8.onnx").stat().st_size < 0.5 * (tmp_path / "export/float.onnx").stat().st_size
-    served = CategoryModel.load(bundle, report.serve["graph"])
+    served = CategoryModel.load(bundle, report.serve["variant"])
     right = (served.logits(images).argmax(axis=1) == test.labels).mean()
     assert report.metrics["accuracy"] == pytest.approx(right)
     assert report.metrics["top_5_accuracy"] == 1.0  # there are four

@@ -7,7 +7,7 @@ import numpy as np
 from components.labs.music.export.graphs.memory import Memory
 from components.labs.music.export.graphs.nodes import CONTRIB, Nodes
 from components.labs.music.export.graphs.weights import HIDDEN_SCALE, Variant, Weights
-from components.labs.music.runtime.sampler import INT8_ZERO
+from components.labs.music.runtime.model import INT8_ZERO
 
 
 def advance(step: Nodes, weights: Weights, variant: Variant, memory: Memory, character: str) -> tuple[str, str]:

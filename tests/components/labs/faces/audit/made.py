@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
-import yaml
 
 from components.labs.faces.audit.analysis import Evidence
 from components.labs.faces.audit.params import Audit
 from components.labs.faces.audit.table import AGE_ORDER, Scored, Table
-
-PROJECT = Path(__file__).resolve().parents[5]
+from tests.face_data import section
 
 RACES = {
     "Black": 726,
@@ -29,10 +25,8 @@ RACES = {
 
 def params(**changes: object) -> Audit:
     """Those of params.yaml, with fewer draws unless told otherwise."""
-    section = yaml.safe_load((PROJECT / "params.yaml").read_text())["audit"]["faces"]
     simulation = {"audits": 100, "gaps": [0.05, 0.1]}
-    values = {**section, "draws": 1000, "simulation": simulation, **changes}
-    return Audit.model_validate_json(json.dumps(values))
+    return section(Audit, "faces", "audit", **{"draws": 1000, "simulation": simulation, **changes})
 
 
 def table(sizes: Mapping[str, int] = RACES, photographs: int = 400, crops: int = 10, seed: int = 0) -> Table:

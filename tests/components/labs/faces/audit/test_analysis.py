@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from components.labs.faces.audit.analysis import Evidence, examine, sweep
+from components.labs.faces.audit.analysis import Evidence, analyse, sweep
 from components.labs.faces.audit.latent import Latents, latent_audit, rarity, tenths
 from components.labs.faces.audit.schema import Attribute, Details
 from components.labs.faces.audit.simulate import label_noise, simulation
@@ -22,7 +22,7 @@ PARAMS = params()
 
 @cache
 def details() -> Details:
-    return examine(evidence(scores(table(), Indian=0.94)), PARAMS)
+    return analyse(evidence(scores(table(), Indian=0.94)), PARAMS)
 
 
 def attribute(name: str) -> Attribute:
@@ -70,7 +70,7 @@ def test_every_way_to_say_how_unequal_groups_are_lies_in_its_interval() -> None:
 
 
 def test_empty_and_small_cells_are_there_and_marked() -> None:
-    few = examine(evidence(scores(table({**RACES, "Indian": 12, "Black": 0}))), PARAMS)
+    few = analyse(evidence(scores(table({**RACES, "Indian": 12, "Black": 0}))), PARAMS)
     race = next(found for found in few.attributes if found.name == "race")
     cells = {group.name: group for group in race.groups}
     assert (cells["Black"].recall.value, cells["Black"].recall.low, cells["Black"].recall.high) == (None, 0, 1)
@@ -82,7 +82,7 @@ def test_empty_and_small_cells_are_there_and_marked() -> None:
 
 
 def test_a_label_that_nobody_expected_is_shown_too() -> None:
-    race = examine(evidence(scores(table({**RACES, "Martian": 40}))), PARAMS).attributes[0]
+    race = analyse(evidence(scores(table({**RACES, "Martian": 40}))), PARAMS).attributes[0]
     assert [group.name for group in race.groups][-1] == "Martian"
 
 
@@ -111,7 +111,7 @@ def test_a_stricter_threshold_finds_fewer_faces_and_fewer_ghosts() -> None:
 def test_without_faces_or_negatives_there_is_nothing_to_audit() -> None:
     for of in (table({}), table(photographs=0)):
         with pytest.raises(ValueError, match="faces and negatives"):
-            examine(evidence(scores(of)), PARAMS)
+            analyse(evidence(scores(of)), PARAMS)
 
 
 def test_a_fair_detector_mostly_passes_and_a_large_gap_is_caught() -> None:
@@ -190,5 +190,5 @@ def test_the_whole_of_it_takes_seconds_at_the_real_size_and_draws() -> None:
         np.random.default_rng(0).normal(size=(8500, 100)), np.random.default_rng(1).normal(size=(5000, 100))
     )
     started = time.process_time()  # not the clock: others may be at work, too
-    examine(Evidence(of.validation, of.audit, 0.0, of.detected, means), real)
+    analyse(Evidence(of.validation, of.audit, 0.0, of.detected, means), real)
     assert time.process_time() - started < 60

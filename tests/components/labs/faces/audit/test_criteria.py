@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.labs.faces.audit.analysis import Evidence, examine
+from components.labs.faces.audit.analysis import Evidence, analyse
 from components.labs.faces.audit.criteria import (
     WORSE,
     at_least,
@@ -18,17 +18,17 @@ from components.labs.faces.audit.criteria import (
     requirements,
     small_gap,
 )
-from components.labs.faces.audit.intervals import Bounds
 from components.labs.faces.audit.schema import Details
 from components.labs.faces.audit.table import Scored
-from components.promotion import Requirement, Verdict
+from components.records import Requirement, Verdict
+from components.stats import Bounds
 from tests.components.labs.faces.audit.made import RACES, evidence, params, scores, table
 
 PARAMS = params()
 
 
 def audited(of: Evidence) -> tuple[Verdict, dict[str, Requirement]]:
-    found = requirements(examine(of, PARAMS), PARAMS)
+    found = requirements(analyse(of, PARAMS), PARAMS)
     return found[0].verdict, {requirement.name: requirement for requirement in found}
 
 
@@ -173,7 +173,7 @@ def test_finding_more_of_the_worst_group_never_makes_the_verdict_worse(hits: lis
 
 
 def test_the_requirements_are_a_function_of_the_record_alone() -> None:
-    details = examine(evidence(good(), champion=good()), PARAMS)
+    details = analyse(evidence(good(), champion=good()), PARAMS)
     again = Details.model_validate_json(details.model_dump_json())
     assert again == details
     assert requirements(again, PARAMS) == requirements(details, PARAMS)

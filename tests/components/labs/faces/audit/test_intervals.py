@@ -9,27 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.labs.faces.audit.intervals import Bounds, difference, gap, paired_difference, wilson
+from components.labs.faces.audit.intervals import difference, gap, paired_difference
 from components.labs.faces.audit.permutation import resampled_hits
-from components.stats import wilson_interval
+from components.stats import Bounds
 
 Z = 1.959964
 COUNTS = st.integers(1, 2000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
-
-
-@settings(deadline=None)
-@given(counts=COUNTS)
-def test_wilson_is_the_scalar_one_and_holds_the_rate(counts: tuple[int, int]) -> None:
-    found = wilson(*counts, 1.96)
-    assert (found.low, found.high) == pytest.approx(wilson_interval(*counts), abs=1e-12)
-    assert 0 <= found.low <= found.value <= found.high <= 1
-
-
-def test_nothing_tried_is_known_not_to_be_known() -> None:
-    found = wilson([0, 5], [0, 5], Z)
-    assert np.isnan(found.value[0])
-    assert (found.low[0], found.high[0]) == (0, 1)
-    assert (found.value[1], found.high[1]) == (1, 1)
 
 
 @pytest.mark.parametrize(

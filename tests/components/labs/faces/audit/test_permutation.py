@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.labs.faces.audit.intervals import wilson
 from components.labs.faces.audit.permutation import (
     clustered_calibration_error,
     clustered_rate,
@@ -17,6 +16,7 @@ from components.labs.faces.audit.permutation import (
     resampled_hits,
     shuffled_hits,
 )
+from components.stats import wilson
 
 
 def crops(photographs: int, per_photograph: int, rate: float, alike: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 
 from components.datasets.music.abc_notation import check
-from components.labs.music.evaluation.comparison import Comparison, agreement, judged, valid_rate
+from components.labs.music.evaluation.comparison import Comparison, agreement, valid_rate, validated
 from components.labs.music.evaluation.histograms import histograms
-from components.labs.music.evaluation.limitations import weaknesses
+from components.labs.music.evaluation.limitations import limitations
 from components.labs.music.evaluation.novelty import body
 from components.labs.music.evaluation.success import Success
 from components.labs.music.training.transpose import between, transpose
 from tests.components.labs.music.evaluation.test_music21_validator import HORNPIPE, JIG, POLKA, TWO_KEYS
 from tests.music_data import real_tunes
 
-TRAINING = judged([tune for tune in real_tunes() if tune.startswith("X:")][:120:4], "training tunes")
-HELD_OUT = judged([HORNPIPE, JIG, POLKA, TWO_KEYS], "held-out tunes")
+TRAINING = validated([tune for tune in real_tunes() if tune.startswith("X:")][:120:4], "training tunes")
+HELD_OUT = validated([HORNPIPE, JIG, POLKA, TWO_KEYS], "held-out tunes")
 
 
 def compare(*texts: str) -> Comparison:
-    return Comparison(judged(texts, "samples"), HELD_OUT, TRAINING)
+    return Comparison(validated(texts, "samples"), HELD_OUT, TRAINING)
 
 
 def test_a_copied_tune_shows_with_its_source() -> None:
@@ -33,8 +33,8 @@ def test_a_copied_tune_shows_with_its_source() -> None:
     assert metrics["verbatim_run_p95"] > metrics["verbatim_run_p95_real"]
     assert metrics["verbatim_run_excess_rate"] == pytest.approx(1 / 3)
     assert any(
-        "It copies" in weakness
-        for weakness in weaknesses(metrics | WELL, comparison, {"anything": Success(1, 1, 1)}, attempts=1)
+        "It copies" in sentence
+        for sentence in limitations(metrics | WELL, comparison, {"anything": Success(1, 1, 1)}, attempts=1)
     )
 
 
@@ -53,9 +53,9 @@ def test_real_tunes_as_samples_are_no_further_than_real_tunes() -> None:
 
 
 def test_a_sample_that_never_ended_is_not_valid() -> None:
-    (cut,) = judged([HORNPIPE], "samples", max_length=len(HORNPIPE))
+    (cut,) = validated([HORNPIPE], "samples", max_length=len(HORNPIPE))
     assert not cut.reading.valid
-    (whole,) = judged([HORNPIPE], "samples", max_length=len(HORNPIPE) + 1)
+    (whole,) = validated([HORNPIPE], "samples", max_length=len(HORNPIPE) + 1)
     assert whole.reading.valid
     assert Comparison([cut, whole], HELD_OUT, TRAINING).metrics()["unfinished_rate"] == 0.5
 
@@ -66,7 +66,7 @@ def test_samples_of_a_broken_model_are_compared_all_the_same(text: str) -> None:
     metrics = comparison.metrics()
     assert metrics["valid_sample_rate"] == 0
     assert metrics["pitch_js_distance"] == 1
-    assert list(weaknesses(metrics | WELL, comparison, {"anything": Success(1, 1, 1)}, attempts=1))
+    assert list(limitations(metrics | WELL, comparison, {"anything": Success(1, 1, 1)}, attempts=1))
     assert comparison.tables()
 
 
@@ -84,7 +84,7 @@ def test_every_share_is_of_the_whole() -> None:
 
 
 def test_histograms_count_what_is_heard() -> None:
-    (tune,) = judged(["X:1\nM:4/4\nL:1/8\nK:D Major\ndcdA F4|dcdA F4|D8|"], "one")
+    (tune,) = validated(["X:1\nM:4/4\nL:1/8\nK:D Major\ndcdA F4|dcdA F4|D8|"], "one")
     counts = histograms([tune])
     assert counts["pitch_class"] == {0: 5, 11: 2, 7: 2, 4: 2}
     assert counts["note_length"] == {"1/2": 8, "2": 2, "4": 1}
@@ -94,14 +94,14 @@ def test_histograms_count_what_is_heard() -> None:
     assert counts["tune_length"] == {0: 1}
 
 
-def test_the_judge_and_the_samplers_check_agree_on_the_real_tunes() -> None:
+def test_the_validator_and_the_samplers_check_agree_on_the_real_tunes() -> None:
     """They share no code, so that they agree says that both are right."""
     counts = agreement(TRAINING)
     assert counts[True, True] + counts[False, False] >= 0.95 * len(TRAINING)
     broken = [HORNPIPE.replace("F2FA", "F2F"), JIG.replace("M:6/8\n", ""), POLKA.replace("DF FD", "DF F?D")]
-    assert agreement(judged(broken, "broken tunes")) == {(False, False): 3}
+    assert agreement(validated(broken, "broken tunes")) == {(False, False): 3}
     assert all(check(tune) for tune in broken)
-    assert valid_rate(judged(broken, "broken tunes")) == 0
+    assert valid_rate(validated(broken, "broken tunes")) == 0
 
 
 WELL = {
@@ -111,4 +111,4 @@ WELL = {
     "accepted_sample_rate": 1.0,
     "samples_per_request": 1.0,
 }
-"""What weaknesses also asks for, where there is nothing to say of it."""
+"""What limitations also asks for, where there is nothing to say of it."""

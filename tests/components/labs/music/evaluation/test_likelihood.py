@@ -9,7 +9,7 @@ import pytest
 
 from components.bundle import Bundle
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
-from components.labs.music.runtime.sampler import TuneModel
+from components.labs.music.runtime.model import TuneModel
 from tests.components.labs.music.evaluation.test_music21_validator import HORNPIPE, JIG, POLKA
 
 TUNES = [HORNPIPE, "X", JIG, POLKA]

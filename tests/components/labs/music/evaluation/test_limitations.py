@@ -1,11 +1,11 @@
-"""A model's weaknesses are said where the numbers show them, and only there."""
+"""A model's limitations are said where the numbers show them, and only there."""
 
 from __future__ import annotations
 
 import pytest
 
-from components.labs.music.evaluation.comparison import Comparison, judged
-from components.labs.music.evaluation.limitations import weaknesses
+from components.labs.music.evaluation.comparison import Comparison, validated
+from components.labs.music.evaluation.limitations import limitations
 from components.labs.music.evaluation.success import Success
 from tests.components.labs.music.evaluation.test_music21_validator import HORNPIPE, JIG, POLKA
 
@@ -28,14 +28,16 @@ FAULTLESS = {
 
 def said(generated: list[str], *, worst: dict[str, Success] | None = None, **measured: float) -> list[str]:
     comparison = Comparison(
-        generated=judged(generated, "generated"), held_out=judged(REAL, "held out"), training=judged(REAL, "training")
+        generated=validated(generated, "generated"),
+        held_out=validated(REAL, "held out"),
+        training=validated(REAL, "training"),
     )
-    return list(weaknesses(FAULTLESS | measured, comparison, ALL_WRITTEN | (worst or {}), attempts=8))
+    return list(limitations(FAULTLESS | measured, comparison, ALL_WRITTEN | (worst or {}), attempts=8))
 
 
 def test_of_a_model_that_writes_as_people_do_only_its_limits_are_said() -> None:
     (only,) = said(REAL)
-    assert only.startswith("It knows one collection")
+    assert only.startswith("It writes Irish dance tunes")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_of_a_model_that_writes_as_people_do_only_its_limits_are_said() -> None:
         ({"bits_per_char_header": 2.0}, "2.00 bits per character of the header, 1.10 of the music"),
     ],
 )
-def test_each_weakness_is_said_with_the_number_that_shows_it(measured: dict[str, float], sentence: str) -> None:
+def test_each_limitation_is_said_with_the_number_that_shows_it(measured: dict[str, float], sentence: str) -> None:
     found = said(REAL, worst=None, **measured)
     assert len(found) == 2
     assert sentence in found[0]
@@ -60,10 +62,10 @@ def test_what_is_written_least_often_is_named() -> None:
     assert "of 20 requests for the metre 3/4, 7 ended in a valid tune within 8 samples" in found[0]
 
 
-def test_wrong_notation_is_said_with_its_commonest_fault_when_it_is_no_chance() -> None:
+def test_invalid_notation_is_said_with_its_commonest_fault_when_it_is_no_chance() -> None:
     found = said([BROKEN] * 50 + REAL[:10])
     assert "10 of 60" in found[0]
     assert "length of bars (50 tunes)" in found[0]
-    assert not any("wrong notation" in sentence for sentence in said([BROKEN, *REAL[:-1]])), (
+    assert not any("invalid notation" in sentence for sentence in said([BROKEN, *REAL[:-1]])), (
         "one in sixty may be chance"
     )

@@ -1,4 +1,4 @@
-"""The judge says what is a valid tune: real ones are, damaged ones are not, and nothing makes it raise."""
+"""The validator says what is a valid tune: real ones are, damaged ones are not, and nothing makes it raise."""
 
 import re
 from fractions import Fraction
@@ -67,7 +67,7 @@ def test_nearly_all_real_tunes_are_valid() -> None:
 
 
 WRITTEN = "X:35\nT:Swallwe)st\nM:C\nL:1/8\nK:{key}\nFE|DEFA DFAB|A3B AFFE|DEFA DFAD|F{bar} E2:|\n"
-"""From a tune that the model wrote: the judge refused it for its title."""
+"""From a tune that the model wrote: the validator refused it for its title."""
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,137 @@
+"""Runs an exported music model: numpy and onnxruntime, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from components.errors import UserError
+from components.labs.music.runtime.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+    from components.bundle import Bundle
+
+INT8_ZERO = 128
+"""What stands for 0 in the hidden state of int8 graphs, which is uint8."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What the model remembers of each tune: a tune is one row, so joining and leaving a batch moves one row.
+
+    hidden: (rows, layers * H) float32, or uint8 around 128 in int8 graphs.  cell: (rows, layers * H) float32.
+    keys: (rows, size, memory) float32 and past: (rows, memory) int64, of the newest characters read.
+    """
+
+    hidden: np.ndarray
+    cell: np.ndarray
+    keys: np.ndarray
+    past: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.hidden)
+
+    def rows(self, index: np.ndarray | slice | Sequence[int]) -> State:
+        """The chosen rows, in that order; a row may be taken more than once."""
+        return State(*(values[index] for values in self._all()))
+
+    @staticmethod
+    def stack(states: Sequence[State]) -> State:
+        return State(*(np.concatenate(values) for values in zip(*(state._all() for state in states), strict=True)))
+
+    def named(self) -> dict[str, np.ndarray]:
+        """As the graphs take it."""
+        return dict(zip(("hidden", "cell", "keys", "past"), self._all(), strict=True))
+
+    def _all(self) -> tuple[np.ndarray, ...]:
+        return self.hidden, self.cell, self.keys, self.past
+
+
+class TuneModel:
+    """One variant ("float" or "int8") of a bundle. Not safe to call from two threads at once."""
+
+    def __init__(self, spec: Mapping[str, Any], reader: InferenceSession, sampler: InferenceSession) -> None:
+        """spec: of the bundle. reader, sampler: its graphs of one variant."""
+        self.vocabulary = Vocabulary(spec["vocabulary"])
+        self.steps_per_call: int = spec["steps_per_call"]
+        self._longest_call: int = spec["attention_lag"]
+        self._reader = reader
+        self._sampler = sampler
+
+    @classmethod
+    def load(cls, bundle: Bundle, variant: str | None = None, threads: int = 1) -> Self:
+        """variant: by default the bundle's first. Raises UserError when the bundle lacks it."""
+        variants: list[str] = bundle.spec["variants"]
+        variant = variant or variants[0]
+        if variant not in variants:
+            raise UserError(f"{bundle.folder} has no variant '{variant}': it has {', '.join(variants)}")
+        reader, sampler = (bundle.session(f"{variant}_{use}", threads) for use in ("read", "sample"))
+        return cls(bundle.spec, reader, sampler)
+
+    @property
+    def variant(self) -> str:
+        """ "float" or "int8"."""
+        types = {value.name: value.type for value in self._reader.get_inputs()}
+        return "int8" if types["hidden"] == "tensor(uint8)" else "float"
+
+    @property
+    def providers(self) -> list[str]:
+        """Where onnxruntime runs it, the preferred first."""
+        return list(self._sampler.get_providers())
+
+    def initial_state(self, batch: int) -> State:
+        """The state before a tune's first character."""
+        shapes = {value.name: value.shape[1:] for value in self._reader.get_inputs()}
+        kinds = {
+            "hidden": (np.uint8, INT8_ZERO) if self.variant == "int8" else (np.float32, 0),
+            "cell": (np.float32, 0),
+            "keys": (np.float32, 0),
+            "past": (np.int64, len(self.vocabulary)),  # nobody
+        }
+        return State(*(np.full((batch, *shapes[name]), zero, kind) for name, (kind, zero) in kinds.items()))
+
+    def read(self, ids: np.ndarray, state: State) -> tuple[State, np.ndarray]:
+        """Reads ids (B, T) int64; returns the state after and log_probs (B, T, V): [:, t] is of the character t + 1.
+
+        T may be anything from 1, and differ from call to call.
+        """
+        read = []
+        for part in self._calls(ids):
+            log_probs, *after = self._reader.run(None, {"ids": part, **state.named()})
+            state = State(*after)
+            read.append(log_probs)
+        return state, np.concatenate(read, axis=1)
+
+    def sample(
+        self,
+        state: State,
+        last: np.ndarray,
+        uniforms: np.ndarray,
+        temperature: np.ndarray,
+        top_k: np.ndarray,
+        top_p: np.ndarray,
+    ) -> tuple[np.ndarray, State]:
+        """Writes K more characters of each tune: ids (B, K) int64, and the state before the last of them is read.
+
+        last: (B,) int64, each tune's last character so far. uniforms: (B, K) float32 in [0, 1), K from 1.
+        temperature: (B,) float32 above 0. top_k: (B,) int64, 1 to V (V: no limit). top_p: (B,) float32 above 0, up to
+        1 (no limit). What they mean is said in graphs.sampling_graph.
+        """
+        settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        written = []
+        for part in self._calls(uniforms):
+            ids, *after = self._sampler.run(None, {"last": last, "uniforms": part, **settings, **state.named()})
+            state, last = State(*after), ids[:, -1]
+            written.append(ids)
+        return np.concatenate(written, axis=1), state
+
+    def _calls(self, values: np.ndarray) -> list[np.ndarray]:
+        """values (B, T) in pieces as long as one call of a graph may be."""
+        return [
+            values[:, first : first + self._longest_call] for first in range(0, values.shape[1], self._longest_call)
+        ]

@@ -1,0 +1,58 @@
+"""The only place that calls torch.onnx.export: one file, fixed opset, axes that may vary."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+OPSET = 20
+
+
+def export_graph(
+    module: nn.Module,
+    inputs: Mapping[str, np.ndarray],
+    outputs: Iterable[str],
+    path: Path,
+    axes: Iterable[int] = (0,),
+    batch: str | None = "batch",
+) -> None:
+    """Writes `module`, in evaluation mode, as an ONNX graph to `path`, with its weights inside the file.
+
+    inputs: an example of each input, by name; the examples' sizes along `axes` do not bind the graph.
+    batch: the name of axis 0 in all inputs and outputs; None keeps the exporter's names.
+    """
+    for logger in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(logger).setLevel(logging.ERROR)
+    examples = tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in inputs.values())
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch's exporter warns about torch's own deprecations
+        torch.onnx.export(
+            module.eval(),
+            examples,
+            path,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            # AUTO: in a second export of the same process a named dimension froze without a warning.
+            dynamic_shapes=tuple(dict.fromkeys(axes, torch.export.Dim.AUTO) for _ in examples),
+            dynamo=True,
+            external_data=False,
+            opset_version=OPSET,
+            verbose=False,
+        )
+    if batch is not None:
+        _name_batch(path, batch)
+    onnx.checker.check_model(path)
+
+
+def _name_batch(path: Path, name: str) -> None:
+    model = onnx.load(path)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = name
+    onnx.save(model, path)

@@ -1,0 +1,96 @@
+"""A named version of a dataset, brought to a place that has no repository and checked file by file."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import tempfile
+import urllib.request
+from pathlib import Path
+
+from components.errors import UserError
+from components.files import write_text
+from components.settings import settings
+from components.sources import pin
+from components.sources.catalogue import Profile, declared, raw_folder, select
+from components.sources.errors import UnavailableError
+from components.sources.fetch import WORK_FOLDER, bring
+
+log = logging.getLogger(__name__)
+
+VERSION = re.compile(r"[0-9a-f]{32}\.dir")
+"""The hash that DVC gives a folder."""
+PIN_BYTES = 10_000
+SECONDS = 20
+"""Size and patience for a pin at an address."""
+
+
+def bring_version(root: Path, dataset: str, profile: Profile, version: str) -> Path:
+    """Brings `version` (an entry's hash in a data pin) of a dataset and returns its folder.
+
+    From the DVC remote that DATA_REMOTE names, or, without one, from the sources, which have only the version that
+    sources.toml declares. Writes root/data.dvc, which gives the data its version in every run.
+    Raises UserError when the version can't be had or what came is not it.
+    """
+    remote = settings().data_remote
+    pin_version(root, dataset, profile, version)
+    folder = root / raw_folder(dataset, profile)
+    if remote:
+        _pull(root, remote)
+    else:
+        try:
+            for file in select(declared(), dataset, profile):
+                bring(file, folder, root / WORK_FOLDER, settings().data_mirror)
+        except UnavailableError as reason:
+            raise UserError(f"the {profile} data of {dataset} cannot be had: {reason}") from None
+    found = pin.digest(pin.listing(folder))
+    if found != version:
+        place = remote or "the sources of this code's sources.toml"
+        raise UserError(f"{place} gave version {found} of {folder}/, not {version}: name a DATA_REMOTE that has it")
+    log.info("%s/ is version %s, from %s", folder, version, remote or "its sources")
+    return folder
+
+
+def resolved(version: str, dataset: str, profile: Profile) -> str:
+    """`version` itself, or, where it is the address or path of a pin, what the pin says of the dataset now.
+
+    Raises UserError where there is none.
+    """
+    if VERSION.fullmatch(version):
+        return version
+    if not version.startswith(("http://", "https://")):
+        return pin.dataset_version(Path(version).parent, dataset, profile)
+    try:
+        with urllib.request.urlopen(version, timeout=SECONDS) as answer:  # noqa: S310 - scheme checked
+            text = answer.read(PIN_BYTES)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{version} cannot be read: {getattr(error, 'reason', error)}") from None
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, pin.PIN).write_bytes(text)
+        try:
+            return pin.dataset_version(Path(folder), dataset, profile)
+        except UserError as error:
+            raise UserError(str(error).replace(str(Path(folder, pin.PIN)), version)) from None
+
+
+def pin_version(root: Path, dataset: str, profile: Profile, version: str) -> None:
+    """Writes root/data.dvc with this one entry. The sizes that DVC also writes are not known, and it does without."""
+    pin.write_pin(root, [{"md5": version, "hash": "md5", "path": raw_folder(dataset, profile).as_posix()}])
+
+
+def _pull(root: Path, remote: str) -> None:
+    # Links instead of copies: this cache is for one pull. verify: a remote is not trusted to hold what it says.
+    config = f"""[core]
+    no_scm = true
+    analytics = false
+    remote = store
+[cache]
+    type = "reflink,hardlink,copy"
+['remote "store"']
+    url = {remote}
+    verify = true
+"""
+    write_text(root / ".dvc" / "config", config)
+    pin.dvc(root, "pull", pin.PIN)
+    shutil.rmtree(root / ".dvc" / "cache")

@@ -1,0 +1,100 @@
+"""From an API's definition to a BentoML service and its command.
+
+BentoML brings a service's life (start, readiness, stop) and its packaging; the routes are Starlette's, and RequestGuard
+stands in front of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import bentoml
+from starlette.routing import BaseRoute
+
+from components.apis import labs_of
+from components.labs import find
+from components.params import load
+from components.settings import project_root, settings
+from serving.core.application import application
+from serving.core.backend import Backend
+from serving.core.bundles import REGISTRY, Served, open_bundle
+from serving.core.request_guard import RequestGuard
+
+
+@dataclass(frozen=True)
+class ApiDefinition:
+    """An API: the folder serving/<name>/, and its page in serving/page/static/<name>/."""
+
+    name: str
+    backend: Callable[[Served, Any], Backend]
+    """Its class, called with what is served and the parameters of its lab. Raises UserError."""
+    routes: Sequence[BaseRoute]
+    """They find the backend in `app.state.backend`."""
+
+
+def definition(api: str) -> ApiDefinition:
+    """The API of that name."""
+    found: ApiDefinition = import_module(f"serving.{api}.service").API
+    return found
+
+
+def load_backend(
+    api: ApiDefinition, reference: str = "", allow_unpromoted: bool = False, params: Path | None = None
+) -> Backend:
+    """reference: a bundle, by default the champion of the API's first lab. params: by default the project's.
+
+    Raises UserError.
+    """
+    labs = labs_of(api.name)
+    with open_bundle(reference or champion(labs[0]), labs, allow_unpromoted) as served:
+        return backend_of(api, served, params)
+
+
+def backend_of(api: ApiDefinition, served: Served, params: Path | None = None) -> Backend:
+    """As `load_backend`, of a bundle that is open."""
+    return api.backend(served, load(find(served.lab), params or project_root() / "params.yaml"))
+
+
+def champion(lab: str) -> str:
+    return f"{REGISTRY}{lab}@champion"
+
+
+def make_service(api: ApiDefinition, backend: Backend | None = None) -> bentoml.Service[Any]:
+    """backend: what it works with. By default it is loaded when the service starts, as the environment says: so for
+    `bentoml serve`, which comes straight to the service."""
+    app = application(api.name, api.routes)
+    if backend:
+        app.state.backend = backend
+
+    class Service:
+        def __init__(self) -> None:
+            if not backend:
+                given = settings()
+                app.state.backend = load_backend(api, given.serve_bundle, given.serve_allow_unpromoted)
+            self.backend: Backend = app.state.backend
+
+        @bentoml.on_startup  # type: ignore[untyped-decorator]
+        async def start(self) -> None:
+            self.backend.start()
+
+        async def __is_alive__(self) -> bool:
+            return self.backend.alive
+
+        async def __is_ready__(self) -> bool:
+            return self.backend.ready
+
+        @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+        async def stop(self) -> None:
+            self.backend.stop()
+
+    made: bentoml.Service[Any] = bentoml.service(
+        name=api.name,
+        metrics={"enabled": False},  # they take any path that is asked for as a label
+        logging={"access": {"enabled": False}},  # it repeats RequestGuard's
+    )(bentoml.asgi_app(app, path="/")(Service))
+    made.add_asgi_middleware(RequestGuard, rules=lambda: app.state.backend.rules)
+    return made

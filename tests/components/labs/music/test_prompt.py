@@ -1,0 +1,63 @@
+"""A given beginning: what is wrong with it, and what the model reads in its place."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.labs.music.runtime.conditioning import Options, begins_with_header
+from components.labs.music.runtime.prompt import as_collected, faults
+
+OPTIONS = Options({"6/8": {"jig": 9, "slide": 3}, "9/8": {"slipjig": 1}, "C": {"reel": 2}})
+
+
+@pytest.mark.parametrize(
+    ("start", "read"),
+    [
+        ("X:1\nT:A\nM:9/8\nL:1/8\nK:D\n", "X:1\nT:A\nZ: id:dc-slipjig-1\nM:9/8\nL:1/8\nK:D Major\n"),
+        ("X:4\nT:A\nM:4/4\nL:1/8\nK:Em\n|:E2", "X:4\nT:A\nZ: id:dc-reel-4\nM:C\nL:1/8\nK:E Minor\n|:E2"),
+        ("X:1\nT: A \nR: slip jig\nC:Trad\nL: 1/8\nM: 9/8\nK: Ador\n", None),
+        (
+            "X:1\nT:A\nZ: id:dc-slide-7\nM:6/8\nL:1/8\nK:D Dorian\n",
+            "X:1\nT:A\nZ: id:dc-slide-1\nM:6/8\nL:1/8\nK:D Dorian\n",
+        ),
+        ("X:1\nT:A\nM:9/8\n", "X:1\nT:A\nZ: id:dc-slipjig-1\nM:9/8\n"),
+        ("X:1\nT:A", "X:1\nT:A"),
+        ("X:1\nM:9/8\nK:D", "X:1\nM:9/8\nK:D"),
+        ("X:1\nT:A\nM:7/8\nL:1/8\nK:D clef=bass\n", "X:1\nT:A\nM:7/8\nL:1/8\nK:D clef=bass\n"),
+    ],
+)
+def test_the_model_reads_a_header_as_the_collection_spells_it(start: str, read: str | None) -> None:
+    expected = "X:1\nT:A\nZ: id:dc-slipjig-1\nM:9/8\nL:1/8\nK:A Dorian\n" if read is None else read
+    assert as_collected(start, OPTIONS, seed=1) == expected
+
+
+def test_a_type_is_drawn_by_the_seed() -> None:
+    start = "X:1\nT:A\nM:6/8\nL:1/8\nK:D\n"
+    read = [as_collected(start, OPTIONS, seed) for seed in range(40)]
+    assert read == [as_collected(start, OPTIONS, seed) for seed in range(40)]
+    assert len(set(read)) == 2
+    assert sum("jig" in text for text in read) > sum("slide" in text for text in read)
+
+
+@pytest.mark.parametrize(
+    ("start", "found"),
+    [
+        ("X:1\nM:C\nL:1/8\nK:D\nABcd|", []),
+        ("X:1\nM:C\n", []),
+        ("X:1\nM:C\nL:1/8\nK:", []),
+        ("X:1\nK:D\n", ["no M: field before K:", "no L: field before K:"]),
+        ("T:A\nM:C\nL:1/8\nK:D\n", ["no X: field before K:", "the first field is not X:"]),
+        ("X:1\nM:5/7\n", ["unknown metre '5/7'"]),
+    ],
+)
+def test_a_header_with_which_no_tune_is_valid_is_noticed(start: str, found: list[str]) -> None:
+    assert faults(start) == found
+
+
+@given(st.text(alphabet="XTMLKZR:/168CDm \n|", max_size=60), st.integers(0, 2**53))
+def test_any_start_can_be_looked_at(start: str, seed: int) -> None:
+    faults(start)
+    assert as_collected(start, OPTIONS, seed).endswith(start.rpartition("\n")[2])
+    begins_with_header(start)
