@@ -23,6 +23,7 @@ SMOKE: dict[str, dict[str, Any]] = {
         "faces": {"limit": 300, "crops": 3},
         "music": {"limit": 60},
         "digits": {"limit": 1000},
+        "uci": {"limit": 200},
     },
     "music": {"train": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2}, "evaluate": {"samples": 8}},
     "faces": {
@@ -44,6 +45,24 @@ SMOKE: dict[str, dict[str, Any]] = {
     "transfer": {
         "train": {"width": 0.0625, "labelled": 1, "pretraining_epochs": 1, "frozen_epochs": 1, "max_epochs": 3},
         "export": {"calibration": 32},
+    },
+    "uncertainty": {
+        "train": {
+            "folds": 2,
+            "max_epochs": 2,
+            "sets": {
+                name: {"hidden_sizes": [8], "steps": 30, "batch_size": 16, "repeats": 1}
+                for name in ("concrete", "energy", "kin8nm", "naval", "power", "protein", "wine", "yacht", "diabetes")
+            },
+            "toy": {
+                "recipe": {"hidden_sizes": [16], "steps": 60},
+                "rows": [50, 200],
+                "penalties": [0.01],
+                "standard_rows": 200,
+                "seeds": 2,
+            },
+        },
+        "evaluate": {"toy_points": 41},
     },
 }
 """Numbers small enough for half a minute a lab; laid over params.yaml."""

@@ -24,9 +24,12 @@ class UncertaintyLab(Lab):
         *(f"{name}_{metric}" for name in SETS for metric in params.SET_METRICS),
         "mean_calibration_error",
         "coverage_90",
-        "toy_auroc",
+        "least_coverage_90",
+        "most_coverage_90",
+        "least_sure_coverage_90",
+        "ood_auroc",
     )
-    headline = ("concrete_rmse", "concrete_nll", "mean_calibration_error", "coverage_90", "toy_auroc")
+    headline = ("concrete_rmse", "concrete_nll", "mean_calibration_error", "coverage_90", "ood_auroc")
     api = Api("uncertainty")
     Params = params.Params
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from components.config import LabParams, Limits, Section, TrainParams, Width
 
-SET_METRICS = ("rmse", "nll", "crps", "calibration_error", "coverage_90")
+SET_METRICS = ("rmse", "nll", "crps", "calibration_error", "coverage_90", "sure_coverage_90")
 """What is measured on each set; a metric's name is that of the set and one of these."""
 
 Method = Literal["evidential", "gaussian", "dropout"]
@@ -105,8 +105,9 @@ class Evaluate(Section):
 
 
 class Serve(Limits):
-    """What bounds a request."""
+    """What bounds a request, and how many may wait."""
 
+    waiting: int = Field(ge=0)
     max_rows: int = Field(ge=1)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,28 @@ from components.datasets.uci.reader import Table, read_tables
 from components.errors import UserError
 from components.files import write_json
 from components.labs.uncertainty.evaluation.published import PUBLISHED, better_than
-from components.labs.uncertainty.evaluation.report import write_report
-from components.labs.uncertainty.evaluation.sets import SetFindings, measure_set
+from components.labs.uncertainty.evaluation.report import Findings, write_report
+from components.labs.uncertainty.evaluation.sets import SUREST, SetFindings, measure_set
 from components.labs.uncertainty.evaluation.toy import ToyFindings, measure_toy
 from components.labs.uncertainty.params import SET_METRICS, Evaluate
-from components.labs.uncertainty.runtime import UncertaintyPredictor
+from components.labs.uncertainty.runtime.predictor import UncertaintyPredictor
 from components.records import Evaluation
+from components.report.csv_table import write_csv
 
 log = logging.getLogger(__name__)
 
 COVERAGE = 0.9
 """The interval that gates look at."""
+VARIANT = "float"
+"""The only kind of graph there is: networks this small gain nothing from int8."""
 TOYS = ("cubic_evidential", "cubic_gaussian")
 
 
 def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Evaluation:
-    """Measures every set of the bundle that was prepared; writes report.html and details.json into `out`."""
+    """Measures every set of the bundle; writes report.html, details.json and plots/*.csv into `out`.
+
+    Raises UserError where a set of the bundle was not prepared, or the interval that the gate looks at is not served.
+    """
     if COVERAGE not in bundle.spec["intervals"]:
         raise UserError(f"uncertainty.export.intervals must hold {COVERAGE}, which the gate looks at")
     tables = read_tables(prepared)
@@ -45,10 +51,12 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     details = details_of(sets, toy, bundle.spec)
     limitations = tuple(limitations_of(sets, toy, bundle.spec, tables.get("wine")))
     write_json(out / "details.json", details)
-    write_report(out, bundle.manifest, sets, toy, metrics, limitations)
+    _write_tables(out / "plots", sets, bundle.spec["intervals"])
+    write_report(out, bundle.manifest, Findings(sets, toy, metrics, limitations))
     return Evaluation(
         metrics=metrics,
         counts={name: _count(name, sets, params) for name in metrics},
+        serve={"variant": VARIANT},
         limitations=limitations,
     )
 
@@ -59,19 +67,24 @@ def metrics_of(sets: Mapping[str, SetFindings], toy: ToyFindings, spec: Mapping[
     metrics: dict[str, float] = {}
     for name, found in sets.items():
         values = {
-            "rmse": found.rmse.mean(),
-            "nll": found.nll.mean(),
-            "crps": found.crps.mean(),
-            "calibration_error": found.calibration_error.mean(),
-            "coverage_90": found.coverage[:, place].mean(),
+            "rmse": found.rmse,
+            "nll": found.nll,
+            "crps": found.crps,
+            "calibration_error": found.calibration_error,
+            "coverage_90": found.coverage[:, place],
+            "sure_coverage_90": found.sure_coverage[:, place],
         }
-        metrics |= {f"{name}_{metric}": float(values[metric]) for metric in SET_METRICS}
-    for metric in ("calibration_error", "coverage_90"):
-        mean = float(np.mean([metrics[f"{name}_{metric}"] for name in sets]))
-        metrics["mean_calibration_error" if metric == "calibration_error" else metric] = mean
+        metrics |= {f"{name}_{metric}": float(values[metric].mean()) for metric in SET_METRICS}
+    by_metric = {metric: [metrics[f"{name}_{metric}"] for name in sets] for metric in SET_METRICS}
     method = "evidential" if spec["method"] == "evidential" else "gaussian"
-    metrics["toy_auroc"] = toy.standard(method, spec["toy"]).spread_auroc
-    return metrics
+    return metrics | {
+        "mean_calibration_error": float(np.mean(by_metric["calibration_error"])),
+        "coverage_90": float(np.mean(by_metric["coverage_90"])),
+        "least_coverage_90": min(by_metric["coverage_90"]),
+        "most_coverage_90": max(by_metric["coverage_90"]),
+        "least_sure_coverage_90": min(by_metric["sure_coverage_90"]),
+        "ood_auroc": toy.standard(method, spec["toy"]).spread_auroc,
+    }
 
 
 def details_of(sets: Mapping[str, SetFindings], toy: ToyFindings, spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,6 +136,12 @@ def limitations_of(
     covered = {name: float(found.coverage[:, place].mean()) for name, found in sets.items()}
     worst = max(covered, key=lambda name: abs(covered[name] - COVERAGE))
     sentences.append(f"Its intervals of {COVERAGE:.0%} cover {covered[worst]:.1%} of the test rows of {worst}.")
+    surest = {name: float(found.sure_coverage[:, place].mean()) for name, found in sets.items()}
+    worst = min(surest, key=lambda name: surest[name])
+    sentences.append(
+        f"Where it is surest, on the {SUREST:.0%} of {worst}'s rows with the narrowest intervals, they cover "
+        f"{surest[worst]:.1%}."
+    )
     if wine is not None:
         sentences.append(
             f"{wine.copies.sum() / wine.test.sum():.0%} of wine's test rows are copies of training rows: without them "
@@ -138,9 +157,24 @@ def limitations_of(
     return sentences
 
 
+def _write_tables(folder: Path, sets: Mapping[str, SetFindings], intervals: Sequence[float]) -> None:
+    """The numbers of the plots, as CSV."""
+    levels = next(iter(sets.values())).levels
+    shares = np.mean([found.shares.mean(axis=0) for found in sets.values()], axis=0)
+    write_csv(folder / "calibration.csv", {"quantile": levels.round(6).tolist(), "share": shares.round(6).tolist()})
+    place = intervals.index(COVERAGE)
+    kinds = {"own": "coverage", "conformal": "conformal_coverage", "where it is surest": "sure_coverage"}
+    rows = [
+        (f"{name}, {kind}", float(getattr(found, key)[:, place].mean()))
+        for name, found in sets.items()
+        for kind, key in kinds.items()
+    ]
+    write_csv(folder / "coverage.csv", {"interval": [row[0] for row in rows], "coverage": [row[1] for row in rows]})
+
+
 def _count(metric: str, sets: Mapping[str, SetFindings], params: Evaluate) -> int:
     """Test predictions that a metric was measured over, or points of the cubic."""
-    if metric == "toy_auroc":
+    if metric == "ood_auroc":
         return params.toy_points
     of_set = [found.tested for name, found in sets.items() if metric.startswith(f"{name}_")]
     return sum(of_set) if of_set else sum(found.tested for found in sets.values())

@@ -6,30 +6,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special, stats
-
-
-class Mixture(NamedTuple):
-    """Equally weighted Student-t components of each row. All (N, C); C components."""
-
-    location: np.ndarray
-    scale: np.ndarray
-    freedom: np.ndarray
-
-
-def negative_log_likelihood(mixture: Mixture, target: np.ndarray) -> np.ndarray:
-    """(N,) nats, of target (N,) in the mixture's unit."""
-    location, scale, freedom = (each.astype(np.float64) for each in mixture)
-    z = (target[:, None] - location) / scale
-    density = (
-        special.gammaln((freedom + 1) / 2)
-        - special.gammaln(freedom / 2)
-        - np.log(freedom * math.pi) / 2
-        - np.log(scale)
-        - (freedom + 1) / 2 * np.log1p(z**2 / freedom)
-    )
-    found: np.ndarray = math.log(density.shape[1]) - special.logsumexp(density, axis=1)
-    return found
+from scipy import stats
 
 
 def pinball(quantiles: np.ndarray, levels: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -80,10 +57,3 @@ def difference(first: np.ndarray, second: np.ndarray, test_share: float, confide
         (1 / count + test_share) * float(differences.var(ddof=1))
     )
     return Difference(mean, mean - reach, mean + reach)
-
-
-def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Chance that a positive's value is above a negative's; ties count half. Raises ValueError without values."""
-    ranks = stats.rankdata(np.concatenate([positive, negative]))
-    count = len(positive)
-    return float((ranks[:count].sum() - count * (count + 1) / 2) / (count * len(negative)))

@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from io import StringIO
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from components.labs.uncertainty.evaluation.sets import SetFindings
 from components.labs.uncertainty.evaluation.toy import FitFindings, ToyFindings
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from components.report.plots import MUTED, canvas, svg
 
 COLOURS = ("#00798c", "#d1495b", "#edae49", "#66a182", "#2e4057", "#8d96a3", "#9d4edd", "#b08968", "#1f2933")
-GREY = "#9aa5b1"
 
 
 def calibration(sets: Mapping[str, SetFindings]) -> str:
     """Share of test rows below each quantile, over all splits of a set, against the quantile's level."""
-    figure = _figure(5.6, 4.6)
+    figure = canvas(5.6, 4.6)
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1)
     for (name, found), colour in zip(sets.items(), COLOURS, strict=False):
         axes.plot(found.levels, found.shares.mean(axis=0), label=name, color=colour, linewidth=1.5)
     axes.set_xlabel("quantile")
     axes.set_ylabel("share of test rows below it")
     axes.legend(frameon=False, fontsize=8)
-    return _svg(figure, "calibration")
+    return svg(figure, "calibration")
 
 
 def coverage(sets: Mapping[str, SetFindings], intervals: Sequence[float]) -> str:
     """Coverage of the model's own intervals (dots) and of the conformal ones (rings), set by set."""
-    figure = _figure(8.0, 3.4)
+    figure = canvas(8.0, 3.4)
     axes = figure.add_subplot()
     for place, (interval, colour) in enumerate(zip(intervals, COLOURS, strict=False)):
         axes.axhline(interval, color=colour, linewidth=0.8, linestyle=":")
@@ -47,17 +42,17 @@ def coverage(sets: Mapping[str, SetFindings], intervals: Sequence[float]) -> str
     axes.set_xticks(range(len(sets)), list(sets))
     axes.set_ylabel("share of test rows covered")
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return _svg(figure, "coverage")
+    return svg(figure, "coverage")
 
 
 def cubic(toy: ToyFindings) -> str:
     """What each method predicts on the cubic: its 90 % interval, and the estimate that it calls epistemic."""
-    figure = _figure(9.0, 5.6)
+    figure = canvas(9.0, 5.6)
     for column, (method, found) in enumerate(toy.curves.items()):
         axes = figure.add_subplot(2, 2, column + 1)
         axes.fill_between(toy.x, found.quantiles[:, 0], found.quantiles[:, 2], color=COLOURS[column], alpha=0.25)
         axes.plot(toy.x, found.mean, color=COLOURS[column], label="mean and 90 % interval")
-        axes.plot(toy.x, toy.x**3, color=GREY, linewidth=1, linestyle="--", label="truth")
+        axes.plot(toy.x, toy.x**3, color=MUTED, linewidth=1, linestyle="--", label="truth")
         axes.set_title(f"{method}, {found.location.shape[1]} networks")
         axes.legend(frameon=False, fontsize=8)
         below = figure.add_subplot(2, 2, column + 3)
@@ -71,12 +66,12 @@ def cubic(toy: ToyFindings) -> str:
         below.legend(frameon=False, fontsize=8)
         for each in (axes, below):
             each.axvspan(-toy.inside, toy.inside, color="#f0f4f8", zorder=0)
-    return _svg(figure, "cubic")
+    return svg(figure, "cubic")
 
 
 def sweeps(fits: Sequence[FitFindings], standard_rows: int, standard_penalty: float) -> str:
     """Means inside, where rows were seen, over the number of rows and over the regulariser's weight."""
-    figure = _figure(9.0, 3.2)
+    figure = canvas(9.0, 3.2)
     by_rows = figure.add_subplot(1, 2, 1)
     evidential = [fit for fit in fits if fit.method == "evidential"]
     over_rows = sorted((fit for fit in evidential if fit.penalty == standard_penalty), key=lambda fit: fit.rows)
@@ -101,23 +96,4 @@ def sweeps(fits: Sequence[FitFindings], standard_rows: int, standard_penalty: fl
     by_penalty.set_yscale("log")
     by_penalty.set_xlabel("weight of the evidence regulariser")
     by_penalty.legend(frameon=False, fontsize=7)
-    return _svg(figure, "sweeps")
-
-
-def _figure(width: float, height: float) -> Figure:
-    # No pyplot: it keeps every figure alive and wants a display's settings.
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _svg(figure: Figure, name: str) -> str:
-    import matplotlib
-
-    text = StringIO()
-    # Text as text, and no date or random ids: equal numbers make equal files.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    # In a page the picture starts at its <svg> element: a document type would be an address to load.
-    svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+    return svg(figure, "sweeps")

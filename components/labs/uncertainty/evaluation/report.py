@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -13,15 +14,12 @@ from components.files import write_text
 from components.labs.uncertainty.evaluation import plots
 from components.labs.uncertainty.evaluation.measures import Difference
 from components.labs.uncertainty.evaluation.published import PUBLISHED
-from components.labs.uncertainty.evaluation.sets import SetFindings
+from components.labs.uncertainty.evaluation.sets import SUREST, SetFindings
 from components.labs.uncertainty.evaluation.toy import FitFindings, ToyFindings
+from components.report.model import about
+from components.report.model import limitations as limitations_section
+from components.report.page import figure, note, page, section, table
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1f2933 }
-table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .3rem .8rem; border-bottom: 1px solid #d9e2ec }
-th { text-align: left } td { font-variant-numeric: tabular-nums } figure { margin: 1rem 0 }
-figure svg { max-width: 100%; height: auto } figcaption { font-weight: 600 } .best { font-weight: 700 }
-"""
 METHODS = {
     "evidential": "evidential networks (normal-inverse-gamma)",
     "gaussian": "Gaussian networks",
@@ -29,56 +27,62 @@ METHODS = {
 }
 
 
-def write_report(
-    out: Path,
-    manifest: Manifest,
-    sets: Mapping[str, SetFindings],
-    toy: ToyFindings,
-    metrics: Mapping[str, float],
-    limitations: Sequence[str],
-) -> None:
+@dataclass(frozen=True)
+class Findings:
+    """All that the report tells. sets: by name."""
+
+    sets: Mapping[str, SetFindings]
+    toy: ToyFindings
+    metrics: Mapping[str, float]
+    limitations: Sequence[str]
+
+
+def write_report(out: Path, manifest: Manifest, findings: Findings) -> None:
     """Writes report.html into `out`."""
-    spec = manifest.spec
-    starter = manifest.provenance.data_profile != "course"
-    warning = " <strong>(the small starter data: not the real thing)</strong>" if starter else ""
-    about = [
-        ("model digest", f"<code>{manifest.digest}</code>"),
-        ("data", f"profile {escape(manifest.provenance.data_profile)}{warning}"),
-        ("code", f"commit <code>{escape(manifest.provenance.git_commit)}</code>"),
-        ("models", f"ensembles of {METHODS[spec['method']]}, one scale a split calibrated on left-out rows"),
-        ("mean calibration error", f"{metrics['mean_calibration_error']:.3f}"),
-        ("coverage of 90 % intervals", f"{metrics['coverage_90']:.3f}"),
-        ("outside against inside on the cubic, AUROC", f"{metrics['toy_auroc']:.3f}"),
-    ]
-    body = [
-        _rows(about),
-        "<h2>Beside the published tables</h2>",
-        "<p>RMSE / negative log-likelihood in nats, means over splits with standard errors; lower is better. The best "
-        "of each row is bold. Published figures come from other protocols: see docs/uncertainty.md.</p>",
-        _published(sets),
-        "<h2>Each set</h2>",
-        _each(sets, spec["intervals"]),
-        "<p>Gains: one network minus the ensemble, mean of paired differences over splits and its interval "
-        "(Nadeau and Bengio's variance). Fresh: test rows that are no copies of training rows.</p>",
-        "<h2>Limitations</h2><ul>" + "".join(f"<li>{escape(each)}</li>" for each in limitations) + "</ul>",
-        _shown("Calibration of quantiles", plots.calibration(sets)),
-        _shown("Coverage of intervals", plots.coverage(sets, spec["intervals"])),
-        "<h2>The cubic: what the estimates are, and are not</h2>",
-        f"<p>The true noise is {toy.true_noise:g}. Rows were seen in the shaded part alone.</p>",
-        _shown("Predictions and epistemic estimates", plots.cubic(toy)),
-        _shown(
-            "Means in the shaded part",
-            plots.sweeps(toy.fits, spec["toy"]["standard_rows"], spec["toy"]["standard_penalty"]),
+    spec, sets, toy, metrics = manifest.spec, findings.sets, findings.toy, findings.metrics
+    models = f"ensembles of {METHODS[spec['method']]}, calibrated on left-out rows by one scale a split"
+    sections = [
+        about(
+            manifest,
+            "float",
+            models=models,
+            mean_calibration_error=f"{metrics['mean_calibration_error']:.3f}",
+            coverage_of_90_percent_intervals=f"{metrics['coverage_90']:.3f}, between "
+            f"{metrics['least_coverage_90']:.3f} and {metrics['most_coverage_90']:.3f}, by set",
+            unknown_against_known_on_the_cubic=f"AUROC {metrics['ood_auroc']:.3f}",
         ),
-        _fits(toy.fits),
+        section("Beside the published tables", _published(sets), note(PROTOCOLS)),
+        section("Each set", _each(sets, spec["intervals"]), note(COLUMNS)),
+        limitations_section(findings.limitations),
+        figure("Calibration of quantiles", plots.calibration(sets)),
+        figure("Coverage of intervals", plots.coverage(sets, spec["intervals"])),
+        section(
+            "The cubic: what the estimates are, and are not",
+            f"<p>y = x³ + noise of standard deviation {toy.true_noise:g}. Training rows lie in the shaded part alone. "
+            "An epistemic estimate must be larger outside, shrink as rows are added, and not depend on the "
+            "regulariser.</p>",
+            figure("Predictions and epistemic estimates", plots.cubic(toy)),
+            figure(
+                "Means in the shaded part",
+                plots.sweeps(toy.fits, spec["toy"]["standard_rows"], spec["toy"]["standard_penalty"]),
+            ),
+            _fits(toy.fits),
+        ),
     ]
-    title = f"The model of the lab {escape(manifest.lab)}, measured"
-    write_text(
-        out / "report.html",
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{STYLE}</style></head>\n<body><h1>{title}</h1>\n{''.join(body)}</body></html>\n",
-    )
+    write_text(out / "report.html", page(f"Evaluation of the lab {manifest.lab}", sections, STYLE))
+
+
+STYLE = ".best { font-weight: 700 } body { max-width: 76rem } "
+PROTOCOLS = (
+    "RMSE / negative log-likelihood in nats: means over Gal's splits, ours with standard errors. Lower is better; the "
+    "best of each row is bold. Protocols differ: the released code of Amini et al. reports the minimum over training "
+    "of each figure on at most 100 test rows of a split; ours and Gal's rerun choose nothing on test rows."
+)
+COLUMNS = (
+    f"Surest: coverage of the 90 % intervals on the {SUREST:.0%} of rows with the narrowest ones. Gains: one network "
+    "minus the ensemble, mean of paired differences over splits and its interval (Nadeau and Bengio's variance). "
+    "Fresh: test rows that are no copies of training rows."
+)
 
 
 def _published(sets: Mapping[str, SetFindings]) -> str:
@@ -100,13 +104,15 @@ def _published(sets: Mapping[str, SetFindings]) -> str:
             for other in others
         ]
         lines.append((escape(name), *cells))
-    return _table(("set", "this model", *(escape(column) for column in columns)), lines)
+    return table(lines, ["set", "this model", *(escape(column) for column in columns)])
 
 
 def _each(sets: Mapping[str, SetFindings], intervals: Sequence[float]) -> str:
+    place = intervals.index(0.9)
     head = ["set", "splits", "CRPS", "calibration error", "pooled"]
     head += [f"{interval:.0%} covers" for interval in intervals]
-    head += [f"{interval:.0%} conformal" for interval in intervals]
+    head += [f"{interval:.0%} conformal covers" for interval in intervals]
+    head += ["surest", "90 % width", "conformal width"]
     head += ["gain in RMSE", "gain in NLL", "fresh RMSE"]
     lines = [
         (
@@ -117,13 +123,16 @@ def _each(sets: Mapping[str, SetFindings], intervals: Sequence[float]) -> str:
             f"{found.pooled_calibration_error:.3f}",
             *(f"{share:.1%}" for share in found.coverage.mean(axis=0)),
             *(f"{share:.1%}" for share in found.conformal_coverage.mean(axis=0)),
+            f"{found.sure_coverage[:, place].mean():.1%}",
+            f"{found.width[:, place].mean():.3g}",
+            f"{found.conformal_width[:, place].mean():.3g}",
             _difference(found.ensemble_gain_rmse),
             _difference(found.ensemble_gain_nll),
             f"{np.nanmean(found.fresh_rmse):.4g}",
         )
         for name, found in sets.items()
     ]
-    return _table(head, lines)
+    return table(lines, head)
 
 
 def _fits(fits: Sequence[FitFindings]) -> str:
@@ -150,7 +159,7 @@ def _fits(fits: Sequence[FitFindings]) -> str:
         )
         for fit in fits
     ]
-    return _table(head, lines)
+    return table(lines, head)
 
 
 def _difference(found: Difference) -> str:
@@ -159,18 +168,3 @@ def _difference(found: Difference) -> str:
 
 def _bold(text: str, best: bool) -> str:
     return f'<span class="best">{text}</span>' if best else text
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Cells are HTML already."""
-    top = "".join(f"<th>{cell}</th>" for cell in head)
-    rows = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for line in lines)
-    return f"<table><tr>{top}</tr>{rows}</table>"
-
-
-def _rows(rows: Sequence[tuple[str, str]]) -> str:
-    return "<table>" + "".join(f"<tr><th>{name}</th><td>{cell}</td></tr>" for name, cell in rows) + "</table>"
-
-
-def _shown(caption: str, svg: str) -> str:
-    return f"<figure><figcaption>{escape(caption)}</figcaption>{svg}</figure>"

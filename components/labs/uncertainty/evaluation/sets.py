@@ -8,10 +8,13 @@ import numpy as np
 
 from components.datasets.uci.reader import Table
 from components.labs.uncertainty.evaluation import measures
-from components.labs.uncertainty.evaluation.measures import Difference, Mixture
+from components.labs.uncertainty.evaluation.measures import Difference
 from components.labs.uncertainty.params import Evaluate
-from components.labs.uncertainty.runtime import Prediction, UncertaintyPredictor
+from components.labs.uncertainty.runtime.mixture import Mixture, negative_log_likelihood
+from components.labs.uncertainty.runtime.predictor import Prediction, UncertaintyPredictor
 
+SUREST = 0.25
+"""Share of a split's test rows, those with the narrowest intervals, that count as sure."""
 DECIMALS = 6
 """Levels are compared after rounding: .05 on a grid is not quite .05."""
 
@@ -23,6 +26,7 @@ class SetFindings(NamedTuple):
     fresh_rmse: (S,) without test rows that are copies of training rows; NaN where none is left.
     coverage, width, conformal_coverage, conformal_width: (S, L), widths are means in the target's unit.
     shares: (S, Q) of test rows below each quantile.  noise, spread: (S,) mean aleatoric and epistemic.
+    sure_coverage: (S, L) coverage of those test rows alone that the model is surest of, `SUREST` of them.
     tested: test rows of all splits together.
     """
 
@@ -37,6 +41,7 @@ class SetFindings(NamedTuple):
     width: np.ndarray
     conformal_coverage: np.ndarray
     conformal_width: np.ndarray
+    sure_coverage: np.ndarray
     shares: np.ndarray
     noise: np.ndarray
     spread: np.ndarray
@@ -83,15 +88,18 @@ def _measure_split(
     masks = found.location.shape[1] // predictor.sets[name]["members"]
     single = Mixture(found.location[:, :masks], found.scale[:, :masks], found.freedom[:, :masks])
     shares = measures.shares_below(quantiles, target)
+    covered = (low <= target[:, None]) & (target[:, None] <= high)
+    surest = np.argsort((high - low).sum(axis=1), kind="stable")[: max(1, round(SUREST * len(target)))]
     return {
         "rmse": _root_mean_square(error),
-        "nll": float(measures.negative_log_likelihood(mixture(found), target).mean()),
+        "nll": float(negative_log_likelihood(mixture(found), target).mean()),
         "crps": float(measures.crps(quantiles, grid, target).mean()),
         "calibration_error": measures.calibration_error(shares, grid),
         "single_rmse": _root_mean_square(single.location.mean(axis=1) - target),
-        "single_nll": float(measures.negative_log_likelihood(single, target).mean()),
+        "single_nll": float(negative_log_likelihood(single, target).mean()),
         "fresh_rmse": _root_mean_square(error[fresh]) if fresh.any() else float("nan"),
-        "coverage": ((low <= target[:, None]) & (target[:, None] <= high)).mean(axis=0),
+        "coverage": covered.mean(axis=0),
+        "sure_coverage": covered[surest].mean(axis=0),
         "width": (high - low).mean(axis=0),
         "conformal_coverage": (np.abs(error)[:, None] <= reach).mean(axis=0),
         "conformal_width": 2 * reach.mean(axis=0),

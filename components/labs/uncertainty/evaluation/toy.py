@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from components.labs.uncertainty.evaluation.measures import auroc
 from components.labs.uncertainty.evaluation.sets import predicted
 from components.labs.uncertainty.params import Evaluate
-from components.labs.uncertainty.runtime import Prediction, UncertaintyPredictor
+from components.labs.uncertainty.runtime.predictor import Prediction, UncertaintyPredictor
+from components.stats import roc_auc
 
 LEVELS = np.array([0.05, 0.5, 0.95])
 """Of the bands that are drawn."""
@@ -79,8 +79,8 @@ def _measured(method: str, fit: dict[str, Any], found: Prediction, outside: np.n
         method=method,
         rows=fit["rows"],
         penalty=fit["penalty"],
-        claimed_auroc=tuple(auroc(claimed[outside], claimed[~outside]) for claimed in networks),
-        spread_auroc=auroc(found.epistemic[outside], found.epistemic[~outside]),
+        claimed_auroc=tuple(roc_auc(claimed[outside], claimed[~outside]) for claimed in networks),
+        spread_auroc=roc_auc(found.epistemic[outside], found.epistemic[~outside]),
         claimed=float(found.claimed[~outside].mean()),
         spread=float(found.epistemic[~outside].mean()),
         noise=float(found.aleatoric[~outside].mean()),

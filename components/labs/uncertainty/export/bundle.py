@@ -53,6 +53,7 @@ def export(model: UncertaintyModel, prepared: Path, out: Path, params: Export) -
     check_parity(report, params.parity_tolerance)
     write_json(out / "parity.json", report)
     spec = {
+        "variants": ["float"],
         "method": model.params.method,
         "intervals": list(params.intervals),
         "abstain_percentile": params.abstain_percentile,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy import optimize
 
-from components.labs.uncertainty.evaluation.measures import Mixture, negative_log_likelihood
+from components.labs.uncertainty.runtime.mixture import Mixture, negative_log_likelihood
 from components.labs.uncertainty.training.heads import Components
 from components.labs.uncertainty.training.problems import Problem
 from components.labs.uncertainty.training.stack import Stack

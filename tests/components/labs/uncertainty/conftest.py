@@ -92,6 +92,7 @@ def small_params(**train: Any) -> Params:
             "held_bytes": 1048576,
             "retry_after_seconds": 1,
             "drain_seconds": 5.0,
+            "waiting": 4,
             "max_rows": 10,
         },
     }

@@ -15,7 +15,7 @@ from components.labs import EvaluateContext, Inputs
 from components.labs.uncertainty import LAB
 from components.labs.uncertainty.evaluation.sets import measure_set
 from components.labs.uncertainty.evaluation.toy import measure_toy
-from components.labs.uncertainty.runtime import UncertaintyPredictor, percentiles
+from components.labs.uncertainty.runtime.predictor import UncertaintyPredictor, percentiles
 from tests.components.labs.uncertainty.conftest import small_params
 from tests.html_pages import loads
 

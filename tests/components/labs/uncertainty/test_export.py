@@ -17,7 +17,7 @@ from components.errors import UserError
 from components.labs.uncertainty.export.bundle import export
 from components.labs.uncertainty.export.calibration import calibrate
 from components.labs.uncertainty.export.quantiles import normal_score
-from components.labs.uncertainty.runtime import UncertaintyPredictor
+from components.labs.uncertainty.runtime.predictor import UncertaintyPredictor
 from components.labs.uncertainty.training.model import UncertaintyModel
 from components.labs.uncertainty.training.problems import read_problems
 from tests.components.labs.uncertainty.conftest import exported, small_params

@@ -76,6 +76,12 @@ class UncertaintyPredictor:
         return cls(bundle.spec, {name: bundle.session(name, threads) for name in chosen})
 
     @property
+    def providers(self) -> list[str]:
+        """What onnxruntime runs the graphs on."""
+        found: list[str] = next(iter(self._sessions.values())).get_providers()
+        return found
+
+    @property
     def sets(self) -> Mapping[str, Any]:
         found: Mapping[str, Any] = self.spec["sets"]
         return found
