@@ -108,11 +108,6 @@ def _splits(name: str, table: Table, raw: RawTable) -> list[dict[str, Any]]:
     ]
 
 
-def _shift(test: np.ndarray, train: np.ndarray) -> float:
-    """Distance of two means in standard deviations of the second's values."""
-    return float(abs(test.mean() - train.mean()) / train.std())
-
-
 def _places(name: str, table: Table) -> list[int]:
     names = [column.name for column in SETS[name].features]
     return [names.index(each) for each in table.names]
