@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from components.bundle import Bundle
+from components.config import Gate
 from components.datasets.uci.reader import read_tables
 from components.errors import UserError
 from components.labs import EvaluateContext, Inputs
 from components.labs.uncertainty import LAB
+from components.labs.uncertainty.evaluation.evaluate import metrics_of
 from components.labs.uncertainty.evaluation.sets import measure_set
 from components.labs.uncertainty.evaluation.toy import measure_toy
-from components.labs.uncertainty.runtime.predictor import UncertaintyPredictor, percentiles
+from components.labs.uncertainty.runtime.predictor import Prediction, UncertaintyPredictor, percentiles
+from components.params import load
+from components.promotion import decide
+from components.records import Evaluation, Verdict
 from tests.components.labs.uncertainty.conftest import small_params
 from tests.html_pages import loads
+
+PROJECT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +99,31 @@ def test_rows_of_another_shape_or_without_a_number_are_refused(
 def test_a_percentile_is_read_from_the_left_out_rows() -> None:
     table = np.linspace(0, 10, 101)
     assert percentiles(np.array([-1.0, 5.0, 99.0]), table).tolist() == [0.0, 50.0, 100.0]
+
+
+class Stretched(UncertaintyPredictor):
+    """The same model with intervals `by` times as wide."""
+
+    by = 1.0
+
+    def predict(self, name: str, features: np.ndarray, split: int, levels: Sequence[float]) -> Prediction:
+        found = super().predict(name, features, split, levels)
+        return found._replace(quantiles=found.mean[:, None] + self.by * (found.quantiles - found.mean[:, None]))
+
+
+@pytest.mark.parametrize(("by", "missed"), [(0.2, "least_sure_coverage_90"), (0.2, "least_coverage_90"), (20, "most_")])
+def test_a_model_that_is_wrong_and_sure_is_blocked_and_one_that_says_nothing_too(
+    uncertainty_bundle: Bundle, prepared_tables: Path, by: float, missed: str
+) -> None:
+    small, names = small_params().evaluate, ["diabetes", "cubic_evidential", "cubic_gaussian"]
+    predictor = Stretched.load(uncertainty_bundle, names=names)
+    predictor.by = by
+    found = measure_set(predictor, "diabetes", read_tables(prepared_tables)["diabetes"], small)
+    metrics = metrics_of({"diabetes": found}, measure_toy(predictor, small), predictor.spec)
+    asked = load(LAB, PROJECT / "params.yaml").gate
+    bounds = {name: bound for name, bound in asked.metrics.items() if "coverage" in name}
+    report = uncertainty_bundle.report(Evaluation(metrics=metrics, counts=dict.fromkeys(metrics, 10**6)))
+    decision = decide(report, None, Gate(metrics=bounds), date(2026, 1, 1))
+    assert decision.verdict == Verdict.FAIL
+    failed = [reason for reason in decision.reasons if reason.startswith(missed)]
+    assert failed, decision.reasons
