@@ -42,7 +42,7 @@ def framed_as_mnist(digit: np.ndarray) -> np.ndarray:
 
 
 class DigitModel:
-    """A graph from pictures (batch, 28, 28) uint8, 0 paper to 255 ink, to logits (batch, 10) float32."""
+    """A graph from pictures (batch, 28, 28) uint8, 0 background to 255 ink, to logits (batch, 10) float32."""
 
     def __init__(self, spec: dict[str, Any], session: InferenceSession) -> None:
         self.size: int = spec["size"]
@@ -55,7 +55,7 @@ class DigitModel:
 
     @property
     def providers(self) -> list[str]:
-        """What onnxruntime runs it on."""
+        """onnxruntime's execution providers, the preferred one first."""
         found: list[str] = self._session.get_providers()
         return found
 

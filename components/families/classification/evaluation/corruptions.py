@@ -1,4 +1,4 @@
-"""Digits as they come in life: off centre, turned, noisy, blurred. Images are (N, 28, 28) uint8, 0 paper, 255 ink."""
+"""Corruptions of digits: shift, rotation, noise, blur. Images are (N, 28, 28) uint8, 0 background, 255 ink."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from components.families.classification.params import Evaluate
 
 
 def corrupted(images: np.ndarray, params: Evaluate) -> Iterator[tuple[str, float, np.ndarray]]:
-    """(kind, level, images) of everything that robustness is measured under.
+    """(kind, level, images) of each corruption that robustness is measured with.
 
-    A level that can go several ways (a shift: four, a rotation: two) comes once for each of them.
+    A level with several directions (a shift has four, a rotation two) is yielded once for each of them.
     """
     for pixels in params.shifts:
         for down, right in ((pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)):
@@ -27,7 +27,7 @@ def corrupted(images: np.ndarray, params: Evaluate) -> Iterator[tuple[str, float
 
 
 def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Moved by whole pixels; paper comes in, what goes over the edge is lost."""
+    """Moved by whole pixels; background fills the gap, pixels beyond the edge are lost."""
     moved = np.zeros_like(images)
     height, width = images.shape[1:]
     rows, columns = (slice(max(0, by), size + min(0, by)) for by, size in ((down, height), (right, width)))
@@ -37,14 +37,14 @@ def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
 
 
 def rotated(images: np.ndarray, degrees: float) -> np.ndarray:
-    """Turned counter-clockwise about the middle, linearly interpolated."""
+    """Rotated counter-clockwise about the centre, with linear interpolation."""
     size = images.shape[1]
     middle = (size - 1) / 2
     angle = np.deg2rad(degrees)
     y, x = np.indices((size, size)) - middle
     from_y = np.cos(angle) * y + np.sin(angle) * x + middle
     from_x = np.cos(angle) * x - np.sin(angle) * y + middle
-    edged = np.pad(images, ((0, 0), (1, 1), (1, 1))).astype(np.float32)  # paper all around
+    edged = np.pad(images, ((0, 0), (1, 1), (1, 1))).astype(np.float32)  # background on all sides
     from_y, from_x = (np.clip(each + 1, 0, size + 1 - 1e-6) for each in (from_y, from_x))
     top, left = from_y.astype(int), from_x.astype(int)
     below, beside = (from_y - top).astype(np.float32), (from_x - left).astype(np.float32)
@@ -60,7 +60,7 @@ def noisy(images: np.ndarray, deviation: float, seed: int) -> np.ndarray:
 
 
 def blurred(images: np.ndarray, deviation: float) -> np.ndarray:
-    """Under a Gaussian of that standard deviation, in pixels; around the picture is paper."""
+    """Blurred by a Gaussian of that standard deviation, in pixels; the picture is surrounded by background."""
     places = np.arange(images.shape[1])
     # A blur of rows and of columns is one matrix on each side of the picture.
     weights = np.exp(-((places[:, None] - places) ** 2) / (2 * deviation**2))

@@ -28,7 +28,7 @@ REFUSING = (
 
 @dataclass(frozen=True)
 class Findings:
-    """All that the report tells."""
+    """The content of the report."""
 
     manifest: Manifest
     metrics: Mapping[str, float]
