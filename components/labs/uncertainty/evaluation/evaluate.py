@@ -32,7 +32,7 @@ TOYS = ("cubic_evidential", "cubic_gaussian")
 
 
 def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Evaluation:
-    """Measures every set of the bundle; writes report.html, details.json and plots/*.csv into `out`.
+    """Measures every set of the bundle; writes report.html, measurements.json and plots/*.csv into `out`.
 
     Raises UserError where a set of the bundle was not prepared, or the interval that the gate looks at is not served.
     """
@@ -50,7 +50,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     metrics = metrics_of(sets, toy, bundle.spec)
     details = details_of(sets, toy, bundle.spec)
     limitations = tuple(limitations_of(sets, toy, bundle.spec, tables.get("wine")))
-    write_json(out / "details.json", details)
+    write_json(out / "measurements.json", details)
     _write_tables(out / "plots", sets, bundle.spec["intervals"])
     write_report(out, bundle.manifest, Findings(sets, toy, metrics, limitations))
     return Evaluation(
@@ -80,6 +80,7 @@ def metrics_of(sets: Mapping[str, SetFindings], toy: ToyFindings, spec: Mapping[
     return metrics | {
         "mean_calibration_error": float(np.mean(by_metric["calibration_error"])),
         "coverage_90": float(np.mean(by_metric["coverage_90"])),
+        "uncovered_90": 1 - float(np.mean(by_metric["coverage_90"])),
         "least_coverage_90": min(by_metric["coverage_90"]),
         "most_coverage_90": max(by_metric["coverage_90"]),
         "least_sure_coverage_90": min(by_metric["sure_coverage_90"]),

@@ -40,7 +40,7 @@ def test_a_bundle_is_measured_on_every_split(uncertainty_bundle: Bundle, prepare
     assert set(found.metrics) <= set(LAB.gate_metrics)
     assert found.counts["diabetes_rmse"] == read_tables(prepared_tables)["diabetes"].test.sum()
     assert all(np.isfinite(value) for value in found.metrics.values())
-    details = json.loads((tmp_path / "details.json").read_text())
+    details = json.loads((tmp_path / "measurements.json").read_text())
     assert details["sets"]["diabetes"]["splits"] == 20
     assert len(details["toy"]) == 6
     page = (tmp_path / "report.html").read_text()
@@ -111,7 +111,9 @@ class Stretched(UncertaintyPredictor):
         return found._replace(quantiles=found.mean[:, None] + self.by * (found.quantiles - found.mean[:, None]))
 
 
-@pytest.mark.parametrize(("by", "missed"), [(0.2, "least_sure_coverage_90"), (0.2, "least_coverage_90"), (20, "most_")])
+@pytest.mark.parametrize(
+    ("by", "missed"), [(0.2, "least_sure_coverage_90"), (0.2, "least_coverage_90"), (20, "uncovered_90")]
+)
 def test_a_model_that_is_wrong_and_sure_is_blocked_and_one_that_says_nothing_too(
     uncertainty_bundle: Bundle, prepared_tables: Path, by: float, missed: str
 ) -> None:
