@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from components.families.classification.params import Serve
-from components.families.classification.runtime import DigitModel, DistanceModel
+from components.families.classification.runtime import SIZE, DigitModel, DistanceModel
 from serving.core.backend import Backend
 from serving.core.bundles import Served
 from serving.core.pictures import Picture, decode
 from serving.core.schemas import Info
 from serving.core.worker import Worker
 from serving.digits import openapi
-from serving.digits.preprocess import SIZE, framed
+from serving.digits.preprocess import framed
 from serving.digits.schemas import ReadAnswer
 
 

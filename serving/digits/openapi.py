@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from components.families.classification.params import Serve
+from components.families.classification.runtime import SIZE
 from serving.core import openapi
 from serving.core.openapi import Json, json_of, operation, picture_bodies, reference, work_problems
-from serving.digits.preprocess import SIZE
 from serving.digits.schemas import ReadAnswer, ReadRequest
 
 REFUSED = work_problems(

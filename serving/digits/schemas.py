@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from components.families.classification.runtime import SIZE
 from serving.core.schemas import Origin
-from serving.digits.preprocess import SIZE
 
 Ink = Annotated[int, Field(ge=0, le=255)]
 Row = Annotated[list[Ink], Field(min_length=SIZE, max_length=SIZE)]

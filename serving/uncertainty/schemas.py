@@ -95,7 +95,7 @@ def requests_of(name: str, features: Sequence[Mapping[str, Any]], max_rows: int)
     }
     title = name.title()
     row = create_model(f"{title}Features", __config__=ConfigDict(strict=True, extra="forbid"), **columns)
-    rows = (Annotated[list[row], Len(1, max_rows)], Field(description="one answer each, in this order"))  # type: ignore[valid-type]
+    rows: Any = (Annotated[list[row], Len(1, max_rows)], Field(description="one answer each, in this order"))
     return Requests(
         create_model(f"{title}Request", __base__=Row, features=(row, ...)),
         create_model(f"{title}BatchRequest", __base__=Rows, rows=rows),

@@ -24,7 +24,8 @@ RANGES = ((100, 540), (0, 360), (0, 200), (120, 250), (0, 32), (800, 1150), (590
 def concrete_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw, prepared = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("prepared")
     draw = np.random.default_rng(0)
-    features = draw.uniform(*np.array(RANGES).T, size=(ROWS, len(RANGES)))
+    low, high = np.array(RANGES).T
+    features = draw.uniform(low, high, size=(ROWS, len(RANGES)))
     # Strength grows with cement and age, and falls with water.
     target = 0.08 * features[:, 0] - 0.1 * features[:, 3] + 6 * np.log(features[:, 7]) + draw.normal(0, 3, ROWS)
     table = "\n".join(" ".join(f"{value:.3f}" for value in row) for row in np.column_stack([features, target]))

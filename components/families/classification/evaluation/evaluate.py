@@ -142,7 +142,7 @@ def _write_tables(folder: Path, findings: Findings) -> None:
     columns = zip(("corruption", "level", "under", "accuracy"), zip(*rows, strict=True), strict=True)
     write_csv(folder / "robustness.csv", {name: list(values) for name, values in columns})
     kinds = findings.refusals
-    figures = {name: [getattr(found, name) for found in kinds.values()] for name in ("auroc", "refused", "count")}
+    figures = {name: [getattr(found, name) for found in kinds.values()] for name in ("auroc", "refused", "pictures")}
     write_csv(folder / "outliers.csv", {"kind": list(kinds), **figures})
 
 
@@ -151,7 +151,7 @@ def _count(metric: str, matrix: np.ndarray, validation: int, refusals: Mapping[s
     if metric in ("accuracy_validation", "quantisation_cost"):
         return validation
     if metric == "ood_auroc":
-        return sum(refusals[kind].count for kind in outliers.MEAN_OF)
+        return sum(refusals[kind].pictures for kind in outliers.MEAN_OF)
     if metric == "worst_digit_accuracy":
         return int(matrix.sum(axis=1)[np.nanargmin(measures.recalls(matrix))])
     return int(matrix.sum())

@@ -30,7 +30,7 @@ class Refusals(NamedTuple):
 
     auroc: float
     refused: float
-    count: int
+    pictures: int
 
 
 def measure(model: DistanceModel, test: Split, count: int, seed: int) -> tuple[dict[str, Refusals], float]:

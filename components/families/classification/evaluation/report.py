@@ -74,5 +74,7 @@ def write_report(out: Path, findings: Findings) -> None:
 
 
 def _refusals(refusals: Mapping[str, Refusals]) -> str:
-    rows = ((kind, f"{found.auroc:.4f}", f"{found.refused:.1%}", str(found.count)) for kind, found in refusals.items())
+    rows = (
+        (kind, f"{found.auroc:.4f}", f"{found.refused:.1%}", str(found.pictures)) for kind, found in refusals.items()
+    )
     return table(rows, ["kind", "AUROC", "refused", "pictures"])

@@ -33,7 +33,8 @@ class Distance(nn.Module):
     def __init__(self, components: Tensor, prototypes: Tensor) -> None:
         super().__init__()
         places = torch.arange(SIZE)
-        nearby = sum(weight * (places[:, None] - places == offset - 1).float() for offset, weight in enumerate(KERNEL))
+        apart = (places[:, None] - places).abs()
+        nearby = (apart == 0) * KERNEL[1] + (apart == 1) * KERNEL[0]
         self.register_buffer("blur", nearby)
         self.register_buffer("components", components)
         self.register_buffer("prototypes", prototypes)
@@ -45,7 +46,9 @@ class Distance(nn.Module):
     def directions(self, images: Tensor) -> Tensor:
         """Blurred pictures (B, 784) of length 1; paper without ink stays zero, as far as can be."""
         blurred = (self.blur @ to_ink(images)[:, 0] @ self.blur).flatten(1)
-        return blurred / blurred.norm(dim=1, keepdim=True).clamp(min=1e-6)
+        lengths: Tensor = blurred.norm(dim=1, keepdim=True)
+        found: Tensor = blurred / lengths.clamp(min=1e-6)
+        return found
 
 
 def prototypes_of(images: np.ndarray, count: int, size: int) -> Distance:
