@@ -167,7 +167,7 @@ def test_a_page_that_wants_a_login_is_told_from_kubeflow() -> None:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Login)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         done = pipelines("submit", "mlp", "--host", f"http://127.0.0.1:{server.server_port}", check=False)
     finally:
