@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from components.bundle import BundleSpec
 from components.datasets.digits.reader import DIGITS, SIZE, read_split
 from components.families.classification.params import Export
-from components.families.classification.training.batches import to_ink
+from components.families.classification.training.ink import to_ink
 from components.onnx.classifier import export_classifier
 
 PARITY_BATCHES = (1, 2, 7, 64, 129)
