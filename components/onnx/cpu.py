@@ -1,4 +1,4 @@
-"""What this machine's processor can do."""
+"""Capabilities of this machine's processor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DOT_PRODUCTS = {"avx512_vnni", "avx_vnni"}
 
 @cache
 def sums_bytes_exactly() -> bool:
-    """Whether onnxruntime's kernels for uint8 x int8 are exact here. Unknown counts as no: slower, never wrong."""
+    """Whether onnxruntime's kernels for uint8 x int8 are exact here; no on an unknown processor: slower, not wrong."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True
     try:

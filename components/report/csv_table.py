@@ -1,4 +1,4 @@
-"""The numbers behind plots and reports as CSV, for `dvc plots` and for whoever checks them."""
+"""The numbers of plots and reports as CSV, for `dvc plots` and for checks."""
 
 from __future__ import annotations
 

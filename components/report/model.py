@@ -1,4 +1,4 @@
-"""What every report says of the model that was measured: which one it is, its variants, its limitations."""
+"""Parts that every report has: the model's identity, its variants, its limitations."""
 
 from __future__ import annotations
 

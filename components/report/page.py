@@ -1,4 +1,4 @@
-"""The HTML page of every report: one stylesheet, and helpers for what stands on it. A page loads nothing."""
+"""The HTML page of every report: one stylesheet, and helpers for its content. A page loads nothing."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def page(title: str, sections: Iterable[str], style: str = "") -> str:
 
 
 def section(title: str, *parts: str) -> str:
-    """A heading (text) and what stands under it (HTML)."""
+    """A heading (text) and its content (HTML)."""
     return f"<h2>{escape(title)}</h2>{''.join(parts)}"
 
 
@@ -87,8 +87,8 @@ def note(html: str) -> str:
 
 
 def figure(caption: str, content: str, kind: str = "plot") -> str:
-    """caption: text. content: an SVG or an <img>. kind: "plot" for one with a white ground, "pixels" for small pictures
-    that are enlarged without smoothing."""
+    """caption: text. content: an SVG or an <img>. kind: "plot" for one with a white background, "pixels" for small
+    pictures that are enlarged without smoothing."""
     return f'<figure class="{kind}"><figcaption>{escape(caption)}</figcaption>{content}</figure>'
 
 

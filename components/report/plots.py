@@ -1,4 +1,4 @@
-"""matplotlib's plots as SVG that stands in a page. Equal numbers make equal bytes."""
+"""matplotlib's plots as SVG inside a page. Equal numbers make equal bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MUTED, WARM, COOL = "#9aa5b1", "#d1495b", "#00798c"
-"""Of what is compared with, of what the model does, of a third kind."""
+"""Colours of a reference, of the model, and of a third series."""
 
 
 def canvas(width: float, height: float) -> Figure:
@@ -32,7 +32,7 @@ def svg(figure: Figure, name: str) -> str:
     # Text as text, and no date or random ids.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(text, format="svg", metadata={"Date": None})
-    # In a page the picture starts at its <svg> element: a document type would be an address to load.
+    # Inside a page a plot starts at its <svg> element: a document type would be an address to load.
     content = text.getvalue()
     return content[content.index("<svg") :]
 

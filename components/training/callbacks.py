@@ -1,4 +1,4 @@
-"""What the train step adds to Lightning's Trainer: seeds per step, the curve, a line per epoch, lasting patience."""
+"""Lightning callbacks of the train step: a seed for each step, the curve, a line for each epoch, lasting patience."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Patience(EarlyStopping):
 
 
 class Curve(pl.Callback):
-    """A row of metrics an epoch, in the checkpoint (so that a resumed run keeps its past) and in a CSV file.
+    """A row of metrics for each epoch, in the checkpoint (so that a resumed run keeps it) and in a CSV file.
 
-    Of processes that train together the row is their mean.
+    Where several processes train together, the row is their mean.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +80,7 @@ class Curve(pl.Callback):
 class EpochLine(pl.Callback):
     """One log line an epoch, for terminals and log files alike.
 
-    Raises UserError where the figure is no number any more: such weights never become good ones again.
+    Raises UserError where the metric is no longer a number: such weights do not recover.
     """
 
     def __init__(self, monitor: str) -> None:

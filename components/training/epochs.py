@@ -1,4 +1,4 @@
-"""Training data whose batches are a function of (seed, epoch), so that a resumed run sees what the killed one saw."""
+"""Training data whose batches are a function of (seed, epoch), so that a resumed run gets the same ones."""
 
 from __future__ import annotations
 

@@ -30,6 +30,6 @@ def with_one_cycle(optimizer: torch.optim.Optimizer, trainer: pl.Trainer, warmup
 
 
 def set_learning_rate(optimizer: Any, rate: float) -> None:
-    """Of every group of parameters, for models that take their steps themselves."""
+    """Sets the rate of every group of parameters, for models that take their steps themselves."""
     for group in optimizer.param_groups:
         group["lr"] = rate

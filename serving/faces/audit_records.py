@@ -44,6 +44,8 @@ def audit_records(served: Served, origin: AuditedOrigin) -> AuditRecords | None:
         requirements=list(audit.requirements),
         decision=list(decision.reasons),
         metrics=audit.metrics,
+        recall=audit.details["recall"]["value"],
+        false_positive_rate=audit.details["negatives"]["all"]["value"],
         worst_group=_worst_group(audit.details),
         model=origin,
     )

@@ -69,6 +69,8 @@ class AuditAnswer(BaseModel):
     requirements: list[Requirement] = Field(description="what was asked of the model, and the answers")
     decision: list[str] = Field(description="the gate's reasons, worst first")
     metrics: dict[str, float]
+    recall: float | None = Field(description="share of the audit's faces that it finds; null if it was not measured")
+    false_positive_rate: float | None = Field(description="share of the audit's crops without a face that it calls one")
     worst_group: WorstGroup | None = Field(description="the perceived group whose faces it finds least")
     report: str = Field("audit", description="where everything is, for people: this address, asked for as text/html")
     card: str = Field("card", description="where the model card is, as Markdown")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class DigitModel:
-    """A graph from pictures (batch, 28, 28) uint8, 0 paper to 255 ink, to logits (batch, 10) float32."""
+    """A graph from pictures (batch, 28, 28) uint8, 0 background to 255 ink, to logits (batch, 10) float32."""
 
     def __init__(self, spec: dict[str, Any], session: InferenceSession) -> None:
         self.size: int = spec["size"]
@@ -29,7 +29,7 @@ class DigitModel:
 
     @property
     def providers(self) -> list[str]:
-        """What onnxruntime runs it on."""
+        """onnxruntime's execution providers, the preferred one first."""
         found: list[str] = self._session.get_providers()
         return found
 

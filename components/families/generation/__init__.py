@@ -1,1 +1,1 @@
-"""What labs that make pictures share: a variational autoencoder, a GAN, and what judges the pictures they make."""
+"""What labs that generate pictures share: a variational autoencoder, a GAN, and the evaluation of their pictures."""

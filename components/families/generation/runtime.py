@@ -1,4 +1,4 @@
-"""Makes pictures with an exported bundle: numpy and onnxruntime, no torch."""
+"""Generates pictures with an exported bundle: numpy and onnxruntime, no torch."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ class Generator:
 
     @property
     def providers(self) -> list[str]:
-        """What onnxruntime runs it on."""
+        """onnxruntime's execution providers, the preferred one first."""
         providers: list[str] = self._session.get_providers()
         return providers
 
     def samples(self, seed: int, count: int) -> np.ndarray:
-        """(count, H, W, C) uint8: the pictures of a seed, the same ones however many are asked for.
+        """(count, H, W, C) uint8: the pictures of a seed; a larger count begins with the same ones.
 
-        One at a time: a graph may sum in another order where there are neighbours, and a rounded byte would tell.
+        They are generated one at a time: in a batch a graph may sum in another order, which can change a rounded byte.
         """
         drawn = self.latents(seed, count)
         return np.concatenate([self.pictures(drawn[row : row + 1]) for row in range(count)])
 
     def interpolation(self, first: int, last: int, count: int) -> np.ndarray:
-        """(count, H, W, C) uint8: the way from the first picture of one seed to the first of another."""
+        """(count, H, W, C) uint8: an interpolation from the first picture of one seed to the first of another."""
         way = great_circle(self.latents(first, 1)[0], self.latents(last, 1)[0], count)
         return np.concatenate([self.pictures(way[row : row + 1]) for row in range(count)])
 
@@ -55,7 +55,7 @@ class Generator:
         """(count, latent_dim) float32 that pictures are made from; a larger count begins with the same."""
         if count < 1:
             raise UserError(f"{count} pictures cannot be made: ask for at least one")
-        # numpy keeps this old generator's numbers the same in every version, the new one's it does not promise.
+        # numpy promises the same numbers in every version for this old generator, and not for the new one.
         numbers = self.latent_dim + (self._prior is not None)
         drawn: np.ndarray = np.random.RandomState(seed).standard_normal((count, numbers)).astype(np.float32)
         if self._prior is None:

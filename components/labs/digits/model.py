@@ -16,7 +16,7 @@ from components.training.lr_schedule import with_one_cycle
 from components.training.optimizers import FusedClipping, decay_groups
 
 FIRST_KERNEL, FIRST_STRIDE = 7, 3
-"""Side of the first convolution's filters, and pixels between two places of theirs: both make 8 places of 28 pixels."""
+"""Side of the first convolution's filters, and its stride: 28 pixels become 8 positions."""
 
 
 def network(params: Train) -> nn.Sequential:
@@ -36,8 +36,8 @@ def convolutional(params: Train) -> nn.Sequential:
     """Convolutions with batch norm, none padded; export folds the norms into the filters.
 
     Most of a step's time goes into maps of the whole picture, and into pooling them. So the first filters are large
-    and far apart: 28 x 28 pixels become 8 x 8 places, which they cover exactly. Each 3 x 3 convolution after it takes
-    a place from each edge, and no pooling is needed.
+    with a large stride: 28 x 28 pixels become 8 x 8 positions, which they cover exactly. Each 3 x 3 convolution after
+    it removes a position at each edge, and no pooling is needed.
     """
     layers: list[nn.Module] = []
     before, side, kernel, stride = 1, SIZE, FIRST_KERNEL, FIRST_STRIDE

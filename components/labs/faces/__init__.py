@@ -25,6 +25,7 @@ class FacesLab(Lab):
         "hard_false_positive_rate",
         "roc_auc",
         "worst_cell_recall",
+        "cell_recall_gap",
         "worst_group_recall",
         "recall_gap",
         "calibration_error",

@@ -283,6 +283,8 @@ def test_the_audit_and_the_card_are_of_the_model_that_answers(faces_server: Serv
     assert audit["verdict"] == "PASS"
     assert audit["requirements"] == written["requirements"]
     assert audit["metrics"] == written["metrics"]
+    assert audit["recall"] == written["details"]["recall"]["value"]
+    assert audit["false_positive_rate"] == written["details"]["negatives"]["all"]["value"]
     gated = [
         group for attribute in written["details"]["attributes"] if attribute["gated"] for group in attribute["groups"]
     ]

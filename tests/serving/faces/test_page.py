@@ -91,7 +91,9 @@ def test_the_audit_stands_beside_the_photograph(visit: Callable[..., Visitor], f
     audit = faces_server.client.get("/audit").json()
     worst = audit["worst_group"]
     expect(page.locator("#findings")).to_contain_text(f"faces perceived as {worst['name']}")
-    expect(page.locator("#findings")).to_contain_text(f"{100 * audit['metrics']['recall']:.1f} %")
+    expect(page.locator("#findings")).to_contain_text(f"{100 * audit['recall']:.1f} %")
+    expect(page.locator("#findings")).to_contain_text(f"{100 * audit['false_positive_rate']:.1f} % of cut-outs without")
+    expect(page.locator("#findings")).not_to_contain_text("not measured")
     expect(page.locator("#limitations li")).to_have_text([FACES_LIMITATION])
     page.get_by_role("link", name="The whole audit").click()
     expect(page.locator("body")).to_contain_text("PASS")

@@ -1,1 +1,1 @@
-"""What judges a model of digits."""
+"""Evaluation of a classifier of digits: measures, corruptions, plots, the report."""

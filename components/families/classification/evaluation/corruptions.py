@@ -1,4 +1,4 @@
-"""Digits as they come in life: off centre, turned, noisy, blurred. Images are (N, 28, 28) uint8, 0 paper, 255 ink."""
+"""Corruptions of digits: shift, rotation, noise, blur. Images are (N, 28, 28) uint8, 0 background, 255 ink."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from components.families.classification.params import Evaluate
 
 
 def corrupted(images: np.ndarray, params: Evaluate) -> Iterator[tuple[str, float, np.ndarray]]:
-    """(kind, level, images) of everything that robustness is measured under.
+    """(kind, level, images) of each corruption that robustness is measured with.
 
-    A level that can go several ways (a shift: four, a rotation: two) comes once for each of them.
+    A level with several directions (a shift has four, a rotation two) is yielded once for each of them.
     """
     for pixels in params.shifts:
         for down, right in ((pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)):
@@ -27,7 +27,7 @@ def corrupted(images: np.ndarray, params: Evaluate) -> Iterator[tuple[str, float
 
 
 def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
-    """Moved by whole pixels; paper comes in, what goes over the edge is lost."""
+    """Moved by whole pixels; background fills the gap, pixels beyond the edge are lost."""
     moved = np.zeros_like(images)
     height, width = images.shape[1:]
     rows, columns = (slice(max(0, by), size + min(0, by)) for by, size in ((down, height), (right, width)))
@@ -37,14 +37,14 @@ def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
 
 
 def rotated(images: np.ndarray, degrees: float) -> np.ndarray:
-    """Turned counter-clockwise about the middle, linearly interpolated."""
-    # Every new pixel is a sum of four old ones: one product with a matrix is five times as fast as looking them up.
-    flat = images.reshape(len(images), -1).astype(np.float32) @ _turning(images.shape[1], degrees)
+    """Rotated counter-clockwise about the centre, with linear interpolation."""
+    # Every new pixel is a sum of four old ones: one matrix product for all pictures.
+    flat = images.reshape(len(images), -1).astype(np.float32) @ _rotation_weights(images.shape[1], degrees)
     return to_bytes(flat).reshape(images.shape)
 
 
-def _turning(size: int, degrees: float) -> np.ndarray:
-    """(old pixels, new pixels) weights of a turn of pictures of that side; around a picture is paper."""
+def _rotation_weights(size: int, degrees: float) -> np.ndarray:
+    """Weights (old pixels, new pixels) of a rotation of pictures of that side, which background surrounds."""
     middle = (size - 1) / 2
     angle = np.deg2rad(degrees)
     y, x = np.indices((size, size)) - middle
@@ -67,7 +67,7 @@ def noisy(images: np.ndarray, deviation: float, seed: int) -> np.ndarray:
 
 
 def blurred(images: np.ndarray, deviation: float) -> np.ndarray:
-    """Under a Gaussian of that standard deviation, in pixels; around the picture is paper."""
+    """Blurred by a Gaussian of that standard deviation, in pixels; the picture is surrounded by background."""
     places = np.arange(images.shape[1])
     # A blur of rows and of columns is one matrix on each side of the picture.
     weights = np.exp(-((places[:, None] - places) ** 2) / (2 * deviation**2))

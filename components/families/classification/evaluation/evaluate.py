@@ -1,4 +1,4 @@
-"""Measures an exported bundle on held-out digits, as they are and as they come in life."""
+"""Measures an exported bundle on held-out digits, clean and corrupted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Curves = dict[str, tuple[Sequence[float], Sequence[float]]]
 
 
 def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Evaluation:
-    """Measures every variant, chooses the one to serve, and looks closely at that one.
+    """Measures every variant, chooses the one to serve, and measures that one in detail.
 
     Writes report.html, mistakes.png and plots/*.csv into `out`.
     """
@@ -94,7 +94,7 @@ def robustness(model: DigitModel, test: Split, params: Evaluate) -> Curves:
 
 
 def limitations(matrix: np.ndarray, curves: Curves) -> list[str]:
-    """Sentences, with the measured values that say so, for those who use the model."""
+    """Limitations as sentences with the measured values, for those who use the model."""
     sentences = []
     wrong = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))
     if wrong.any():
@@ -115,7 +115,7 @@ def _write_tables(folder: Path, findings: Findings) -> None:
     cells = [(label, answer) for label in range(10) for answer in range(10)]
     pairs = [
         (label, answer) for label, answer in cells for _ in range(int(findings.matrix[label, answer]))
-    ]  # a row a picture, as `dvc plots` wants its confusion matrix
+    ]  # one row for each picture, as `dvc plots` reads a confusion matrix
     write_csv(folder / "confusion.csv", {"is": [pair[0] for pair in pairs], "read_as": [pair[1] for pair in pairs]})
     reliability = {name: values.tolist() for name, values in findings.reliability._asdict().items()}
     write_csv(folder / "calibration.csv", reliability)
@@ -129,7 +129,7 @@ def _write_tables(folder: Path, findings: Findings) -> None:
 
 
 def _count(metric: str, matrix: np.ndarray, validation: int) -> int:
-    """Pictures that a metric was measured over."""
+    """Number of pictures that a metric was measured on."""
     if metric in ("accuracy_validation", "quantisation_cost"):
         return validation
     if metric == "worst_digit_accuracy":

@@ -1,4 +1,4 @@
-"""How right a model of digits is, and how well it knows when it is."""
+"""Accuracy, confusion and calibration of a classifier of digits."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from components.datasets.digits.reader import DIGITS
 
 
 class Reliability(NamedTuple):
-    """By bin of confidence, of those that hold pictures. Each (bins,)."""
+    """Calibration by bin of confidence, without empty bins. Each array is (bins,)."""
 
     confidence: np.ndarray
-    """Mean probability that the model gave to its answers."""
+    """Mean probability of the answers."""
     accuracy: np.ndarray
-    """Share of those answers that were right: the same, if it knows what it knows."""
+    """Share of those answers that are right: equal to the confidence in a calibrated model."""
     pictures: np.ndarray
-    """How many there are of them."""
+    """Number of answers."""
 
 
 class Mistake(NamedTuple):
-    """A picture read wrongly."""
+    """A picture with a wrong answer."""
 
     row: int
     label: int
     answer: int
     confidence: float
-    """Probability given to the wrong answer."""
+    """Probability of the wrong answer."""
 
 
 def accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -49,7 +49,7 @@ def confusion_matrix(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def recalls(matrix: np.ndarray) -> np.ndarray:
-    """(10,) share of each digit that is read right; NaN for a digit that was not there."""
+    """(10,) share of each digit that is read right; NaN for a digit that does not occur."""
     counts = matrix.sum(axis=1)
     return np.where(counts > 0, np.diag(matrix) / np.maximum(counts, 1), np.nan)
 
@@ -72,7 +72,7 @@ def calibration_error(found: Reliability) -> float:
 
 
 def worst_mistakes(probabilities: np.ndarray, labels: np.ndarray, count: int) -> list[Mistake]:
-    """The mistakes that the model was surest of, the worst first; of equals the earlier row."""
+    """The mistakes with the highest confidence, the worst first; of equals the earlier row."""
     answers = probabilities.argmax(axis=1)
     rows = np.flatnonzero(answers != labels)
     sure = probabilities[rows, answers[rows]]

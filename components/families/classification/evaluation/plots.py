@@ -36,7 +36,7 @@ def robustness(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], un
 
 
 def mistakes(images: np.ndarray, found: Sequence[Mistake], path: Path, names: Sequence[str] = ()) -> str:
-    """The pictures of mistakes, with what they are and what was read; also as PNG at `path`. Returns SVG.
+    """The pictures of mistakes with label and answer; also as PNG at `path`. Returns SVG.
 
     images: (N, H, W) ink or (N, H, W, 3) colours, bytes. names: of the labels, where they are no digits.
     """

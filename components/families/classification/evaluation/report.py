@@ -23,7 +23,7 @@ UNITS = {"shift": "pixels", "rotation": "degrees", "noise": "standard deviation"
 
 @dataclass(frozen=True)
 class Findings:
-    """All that the report tells."""
+    """The content of the report."""
 
     manifest: Manifest
     metrics: Mapping[str, float]

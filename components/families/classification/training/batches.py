@@ -20,7 +20,7 @@ READ_AT_ONCE = 1000
 
 
 class Batch(NamedTuple):
-    """images: (B, 1, 28, 28) float32, 0 paper to 1 ink. labels: (B,) int64."""
+    """images: (B, 1, 28, 28) float32, 0 background to 1 ink. labels: (B,) int64."""
 
     images: Tensor
     labels: Tensor
@@ -53,11 +53,11 @@ class DigitsData(EpochData[Batch]):
 
 
 def augmented(images: Tensor, params: Augmentation, generator: torch.Generator) -> Tensor:
-    """Each of images (B, 1, 28, 28) moved, blurred and made noisy by draws of its own, in the order of a camera.
+    """Images (B, 1, 28, 28) moved, then blurred, then with noise, each by draws of its own.
 
-    Half of the pictures get no blur and half no noise, so that digits as they were drawn stay the commonest.
+    Half of the pictures get no blur and half no noise, so that clean digits stay the most frequent.
     """
-    # A row for each: another strength of one changes none of the others' draws.
+    # A row for each kind: another strength of one kind changes the draws of no other.
     draws = torch.rand(7, len(images), generator=generator) * 2 - 1
     if any((params.shift, params.rotation, params.scale, params.shear)):
         images = _moved(images, draws[:5], params)
@@ -73,7 +73,7 @@ def augmented(images: Tensor, params: Augmentation, generator: torch.Generator) 
 
 
 def _moved(images: Tensor, draws: Tensor, params: Augmentation) -> Tensor:
-    """Turned, scaled, sheared and moved, in one linear interpolation. draws: (5, B), -1 to 1."""
+    """Rotated, scaled, sheared and moved, in one linear interpolation. draws: (5, B), -1 to 1."""
     angle, scale, shear = draws[0] * math.radians(params.rotation), 1 + draws[1] * params.scale, draws[2] * params.shear
     size = images.shape[-1]
     # grid_sample counts from -1 to 1 over the picture, so a shift of one pixel is 2 / 28.
@@ -90,7 +90,7 @@ def _moved(images: Tensor, draws: Tensor, params: Augmentation) -> Tensor:
 
 
 def _blurred(images: Tensor, deviations: Tensor) -> Tensor:
-    """Each under a Gaussian of its own standard deviation (B,), in pixels; around a picture is paper."""
+    """Each under a Gaussian of its own standard deviation (B,), in pixels; a picture is surrounded by background."""
     size = images.shape[-1]
     distances = torch.arange(1 - size, size)
     weights = torch.exp(-(distances**2) / (2 * deviations.clamp(min=0.01)[:, None] ** 2))

@@ -1,1 +1,1 @@
-"""What judges a generator: distances of its pictures from real ones, a VAE's likelihood, the report."""
+"""Evaluation of a generator: distances of its pictures from real ones, a VAE's likelihood, the report."""

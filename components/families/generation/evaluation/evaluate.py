@@ -1,4 +1,4 @@
-"""Measures an exported bundle: its pictures beside real ones, seen through another lab's classifier."""
+"""Measures an exported bundle: its pictures against real ones, in the features of another lab's classifier."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HELD_OUT, INDEPENDENT = "held-out pictures", "independent pixels"
-"""The yardsticks: the best that can be asked for, and what knows only how bright each place is."""
+"""The baselines: the best that can be reached, and pictures that match real ones pixel by pixel only."""
 
 
 SEEDS = 2**32
-"""Seeds of latents go round there: numpy's old generator takes no larger ones."""
+"""Seeds of latents are taken modulo this number: numpy's old generator accepts no larger ones."""
 
 
 class Real(NamedTuple):
@@ -49,7 +49,7 @@ class Real(NamedTuple):
     held_out: np.ndarray
 
 
-class Yardstick:
+class Comparison:
     """Measures pictures against the training pictures, by figures (COLUMNS) that real held-out ones are measured by."""
 
     def __init__(self, real: Real, features: Features, params: Evaluate) -> None:
@@ -78,7 +78,7 @@ class Yardstick:
         }
 
     def counts(self, images: int) -> dict[str, int]:
-        """What each of COLUMNS is measured over for so many pictures: the smaller of the two sets it compares."""
+        """How many pictures each of COLUMNS is measured on: the smaller of the two sets that it compares."""
         whole = min(images, self.params.samples, len(self.reference))
         few = min(whole, self.params.manifold_samples)
         return {
@@ -98,25 +98,25 @@ class Yardstick:
 
 
 def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier: Bundle) -> Evaluation:
-    """Measures every variant, chooses the one to serve, and shows what that one makes.
+    """Measures every variant, chooses the one to serve, and draws pictures of that one.
 
     classifier: the other lab's bundle whose features distances are measured in.
     Writes report.html, its pictures and plots/nearest.csv into `out`.
     """
     models = {variant: Generator.load(bundle, variant) for variant in bundle.spec["variants"]}
     log.info("measuring real pictures, then %d made ones of each variant", params.samples)
-    yardstick = Yardstick(real, Features(classifier), params)
+    comparison = Comparison(real, Features(classifier), params)
     made = {
         variant: model.pictures(model.latents(params.seed, params.samples), params.batch)
         for variant, model in models.items()
     }
-    variants = {variant: yardstick.measured(variant, images) for variant, images in made.items()}
+    variants = {variant: comparison.measured(variant, images) for variant, images in made.items()}
     cost = quantisation_cost(variants, "relative_frechet_distance", lower_is_better=True)
     served = choose_variant(variants, cost, params.max_quantisation_cost)
     metrics = {**variants[served], "quantisation_cost": cost}
-    metrics |= {f"held_out_{name}": value for name, value in yardstick.rows[HELD_OUT].items()}
-    counts = yardstick.counts(params.samples)
-    counts |= {f"held_out_{name}": count for name, count in yardstick.counts(len(real.held_out)).items()}
+    metrics |= {f"held_out_{name}": value for name, value in comparison.rows[HELD_OUT].items()}
+    counts = comparison.counts(params.samples)
+    counts |= {f"held_out_{name}": count for name, count in comparison.counts(len(real.held_out)).items()}
     counts["quantisation_cost"] = counts["relative_frechet_distance"]
     if "encoder" in bundle.manifest.graphs:
         seen = real.held_out[evenly(len(real.held_out), params.likelihood_pictures)]
@@ -127,13 +127,13 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
         save_png(out / "reconstructions.png", sheet(reconstructed, params.shown))
     _draw(out, models[served], made[served], real.train, params)
     shutil.copyfile(bundle.folder / "progress.png", out / "progress.png")
-    _write_distances(out / "plots" / "nearest.csv", {**yardstick.distances}, served)
+    _write_distances(out / "plots" / "nearest.csv", {**comparison.distances}, served)
     manifest = classifier.manifest
     findings = Findings(
         manifest=bundle.manifest,
         reference_model=f"the classifier of the lab {manifest.lab}, digest {manifest.digest}",
         metrics=metrics,
-        rows={**variants, **yardstick.rows},
+        rows={**variants, **comparison.rows},
         served=served,
         limitations=limitations(metrics),
     )
@@ -148,7 +148,7 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
 
 
 def limitations(metrics: Mapping[str, float]) -> list[str]:
-    """Sentences, with the measured values that say so, for those who use the model."""
+    """Limitations as sentences with the measured values, for those who use the model."""
     held_out = {name: metrics[f"held_out_{name}"] for name in COLUMNS}
     sentences = [
         f"Of its pictures {metrics['precision']:.0%} lie where real ones do (of real held-out ones "

@@ -1,4 +1,4 @@
-"""Pictures as another lab's classifier sees them: the numbers before its last layer."""
+"""Features of pictures: the values before the last layer of another lab's classifier."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LAYERS = ("Gemm", "MatMul", "Conv")
 
 
 class Features:
-    """The float graph of a classifier's bundle, read one layer early.
+    """The float graph of a classifier's bundle, without its last layer.
 
-    This is what a Fréchet distance is measured in here: a small network trained on this repository's own data, not
-    Inception, so that no figure compares with a published one.
+    Fréchet distances are measured in these features. They come from a small network trained on this repository's own
+    data, not from Inception, so no figure compares with a published one.
     """
 
     def __init__(self, bundle: Bundle) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Bounds(NamedTuple):
-    """Nats a picture, both lower bounds of log p(x).
+    """Two lower bounds of log p(x), in nats a picture.
 
     elbo: the evidence lower bound.  importance: the mean over more draws (Burda et al. 2015, "Importance weighted
     autoencoders", eq. 8), which is never lower and nearer to the truth.

@@ -1,4 +1,4 @@
-"""How far made pictures are from real ones. All torch-free, and none knows what a picture shows."""
+"""Distances between sets of generated and of real pictures. No torch."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 class Coverage(NamedTuple):
-    """precision: share of made pictures that lie among real ones.  recall: share of real ones among the made."""
+    """precision: share of generated pictures among real ones.  recall: share of real pictures among generated ones."""
 
     precision: float
     recall: float
 
 
 def coverage(real: np.ndarray, made: np.ndarray, neighbours: int) -> Coverage:
-    """Precision and recall of made features (M, d) against real ones (N, d).
+    """Precision and recall of generated features (M, d) against real ones (N, d).
 
     A set's manifold is a ball around each of its members that reaches to its k-th nearest neighbour in the set
     (Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models", k = 3).
@@ -66,7 +66,7 @@ def flat(images: np.ndarray) -> np.ndarray:
 def independent_pixels(images: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Pictures (count, H, W, C) uint8 each of whose pixels comes from a random one of images (N, H, W, C).
 
-    What knows how bright each place is and nothing else: the yardstick for bad.
+    They have the distribution of each pixel and nothing else: the baseline for bad pictures.
     """
     draw = np.random.RandomState(seed)
     pixels = images.reshape(len(images), -1, images.shape[-1])

@@ -43,7 +43,7 @@ CAPTIONS = {
 
 @dataclass(frozen=True)
 class Findings:
-    """All that the report tells. rows: by name, what was measured of a variant or a baseline (COLUMNS)."""
+    """The content of the report. rows: by name, what was measured of a variant or a baseline (COLUMNS)."""
 
     manifest: Manifest
     reference_model: str

@@ -1,9 +1,9 @@
-"""What a VAE's samples are drawn from: a mixture fitted to the latents of real pictures, after training.
+"""The distribution of a VAE's samples: a mixture fitted to the latents of real pictures, after training.
 
-The latents that an encoder gives to real pictures are not spread as the prior that it was trained with, so that latents
-drawn from that prior are ones the decoder hardly knows (Dai and Wipf 2019, "Diagnosing and enhancing VAE models").
-Fitting a distribution to them afterwards mends much of it (Ghosh et al. 2020, "From variational to deterministic
-autoencoders", ex-post density estimation).
+The latents of real pictures are not distributed as the prior that the encoder was trained with, so the decoder has
+seldom seen latents that are drawn from that prior (Dai and Wipf 2019, "Diagnosing and enhancing VAE models"). A
+distribution that is fitted to them afterwards gives better samples (Ghosh et al. 2020, "From variational to
+deterministic autoencoders", ex-post density estimation).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from components.families.generation.training.vae import Vae
 LEAST_VARIANCE = 1e-4
 """Added to every variance of a component, so that one with few pictures stays a distribution."""
 PICTURES_A_NUMBER = 2
-"""A component has at least so many pictures for each number of a latent, on average: of fewer, fewer are fitted."""
+"""A component has at least so many pictures for each dimension of a latent, on average; with fewer pictures, fewer
+components are fitted."""
 
 
 class Prior(nn.Module):

@@ -17,7 +17,7 @@ from components.families.generation.training.progress import Progress
 from components.training.lr_schedule import one_cycle, set_learning_rate
 
 PROJECTIONS = 256
-"""Directions along which validation compares made and real pictures."""
+"""Directions along which validation compares generated and real pictures."""
 
 
 class Gan(pl.LightningModule):
@@ -45,7 +45,7 @@ class Gan(pl.LightningModule):
         return values
 
     def score(self, pictures: Tensor) -> Tensor:
-        """The discriminator's (B, 1) of pictures (B, C, H, W), 0 to 1; made and real ones are moved alike."""
+        """Scores (B, 1) of pictures (B, C, H, W), 0 to 1; generated and real pictures are moved alike."""
         scores: Tensor = self.discriminator(moved(2 * pictures - 1, self.params.discriminator_shift))
         return scores.float()
 

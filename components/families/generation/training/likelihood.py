@@ -1,4 +1,4 @@
-"""How probable a decoder makes a picture, in nats: both are probabilities of discrete pictures, never densities."""
+"""Log-likelihoods of a decoder, in nats: both are probabilities of discrete pictures, not densities."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import Tensor
 from torch.nn import functional
 
 STEP = 1 / 255
-"""Between two neighbouring bytes, in pictures of 0 to 1."""
+"""The distance of two neighbouring bytes, in pictures of 0 to 1."""
 
 
 def bernoulli(values: Tensor, pictures: Tensor) -> Tensor:
-    """Log-probability (B,) of binary pictures (B, C, H, W), 0 or 1, where sigmoid(values) is the chance of a 1."""
-    # torch's own function becomes a logarithm of a sigmoid in ONNX: infinite where a decoder is sure and wrong.
+    """Log-probability (B,) of binary pictures (B, C, H, W), 0 or 1, where sigmoid(values) is the probability of a 1."""
+    # torch's own function becomes a logarithm of a sigmoid in ONNX: infinite where a decoder is certain and wrong.
     return (pictures * values - functional.softplus(values)).sum(dim=(1, 2, 3))
 
 
@@ -31,8 +31,3 @@ def logistic(values: Tensor, log_scales: Tensor, pictures: Tensor) -> Tensor:
     inside = darkest + brightest + torch.log(-torch.expm1(-STEP / scales))
     log_probability = torch.where(pictures < STEP / 2, darkest, torch.where(pictures > 1 - STEP / 2, brightest, inside))
     return log_probability.sum(dim=(1, 2, 3))
-
-
-def divergence(means: Tensor, log_variances: Tensor) -> Tensor:
-    """Kullback-Leibler divergence (B,) in nats of the latents' distribution from the standard normal one."""
-    return (log_variances.exp() + means**2 - 1 - log_variances).sum(dim=1) / 2

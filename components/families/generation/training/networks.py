@@ -1,4 +1,4 @@
-"""The small convolutional networks that both models are made of."""
+"""The small convolutional networks of both models."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Decoder(nn.Module):
 
     Every doubling is a convolution to four times the channels, which then become pixels (Shi et al. 2016, "Real-time
     single image and video super-resolution using an efficient sub-pixel convolutional neural network"): plain
-    convolutions on small maps are fast on a CPU, and onnxruntime has them in 8 bits, which transposed ones it has not.
+    convolutions on small maps are fast on a CPU, and unlike transposed ones they have 8-bit kernels in onnxruntime.
     """
 
     def __init__(self, shape: Shape, latent_dim: int, widths: tuple[int, ...]) -> None:
@@ -41,7 +41,7 @@ class Decoder(nn.Module):
         self.first = nn.Linear(latent_dim, widths[0] * side * side, bias=False)
         layers: list[nn.Module] = [nn.Unflatten(1, (widths[0], side, side)), nn.BatchNorm2d(widths[0]), nn.ReLU()]
         for width, following in itertools.pairwise(widths):
-            # The norm stands before the shuffle, so that it folds into the convolution: exported graphs have none.
+            # The norm comes before the shuffle, so that it folds into the convolution: exported graphs have none.
             layers += [nn.Conv2d(width, 4 * following, 3, padding=1, bias=False), nn.BatchNorm2d(4 * following)]
             layers += [nn.ReLU(), nn.PixelShuffle(2)]
         layers += [nn.Conv2d(widths[-1], 4 * shape.channels, 3, padding=1), nn.PixelShuffle(2)]
@@ -84,7 +84,7 @@ def discriminator(shape: Shape, widths: tuple[int, ...]) -> nn.Sequential:
 
 
 def to_pictures(images: Tensor) -> Tensor:
-    """Bytes (B, H, W, C) as (B, C, H, W) float32 from 0 to 1, laid out as oneDNN's convolutions like it."""
+    """Bytes (B, H, W, C) as (B, C, H, W) float32 from 0 to 1, in oneDNN's fastest layout."""
     return (images.float() / 255).permute(0, 3, 1, 2)
 
 

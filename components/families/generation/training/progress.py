@@ -1,4 +1,4 @@
-"""The same latents drawn after every epoch: kept in the checkpoint, so that a killed run loses none of its past."""
+"""Pictures of the same latents after every epoch, kept in the checkpoint so that a killed run does not lose them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from components.families.generation.training.networks import Shape
 from components.stats import great_circle
 
 SHOWN = 10
-"""Samples, and pictures of an interpolation, after every epoch."""
+"""Number of samples, and of pictures of an interpolation, after every epoch."""
 
 
 class Progress(nn.Module):

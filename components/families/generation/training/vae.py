@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from components.families.generation.params import Train
-from components.families.generation.training.likelihood import bernoulli, divergence, logistic
+from components.families.generation.training.likelihood import bernoulli, logistic
 from components.families.generation.training.networks import Decoder, Shape, encoder, to_bytes, to_pictures
 from components.families.generation.training.progress import Progress
+from components.training.divergence import divergence_from_normal
 from components.training.lr_schedule import with_one_cycle
 
 LOG_VARIANCE = 8.0
 """Bound of the latents' log-variances, either way: beyond it an untrained encoder's exp overflows bf16 training."""
 FIRST_LOG_SCALE = -2.0
-"""Of the logistic likelihood before training: a step of 0.14 in pictures of 0 to 1."""
+"""Logarithm of the logistic likelihood's scale before training: 0.14 in pictures of 0 to 1."""
 
 
 class Vae(pl.LightningModule):
@@ -57,11 +58,11 @@ class Vae(pl.LightningModule):
         means, log_variances = self.encode(pictures)
         noise = torch.randn(means.shape, generator=generator).to(means)
         latents = means + torch.exp(log_variances / 2) * noise
-        return self.log_likelihood(pictures, latents), divergence(means, log_variances)
+        return self.log_likelihood(pictures, latents), divergence_from_normal(means, log_variances)
 
     def observed(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """What the likelihood speaks of: the pictures, or, for Bernoulli's, pixels that are ink with the chance that
-        their grey says (Salakhutdinov and Murray 2008, "On the quantitative analysis of deep belief networks")."""
+        """The data of the likelihood: the pictures, or, for Bernoulli's, pixels that are ink with their grey value
+        as the probability (Salakhutdinov and Murray 2008, "On the quantitative analysis of deep belief networks")."""
         pictures = to_pictures(images)
         if self.params.likelihood == "logistic":
             return pictures
@@ -81,7 +82,7 @@ class Vae(pl.LightningModule):
         nn.utils.clip_grad_norm_(self.parameters(), self.params.gradient_norm)
 
     def validation_step(self, batch: Tensor, index: int) -> None:
-        # The same draws in every epoch, or the best one would be the luckiest.
+        # The same draws in every epoch: otherwise chance would choose the best one.
         likelihood, away = self.bound(batch, torch.Generator().manual_seed(self.params.seed + index))
         losses = {self.monitor: (away - likelihood).mean(), "val_divergence": away.mean()}
         self.log_dict(losses, batch_size=len(batch))

@@ -1,1 +1,1 @@
-"""The audit of a face detector: who is missed, how sure that is, and whether it may be promoted. numpy, no torch."""
+"""The audit of a face detector: recall of perceived groups with intervals, and whether it may be promoted. No torch."""

@@ -1,4 +1,4 @@
-"""From scores and labels to everything that audit.json says: arrays in, a record out, no model and no files."""
+"""The analysis behind audit.json: scores and labels as arrays in, a record out, no model and no files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from components.stats import Floats, normal_quantile, sigmoid, threshold_at, wil
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the audit looks at. threshold: on logits; `>` is a face."""
+    """The input of the analysis. threshold: on logits; `>` is a face."""
 
     validation: Scored
     audit: Scored

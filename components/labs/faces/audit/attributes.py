@@ -49,7 +49,7 @@ def _attribute(
     trials = np.array([cell.sum() for cell in cells])
     successes = np.array([detected[cell].sum() for cell in cells])
     null = permutation.shuffled_hits(successes, trials, params.draws, params.seed)
-    # Small is one-sided: are fewer of this group's faces found than chance would deal it?
+    # One-sided: are fewer of this group's faces found than under permuted labels?
     below = permutation.holm([permutation.p_value(-null[:, index], -successes[index]) for index in range(len(names))])
     large = trials >= params.small_cell
     return Attribute(

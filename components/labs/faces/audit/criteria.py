@@ -1,8 +1,8 @@
-"""From what was measured to PASS, FAIL or INSUFFICIENT: pure, and the same rules on one audit or on thousands.
+"""The criteria of the audit, PASS, FAIL or INSUFFICIENT: pure, and the same for one audit or for thousands.
 
-A detector passes where its interval lies on the good side of the bound: it has to be shown to be good enough. It
-fails recall and false positives where the measured value itself is on the wrong side, and a gap, which chance only
-ever widens, where the whole interval is. Between lies INSUFFICIENT: more faces could settle it.
+A detector passes a criterion where its whole interval meets the bound. It fails recall and false positives where the
+measured value misses the bound, and a gap, which chance only widens, where the whole interval does. Anything between
+is INSUFFICIENT: more faces could settle it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _photographs(details: Details, params: Audit) -> Requirement:
 
 
 def _floor(gated: list[Attribute], params: Audit) -> Requirement:
-    """The worst group of those with enough faces; the others are `faces`' to complain of."""
+    """The worst group of those with enough faces; the requirement `faces` covers the others."""
     name = "worst_group_recall"
     groups = [group for attribute in gated for group in attribute.groups if group.recall.of >= params.min_faces]
     if not groups:

@@ -1,4 +1,4 @@
-"""What the audit's reports tell."""
+"""The content of the audit's reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.records import Requirement, Verdict
 
 @dataclass(frozen=True)
 class Findings:
-    """All that the reports tell."""
+    """The content of audit.html and card.md."""
 
     candidate: Candidate
     champion: Candidate | None

@@ -1,4 +1,4 @@
-"""The audit without labels, in the spirit of the paper: are faces that the encoder finds rare missed more often?"""
+"""The audit without labels, after the paper: are faces that the encoder finds rare missed more often?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from components.stats import Floats, normal_quantile, wilson
 
 TENTHS = 10
 SHOWN = 10
-"""Latent features told of, the most uneven ones."""
+"""Number of latent features reported, the most uneven ones."""
 
 
 @dataclass(frozen=True)

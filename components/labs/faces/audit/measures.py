@@ -1,4 +1,4 @@
-"""What is measured of scores: ranking, calibration, and ways to say how unequal groups are."""
+"""Measures of scores: ranking, calibration, and the inequality of groups."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def calibration_bins(probabilities: Floats, bins: int) -> NDArray[np.int64]:
 
 
 def disparities(successes: NDArray[np.generic], trials: NDArray[np.generic]) -> dict[str, Floats]:
-    """Ways to say in one number how unequal recall is over groups (the last axis), which all have trials.
+    """Measures of the inequality of recall over groups (the last axis), which all have trials.
 
     gap: best less worst. ratio: worst over best. variance: population variance of recall in squared points, the
     paper's measure (Amini et al. 2019, table 1). max_to_geometric_mean: the largest miss rate over the geometric mean

@@ -1,4 +1,4 @@
-"""What chance alone would show: photographs and faces drawn again, shuffled groups, many looks. All of it seeded."""
+"""Bootstrap, permutation and corrections for multiple tests, all of it seeded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def clustered_rate(
 ) -> Bounds:
     """Rate of `events` (a flag an item) with an interval from resampling whole clusters, scalars as 0-d arrays.
 
-    Crops of one photograph are not independent: a striped wall fools the detector ten times at once. So photographs
+    Crops of one photograph are not independent: a striped wall gives ten false positives at once. So photographs
     are drawn with replacement, with all their crops (Davison and Hinkley 1997, section 3.8); the ends are percentiles
     over `draws`. The interval is never narrower than Wilson's for independent crops, and when nothing happened, which
     a bootstrap can only repeat, it is Wilson's for as many trials as there are clusters.
@@ -96,7 +96,7 @@ def shuffled_hits(successes: ArrayLike, trials: ArrayLike, draws: int, seed: int
 
 def p_value(null: Floats | Ints, observed: float) -> float:
     """Share of the null's draws at least as large as what was observed, itself counted (Phipson and Smyth 2010)."""
-    # Ties are equal rates computed in another order: a hair must not break them.
+    # Ties are equal rates computed in another order: rounding must not break them.
     return float((1 + np.count_nonzero(null >= observed - 1e-12)) / (1 + len(null)))
 
 

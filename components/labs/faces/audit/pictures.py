@@ -1,4 +1,4 @@
-"""The worst mistakes as pictures in a page: the faces most clearly missed, the negatives most clearly seen."""
+"""The worst mistakes as pictures: missed faces with the lowest logits, false positives with the highest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEARNED = {
 }
 """Pictures that `export` puts into the bundle of a model with latent features, and what they show."""
 QUALITY = 88
-"""Of the JPEGs; 64 x 64 pixels are then about 2 kB."""
+"""Quality of the JPEGs; 64 x 64 pixels are then about 2 kB."""
 
 
 @dataclass(frozen=True)

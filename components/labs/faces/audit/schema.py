@@ -1,4 +1,4 @@
-"""What audit.json says under `details`: the lab's own part, versioned by itself. Rates are shares, not percent."""
+"""The content of `details` in audit.json, with a version of its own. Rates are shares, not percent."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class LatentAudit(Record):
     by_weight: dict[str, Tail]
     """By detector (candidate, champion): tenths by the weight that resampling would give a face, by one encoder."""
     features: tuple[Feature, ...]
-    """Of the candidate, the most uneven ones first."""
+    """The candidate's, the most uneven ones first."""
 
 
 class Details(Record):

@@ -1,4 +1,4 @@
-"""The audit audited: how often a fair detector passes, how small a gap is caught, what wrong labels change."""
+"""Simulated audits: how often a fair detector passes, how small a gap is caught, what wrong labels change."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def simulation(table: Table, detected: Flags, params: Audit) -> tuple[SimulatedP
     """Audits of detectors that find faces at the measured overall recall, in groups as large as the real ones.
 
     One group (the smallest of the first attribute, where a gap is hardest to see) is found less by a known gap; gap 0
-    is a perfectly fair detector. Candidate are the requirements on groups: recall of the worst and gap, of every gated
-    attribute at once. A verdict on false positives would come on top.
+    is a perfectly fair detector. The requirements on groups count: recall of the worst and gap, of every gated
+    attribute at once. False positives would come on top.
     """
     attributes = list(params.groups)
     labels = np.stack([table.labels(attribute)[table.face] for attribute in attributes], axis=1)
@@ -91,7 +91,7 @@ def _relabelled(counts: Ints, trials: Ints, share: float, draws: int, random: np
 
 
 def _true_gap(recall: Floats, trials: Ints, share: float) -> float:
-    """The gap of true groups, if each observed group is a mixture of them with this share of strangers."""
+    """The gap of true groups, if each observed group is a mixture of them with this share of others."""
     mixture = (1 - share) * np.eye(len(trials)) + share * _mistakes(trials)
     unmixed = np.clip(np.linalg.lstsq(mixture, recall)[0], 0, 1)
     return float(unmixed.max() - unmixed.min())

@@ -1,4 +1,4 @@
-"""A prepared split as the audit sees it: who or what each picture shows, and what the detector said of it."""
+"""A prepared split as the audit reads it: the labels of each picture, and the detector's logits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AGE_ORDER = ("0-2", "3-9", "10-19", "20-29", "30-39", "40-49", "50-59", "60-69",
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of equal length, row i of image i. Labels are empty for negatives and where nobody said."""
+    """Columns of equal length, row i of image i. Labels are empty for negatives and where they are unknown."""
 
     id: Texts
     file: Texts

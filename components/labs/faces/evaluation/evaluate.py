@@ -126,7 +126,7 @@ def measures(scores: Scores, validation: Split, audit: Split, params: params.Eva
 
 
 def limitations(metrics: Mapping[str, float], scores: Scores, audit: Split) -> tuple[str, ...]:
-    """Sentences for those who use the model, with the values that say so."""
+    """Limitations as sentences with the measured values, for those who use the model."""
     found = []
     missed = {name: 1 - rate_above(scores.audit[rows], scores.threshold) for name, rows in cells(audit).items()}
     worst = max(missed, key=lambda name: missed[name], default="")

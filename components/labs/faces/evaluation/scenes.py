@@ -1,4 +1,4 @@
-"""Scenes with faces at known places, to measure detection by: audit faces pasted on collages of audit negatives."""
+"""Scenes with faces at known places, which detection is measured on: faces pasted on collages of negatives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FACES = (0, 3)
 SIDES = (64, 220)
 """Least and greatest side, in pixels, of a face as the classifier wants it framed."""
 TRIES = 50
-"""To find a free place; a scene may have fewer faces than were drawn for it."""
+"""Attempts to find a free place; a scene may have fewer faces than were drawn for it."""
 MATCH = 0.5
 """Intersection over union from which a box is right, as in PASCAL VOC."""
 

@@ -24,7 +24,7 @@ from components.onnx.parity import Case, check_parity, compare
 from components.training.finite import check_finite
 
 PARITY_BATCHES = (1, 2, 7, 64)
-"""Nothing in the graphs depends on the batch, and these, none of them the exporter's example, prove it."""
+"""Batch sizes at which the graphs are compared; the export itself sees another."""
 PARITY_SIDES = ((64, 64), (96, 160), (240, 128))
 """Heights and widths at which the map of a whole photograph is compared."""
 
@@ -106,7 +106,7 @@ def parity(model: FaceClassifier, graphs: dict[str, Path], images: np.ndarray) -
 
 
 def _reference(model: FaceClassifier, name: str, pictures: Tensor) -> Tensor:
-    """What the graph of that name must give for pictures, by the model as it was trained: batch norm not folded."""
+    """The values that the graph of that name must give, by the model as it was trained: batch norm not folded."""
     outputs = model.encoder.dense(scaled(pictures))
     if name == "encoder":
         return outputs[:, 1 : 1 + model.params.latent_dim].flatten(1)

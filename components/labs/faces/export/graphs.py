@@ -1,4 +1,4 @@
-"""What is done to ONNX graphs of the face models: int8 with fixed ranges, and the graph for crops of one size."""
+"""Changes to ONNX graphs of the face models: int8 with fixed ranges, and the graph for crops of one size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def quantised(source: Path, target: Path, images: np.ndarray) -> Path:
     """
     batches = np.array_split(images, -(-len(images) // CALIBRATION_BATCH))
     inputs = ({"images": np.ascontiguousarray(batch)} for batch in batches)
-    # The last convolution makes the logit: 8 bits would leave a threshold few places to stand, and save nothing.
+    # The last convolution makes the logit: 8 bits would leave few values for a threshold, and save nothing.
     write_int8(source, target, inputs, ["Conv", "Relu"], left_out=["Conv"])
     model = onnx.load(target)
     _read_bytes(model)

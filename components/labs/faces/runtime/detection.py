@@ -1,7 +1,8 @@
 """Finds faces in a photograph of any size: numpy, Pillow and onnxruntime, no torch.
 
-The dense graph looks at every 16th pixel of a pyramid of scales. Near a crop's edge it sees what lies around where the
-classifier sees padding, so it only proposes; the classifier itself then judges the best places, each as a crop.
+The dense graph classifies a window at every 16th pixel of a pyramid of scales. At a window's edge it reads the
+neighbouring pixels where the classifier reads padding, so it only proposes boxes. The classifier then decides on the
+best ones, each as a crop.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def merged(boxes: np.ndarray, logits: np.ndarray, overlap: float) -> tuple[np.nd
     while len(left):
         together = overlaps(boxes[left[0]], boxes[left]) > overlap
         group = left[together]
-        # A face fires at its own scale and its neighbours', and a part of a face at smaller ones: like with like.
+        # A face has high logits at its own scale and the next ones, a part of a face at smaller ones: keep them apart.
         areas = _areas(boxes[group])
         alike = np.abs(np.log2(areas / areas[0])) < 1
         # The root of the odds: by the odds themselves the best place alone counts.

@@ -32,7 +32,7 @@ class FaceModel:
         """spec: of the bundle. classifier, dense: graphs of one variant. encoder: a dbvae's."""
         self.size: int = spec["size"]
         self.picture_size: int = spec.get("picture_size", 0)
-        """A face's whole picture is reduced to this side, and its middle looked at; 0 in bundles that do not say."""
+        """A face's whole picture is reduced to this side, and its centre classified; 0 in older bundles."""
         self._classifier, self._dense, self._encoder = classifier, dense, encoder
 
     @classmethod
@@ -48,7 +48,7 @@ class FaceModel:
 
     @property
     def providers(self) -> list[str]:
-        """What onnxruntime runs it on."""
+        """onnxruntime's execution providers, the preferred one first."""
         found: list[str] = self._classifier.get_providers()
         return found
 

@@ -1,4 +1,4 @@
-"""Jitter that makes framing, light and sharpness irrelevant: the whole batch at once, on the device it lies on."""
+"""Augmentation by framing, colour and sharpness: the whole batch at once, on its own device."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _coloured(pictures: Tensor, params: Train) -> Tensor:
 
 
 def _low_resolution(pictures: Tensor) -> Tensor:
-    """As if taken from afar: reduced to one size, drawn anew for every call, and enlarged again."""
+    """Reduced to one size, drawn anew for every call, and enlarged again."""
     side = int(torch.randint(LOW_RESOLUTION[0], LOW_RESOLUTION[1] + 1, ()))
     small = functional.interpolate(pictures, size=side, mode="bilinear", antialias=True)
     return functional.interpolate(small, size=SIZE, mode="bilinear")

@@ -61,7 +61,7 @@ class FaceData(EpochData[Batch]):
         return _batches(self.images, self.labels, batches_of(order, size, smallest=size))
 
     def _weights(self, epoch: int) -> np.ndarray | None:
-        """None in the first epoch too: the latents of an untrained encoder say nothing about faces."""
+        """None in the first epoch too: the latents of an untrained encoder hold no information about faces."""
         model = self.trainer.lightning_module if self.trainer else None
         if epoch == 0 or self.params.resampling == "none" or not isinstance(model, DebiasingVae):
             return None

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from components.labs.faces.params import Train
 from components.labs.faces.training.model import FaceClassifier, cross_entropy
+from components.training.divergence import divergence_from_normal
 
 
 class Encoded(NamedTuple):
@@ -51,7 +52,7 @@ class Decoder(nn.Module):
 
 
 class DebiasingVae(FaceClassifier):
-    """The classifier's encoder gives latents beside the logit, and a decoder makes faces of them."""
+    """The classifier's encoder gives latents beside the logit, and a decoder reconstructs faces from them."""
 
     def __init__(self, params: Train) -> None:
         super().__init__(params, outputs=1 + 2 * params.latent_dim)
@@ -77,15 +78,10 @@ class DebiasingVae(FaceClassifier):
         return {
             "classification": cross_entropy(encoded.logits, labels),
             "reconstruction": self.params.reconstruction_weight * reconstruction.sum() / batch,
-            "divergence": self.params.kl_weight * divergence(means, log_variances).sum() / batch,
+            "divergence": self.params.kl_weight * divergence_from_normal(means, log_variances).sum() / batch,
         }
 
 
 def sampled(means: Tensor, log_variances: Tensor) -> Tensor:
     """A draw of each latent; the standard deviation is exp(s / 2) where s is the logarithm of the variance."""
     return means + torch.exp(log_variances / 2) * torch.randn_like(means)
-
-
-def divergence(means: Tensor, log_variances: Tensor) -> Tensor:
-    """Kullback-Leibler divergence (B,) in nats of the latents' distribution from the standard normal one."""
-    return (log_variances.exp() + means**2 - 1 - log_variances).sum(dim=1) / 2

@@ -17,7 +17,7 @@ from components.training.lr_schedule import with_one_cycle
 from components.training.optimizers import FusedClipping, decay_groups
 
 VALIDATION_FALSE_POSITIVES = 0.01
-"""At which the training curve shows recall; nothing is chosen by it."""
+"""False-positive rate at which the training curve shows recall; nothing is chosen by it."""
 
 
 class Batch(NamedTuple):

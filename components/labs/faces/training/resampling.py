@@ -1,4 +1,4 @@
-"""Which faces the next epoch shows more often: those with rare latent features (Amini et al. 2019, algorithm 1)."""
+"""Sampling probabilities of faces in the next epoch: rare latent features first (Amini et al. 2019, algorithm 1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.labs.faces.training.dbvae import DebiasingVae
 from components.labs.faces.training.model import folded
 
 CHUNK = 256
-"""Faces encoded together: their activations stay near the processor."""
+"""Faces encoded together: their activations fit the processor's cache."""
 
 Combination = Literal["max", "product"]
 
@@ -61,7 +61,7 @@ def sampling_probabilities(
 
 
 def face_weights(model: DebiasingVae, images: np.ndarray, faces: np.ndarray, params: Train) -> np.ndarray:
-    """`sampling_probabilities` of the rows `faces` of images (N, S, S, 3) uint8, under the model as it stands.
+    """`sampling_probabilities` of the rows `faces` of images (N, S, S, 3) uint8, under the current model.
 
     At most `histogram_faces` faces' latents are held: of more, an even sample makes the histograms and the others
     are encoded a chunk at a time, so memory does not grow with the faces but for one weight each.
@@ -88,7 +88,7 @@ def encoder_means(model: DebiasingVae, images: np.ndarray, rows: np.ndarray) -> 
     encoder.outputs.bias.data = encoder.outputs.bias.data[wanted].contiguous()  # type: ignore[union-attr]
     bf16 = "bf16" in str(model.trainer.precision) if model._trainer else False
     for first in range(0, len(rows), CHUNK):
-        # Not a generator inside inference_mode: it would stay on between two chunks.
+        # The yield is outside inference_mode, which would otherwise stay on between two chunks.
         with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
             chunk = torch.from_numpy(images[rows[first : first + CHUNK]]).to(model.device)
             means = encoder(plain(chunk)).float().cpu().numpy()

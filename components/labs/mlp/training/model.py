@@ -1,4 +1,4 @@
-"""The hand-written network as something Lightning trains: it computes its own derivatives and takes its own steps."""
+"""The hand-written network as a Lightning module: it computes its own derivatives and takes its own steps."""
 
 from __future__ import annotations
 

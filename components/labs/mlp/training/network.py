@@ -91,7 +91,7 @@ def network(params: Train) -> Network:
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Mean of -log softmax(logits)[label], and its derivative by the logits: (softmax - one-hot) / B."""
-    # The largest logit is taken off first: exp overflows for none, and the result stays the same.
+    # The largest logit is subtracted first: no exp overflows, and the result stays the same.
     shifted = logits - logits.max(dim=1, keepdim=True).values
     powers = shifted.exp()
     total = powers.sum(dim=1, keepdim=True)
@@ -103,7 +103,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class GradientDescent(torch.optim.Optimizer):
-    """v = momentum v + gradient + decay w;  w = w - rate v. It reads gradients that somebody else computed."""
+    """v = momentum v + gradient + decay w;  w = w - rate v. The gradients are computed elsewhere."""
 
     def __init__(self, groups: Iterable[dict[str, Any]], lr: float, momentum: float) -> None:
         super().__init__(groups, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})

@@ -28,7 +28,7 @@ RUNS: dict[str, Callable[[Tune], str]] = {
     "verbatim_run": lambda tune: body(tune.text),
     "melodic_run": lambda tune: melody(tune.notes),
 }
-"""What is looked for in the training tunes: characters of music, and steps of melody in whatever key."""
+"""Symbols whose runs are searched in the training tunes: characters of music, and steps of melody in any key."""
 
 
 class Copy(NamedTuple):

@@ -1,4 +1,4 @@
-"""Where a model falls behind real tunes, in sentences made of measured values."""
+"""Limitations of a model compared with real tunes, as sentences with the measured values."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ FAULTS: dict[str, str] = {
 def limitations(
     metrics: Mapping[str, float], comparison: Comparison, asked: Mapping[str, Success], attempts: int
 ) -> Iterator[str]:
-    """Where the model falls behind real tunes, each with the numbers that say so.
+    """Limitations compared with real tunes, each with its measured values.
 
     asked: how requests ended, by what they asked for, after up to `attempts` samples each.
     """

@@ -1,4 +1,4 @@
-"""How much of a tune was copied: its longest run of symbols found, verbatim, in some training tune.
+"""Copied runs: the longest run of a tune's symbols that also occurs, verbatim, in some training tune.
 
 The same search serves characters (a copied text) and notes written as intervals and lengths (a copied melody, in
 whatever key: a model trained on transposed tunes can copy without sharing a character).
@@ -20,13 +20,13 @@ class Run:
     length: int
     """In symbols; 0 if nothing is shared."""
     start: int
-    """Where it begins in the text that was looked at."""
+    """Where it begins in the text."""
     source: int
     """Index of the training tune that holds it (the first, if several do)."""
 
 
 class Corpus:
-    """Texts to look for copies of."""
+    """Texts that may have been copied."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._joined = SEPARATOR.join(texts)

@@ -49,7 +49,7 @@ PICTURES = {
 
 @dataclass(frozen=True)
 class Findings:
-    """All that the report tells."""
+    """The content of the report."""
 
     manifest: Manifest
     metrics: Mapping[str, float]

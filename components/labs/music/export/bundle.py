@@ -66,7 +66,7 @@ def export(model: MusicModel, prepared: Path, out: Path, params: params.Export) 
 
 
 def fold(model: MusicModel) -> Weights:
-    """The model's weights as the graphs want them; products are taken in float64, so that folding loses nothing."""
+    """The model's weights in the graphs' layout; products are taken in float64, so that folding loses nothing."""
     with torch.no_grad():
         lstm = {name: value.double() for name, value in model.lstm.named_parameters()}
         bias = [lstm[f"bias_ih_l{layer}"] + lstm[f"bias_hh_l{layer}"] for layer in range(model.lstm.num_layers)]
@@ -143,7 +143,7 @@ def _ask(model: MusicModel, ids: np.ndarray) -> tuple[np.ndarray, dict[str, np.n
 
 
 def _state_difference(expected: dict[str, np.ndarray], state: State) -> float:
-    """As a share of the largest value where that exceeds 1: cells count up through a tune, and round with it."""
+    """As a share of the largest value where that exceeds 1: cells grow through a tune, and so do rounding errors."""
     found = state.named()
     if state.hidden.dtype == np.uint8:
         found["hidden"] = (state.hidden.astype(np.float32) - INT8_ZERO) * HIDDEN_SCALE

@@ -1,6 +1,6 @@
-"""Looking back over the tune that is being written: what followed, the other times, a moment like this one?
+"""Attention from each character to the earlier ones of its tune: which characters followed similar states?
 
-Tunes repeat whole phrases, which an LSTM copies badly: it has to carry them in its cells. Attention to its own past
+Tunes repeat whole phrases, which an LSTM copies badly: its cells would have to hold them. Attention to its own past
 states (Grave et al. 2017, "Improving neural language models with a continuous cache", here with learned queries and
 keys) costs little, since nothing of it goes back into the LSTM, and saves a fifth of the bits per character. The heads
 share one key and one value for each character (Shazeer 2019, "Fast transformer decoding"), so a tune's memory is
@@ -17,7 +17,7 @@ from components.labs.music.params import Train
 
 
 class Attention(nn.Module):
-    """From each character to the earlier ones of its tune; what it brings back is the character that followed them.
+    """Attention heads from each character to the earlier ones of its tune; a value is the character that followed.
 
     Character t sees character i where lag <= t - i < window. The lag lets a graph that writes a few characters in one
     call take the past as a constant; phrases that come again are longer ago than that.
@@ -43,7 +43,7 @@ class Attention(nn.Module):
         query = self.query(hidden).unflatten(2, (self.heads, self.size)).transpose(1, 2)
         scores = query @ keys[:, None].transpose(2, 3) / self.size**0.5
         scores = scores.float().masked_fill((ago < self.lag) | (ago >= self.window), -torch.inf)
-        # The first column is a score of 0 for finding nothing: its share is not brought back.
+        # The first column is a score of 0 for no match: its share adds nothing.
         shares = functional.pad(scores, (1, 0)).softmax(dim=-1)[..., 1:]
         following = self.value(past.roll(-1, dims=1))[:, None]  # the last one's is not known yet, and hidden by the lag
         found = (shares.to(following.dtype) @ following).transpose(1, 2).flatten(2)

@@ -1,4 +1,4 @@
-"""Other tunes that a tune could have been: in another key, under another tune's headers."""
+"""Augmentation of training tunes: other keys, other tunes' headers."""
 
 import random
 import re
@@ -14,7 +14,7 @@ NUMBER = re.compile(r"^(X: *|Z:.*-)(\d+)$", re.MULTILINE)
 
 
 class Augmentation:
-    """Draws a variant of a training tune. Knows training tunes only."""
+    """Draws variants of training tunes, from training tunes only."""
 
     def __init__(self, tunes: Sequence[str], vocabulary: Sequence[str], params: Train) -> None:
         self.params = params

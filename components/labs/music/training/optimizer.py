@@ -8,7 +8,7 @@ from torch import Tensor
 
 STEPS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic iteration that draws every singular value near 1 (Jordan et al. 2024, "Muon")."""
+"""Coefficients of the quintic iteration that moves every singular value near 1 (Jordan et al. 2024, "Muon")."""
 
 
 class MuonAdamW(torch.optim.AdamW):

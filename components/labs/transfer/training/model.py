@@ -1,4 +1,4 @@
-"""Fine-tuning in three parts: the backbone learns from faces (or comes from a file), a new head learns, all learns."""
+"""Fine-tuning in three parts: the backbone is pretrained (or read from a file), then a new head trains, then all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from components.training.lr_schedule import one_cycle, set_learning_rate
 from components.training.optimizers import decay_groups
 
 GROUPS = 2 * 9 * 7
-"""Perceived gender, age band and race of a face, as FairFace names them: what pretraining tells apart, at most."""
+"""Classes of pretraining, at most: perceived gender, age band and race of a face, as FairFace names them."""
 
 Part = Literal["pretraining", "frozen", "thawed"]
 
@@ -35,7 +35,7 @@ class TransferModel(pl.LightningModule):
         self.groups = nn.Linear(self.backbone.outputs, GROUPS)
         self.dropout = nn.Dropout(params.dropout)
         self.head = nn.Linear(self.backbone.outputs, len(categories))
-        # Until it learns, the head guesses evenly: the validation loss of pretraining is the logarithm of their number.
+        # An untrained head gives equal probabilities: pretraining's validation loss is the logarithm of their number.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
@@ -63,7 +63,7 @@ class TransferModel(pl.LightningModule):
         self.backbone.requires_grad_(part != "frozen")
         self.groups.requires_grad_(part == "pretraining")
         self.head.requires_grad_(part != "pretraining")
-        if self.current_epoch == first:  # nothing of the last part's momentum belongs into this one
+        if self.current_epoch == first:  # the last part's momentum does not apply to this one
             optimizer = self.optimizers()
             assert not isinstance(optimizer, list)  # noqa: S101
             optimizer.state.clear()
@@ -92,8 +92,8 @@ class TransferModel(pl.LightningModule):
         logits = self(batch.images).float()
         loss = functional.cross_entropy(logits, batch.labels)
         wrong = (logits.argmax(dim=1) != batch.labels).float().mean()
-        # The error picks the epoch: few pictures are soon known by heart, and the loss of ever surer answers to others
-        # stops falling long before the error does.
+        # The error chooses the epoch: few pictures are soon learned by heart, and the loss of others stops falling long
+        # before their error does, as confidence grows.
         self.log_dict({"val_loss": loss, self.monitor: wrong}, batch_size=len(batch.labels))
 
     def configure_optimizers(self) -> Any:

@@ -19,17 +19,17 @@ from components.sources.errors import UnavailableError
 log = logging.getLogger(__name__)
 
 CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-"""Of the 3 x 3 convolutions, each followed by ReLU; after each group the largest of 2 x 2 is kept."""
+"""Channels of the 3 x 3 convolutions, each followed by ReLU; after each group comes 2 x 2 max pooling."""
 HEAD = "classifier."
-"""What torchvision calls the three layers that this lab replaces."""
+"""torchvision's name of the three layers that this lab replaces."""
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's red, green and blue, 0 to 1: what torchvision's weights expect to be taken off and divided by."""
+"""Mean and deviation of ImageNet's colours, 0 to 1: torchvision's weights expect input that is normalised by them."""
 
 
 class Vgg(nn.Module):
     """Pictures (B, 3, S, S), 0 to 1, as (B, 512 width) numbers: the mean of the last map over its places.
 
-    The mean stands for torchvision's fully connected layers, which hold 90 % of VGG16's weights and are made for
+    The mean replaces torchvision's fully connected layers, which hold 90 % of VGG16's weights and are made for
     1,000 categories; so any size that is a multiple of 32 can be read.
     """
 

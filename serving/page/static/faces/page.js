@@ -82,7 +82,7 @@ async function showAudit({ model }) {
     judge('Not audited', false, 'Nobody has decided on an audit of this model: how fairly it finds people is not known.')
     return
   }
-  const { verdict, waived_until, requirements, worst_group, metrics } = await (await send('audit')).json()
+  const { verdict, waived_until, requirements, worst_group, recall, false_positive_rate } = await (await send('audit')).json()
   const words = {
     PASS: ['✓ Passed', 'By every measure that was asked for, on pictures it had not learned from.'],
     WAIVED: ['Waived', `It failed. Somebody answers for serving it all the same, until ${waived_until}.`],
@@ -91,9 +91,9 @@ async function showAudit({ model }) {
   }
   judge(words[verdict][0], verdict === 'PASS', words[verdict][1])
   const rows = [
-    ['Faces found', metrics.recall === undefined ? 'not measured' : percent(metrics.recall)],
+    ['Faces found', recall === null ? 'not measured' : percent(recall)],
     ['Found least', worst_group ? `faces perceived as ${worst_group.name}: ${percent(worst_group.recall)} (${percent(worst_group.low)} to ${percent(worst_group.high)})` : 'not measured'],
-    ['Wrongly called faces', metrics.false_positive_rate === undefined ? 'not measured' : `${percent(metrics.false_positive_rate)} of cut-outs without one`],
+    ['Wrongly called faces', false_positive_rate === null ? 'not measured' : `${percent(false_positive_rate)} of cut-outs without one`],
     ...requirements.filter((asked) => asked.verdict !== 'PASS').map((asked) => [asked.verdict, asked.reason]),
   ]
   $('findings').replaceChildren(

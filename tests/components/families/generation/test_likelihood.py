@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 
-from components.families.generation.training.likelihood import bernoulli, divergence, logistic
+from components.families.generation.training.likelihood import bernoulli, logistic
+from components.training.divergence import divergence_from_normal
 
 
 @given(value=st.floats(-20, 20), log_scale=st.floats(-7, 2))
@@ -56,4 +57,4 @@ def test_the_divergence_is_that_of_two_normal_distributions() -> None:
     draw = np.random.default_rng(0)
     means, log_variances = (torch.from_numpy(draw.normal(size=(5, 7))) for _ in range(2))
     expected = kl_divergence(Normal(means, (log_variances / 2).exp()), Normal(0.0, 1.0)).sum(dim=1)
-    assert torch.allclose(divergence(means, log_variances), expected)
+    assert torch.allclose(divergence_from_normal(means, log_variances), expected)

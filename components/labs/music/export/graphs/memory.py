@@ -1,4 +1,4 @@
-"""What the attention sees, as nodes outside the step: within one call of up to `lag` characters it does not change."""
+"""The attention's memory, as nodes outside the step: within one call of up to `lag` characters it does not change."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVERYTHING = 2**31
 
 @dataclass(frozen=True)
 class Memory:
-    """Names of values. The first of `1 + memory` is nobody: a score of 0 that every step may give, for zeros."""
+    """Names of values. The first of `1 + memory` entries is empty: a score of 0 and a value of zeros."""
 
     keys: str
     """(B, size, 1 + memory)."""
@@ -28,7 +28,7 @@ class Memory:
     @classmethod
     def before(cls, main: Nodes, weights: Weights, read: str, steps: str) -> Memory:
         """At the start of a call. read: (B, 1 or more), the characters it reads; steps: (B, steps), any values."""
-        nobody = main.constant(np.array(weights.characters))  # as an id; in the state, of what is before the tune
+        nobody = main.constant(np.array(weights.characters))  # the empty entry's id, and that before the tune
         values = np.concatenate([weights.value, np.zeros((1, weights.key_size), np.float32)])
         following = main.add("Concat", _part(main, "past", 1, EVERYTHING), _part(main, read, 0, 1), axis=1)
         known = main.add("Less", "past", nobody)

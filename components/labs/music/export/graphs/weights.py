@@ -1,4 +1,4 @@
-"""The model's numbers, as the graphs want them."""
+"""The model's weights, in the graphs' layout."""
 
 from __future__ import annotations
 
