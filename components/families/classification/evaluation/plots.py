@@ -32,7 +32,7 @@ def calibration(found: Reliability) -> str:
 def robustness(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], units: Mapping[str, str]) -> str:
     """A small plot for each kind of corruption: (levels, accuracies). Returns SVGs side by side."""
     found = (drawings.shares([Series(kind, *curve)], units[kind], kind) for kind, curve in curves.items())
-    return f'<div class="gallery">{"".join(found)}</div>'
+    return f'<div class="pairs">{"".join(found)}</div>'
 
 
 def mistakes(images: np.ndarray, found: Sequence[Mistake], path: Path, names: Sequence[str] = ()) -> str:
