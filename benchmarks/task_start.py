@@ -75,7 +75,7 @@ class Side:
 
     def median(self, names: tuple[str, ...], of: str) -> float:
         """The sum over tasks of the median over rounds. of: wall or processor."""
-        return sum(statistics.median(getattr(one, of) for one in self.times[name]) for name in names)
+        return float(sum(statistics.median(getattr(one, of) for one in self.times[name]) for name in names))
 
 
 def checked_out(commit: str, folder: Path) -> None:
@@ -194,7 +194,7 @@ def main() -> None:
 
 
 def summary(sides: dict[str, Side], tasks: tuple[str, ...]) -> dict[str, Any]:
-    groups = {task: (task,) for task in tasks}
+    groups: dict[str, tuple[str, ...]] = {task: (task,) for task in tasks}
     groups[" + ".join(COUNTED)] = tuple(task for task in COUNTED if task in tasks)
     groups["all tasks"] = tasks
     found = {

@@ -53,7 +53,7 @@ def _retry_window(needs: Needs, backoff: Backoff) -> int:
     Kubeflow calls it the longest backoff and takes an hour by default. For Argo it is the end of all attempts: a
     training that fails after it is not tried again, and one that still runs then is stopped.
     """
-    waits = sum(backoff.first * backoff.factor**number for number in range(needs.retries))
+    waits = sum(int(backoff.first * backoff.factor**number) for number in range(needs.retries))
     return (needs.retries + 1) * (needs.minutes * 60 + PENDING_SECONDS) + waits
 
 

@@ -14,11 +14,11 @@ TOGETHER = {"tests/pipelines/test_tasks.py": "tests/pipelines/test_local.py"}
 """Files that look at what one run of a whole pipeline left, which each process would make for itself."""
 
 
-class LongFilesFirst(LoadFileScheduling):
+class LongFilesFirst(LoadFileScheduling):  # type: ignore[misc]
     """Takes files in the order of the collection, which `slow_files_first` makes."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
+        file: str = super()._split_scope(nodeid)
         return TOGETHER.get(file, file)
 
 

@@ -121,6 +121,7 @@ def test_a_task_is_recorded_whole_without_importing_mlflow(client: Stack) -> Non
     assert math.isnan(run.data.metrics["broken"])
     assert {file.path for file in mlflow.list_artifacts(run.info.run_id)} == {"decision.json", "a page.html", "plots"}
     assert [file.path for file in mlflow.list_artifacts(run.info.run_id, "plots")] == ["plots/curve.csv"]
+    assert run.inputs is not None
     (given,) = run.inputs.dataset_inputs
     assert (given.dataset.name, given.dataset.digest, given.tags[0].value) == ("course", "0" * 32, "input")
 
