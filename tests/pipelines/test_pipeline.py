@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import yaml
 
 from components.labs import LABS, find
 from pipelines import __main__ as command_line
+from pipelines import run_spec
 from pipelines.config import TASKS
 from pipelines.run_spec import Request, compile_to, request
 from pipelines.workspace import DATASET_STEPS
@@ -53,12 +55,22 @@ def test_every_pipeline_is_written_for_kubeflows_page(tmp_path: Path) -> None:
 def test_no_lab_and_all_mean_every_lab_that_has_a_pipeline(
     labs: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Stand-ins in place of what is compiled: that the real labs compile, the test above tells."""
+
     class Pretrained:
         pretrained = ("vgg",)
 
+    class Asked:
+        def __init__(self, lab: str, sweep: Sequence[str] = ()) -> None:
+            self.name = f"{lab}-sweep" if sweep else lab
+
+        def pipeline(self) -> str:
+            return self.name
+
     monkeypatch.setattr(command_line, "LABS", ("mlp", "finetuning"))
     monkeypatch.setattr(command_line, "find", lambda lab: find(lab) if lab == "mlp" else Pretrained)
-    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr(command_line, "request", Asked)
+    monkeypatch.setattr(run_spec, "compile_to", lambda pipeline, file: file.write_text(pipeline))
     command_line.compile_(labs, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"mlp.yaml", "mlp-sweep.yaml"}
     assert ("finetuning starts from pretrained weights" in caplog.text) is (labs != ["mlp"])
