@@ -1,5 +1,6 @@
 """Environment variables: the only place where they are read."""
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -70,6 +71,12 @@ def settings() -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
         raise UserError(f"{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def draw_without_display() -> None:
+    """Tells SDL, which draws some games, to look for no display and no sound; what the environment says goes first."""
+    for name in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
+        os.environ.setdefault(name, "dummy")
 
 
 def project_root() -> Path:
