@@ -25,6 +25,7 @@ SMOKE: dict[str, dict[str, Any]] = {
         "digits": {"limit": 1000},
         "cartpole": {"limit": 2},
         "driving": {"options": {"max_episode_steps": 100}},
+        "uci": {"limit": 200},
     },
     "music": {"train": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2}, "evaluate": {"samples": 8}},
     "faces": {
@@ -70,6 +71,24 @@ SMOKE: dict[str, dict[str, Any]] = {
         },
         "export": {"calibration_tracks": 1},
         "evaluate": {"tracks": 2, "variant_tracks": 1, "robustness_tracks": 1, "noises": [16.0], "delays": [1, 4]},
+    },
+    "uncertainty": {
+        "train": {
+            "folds": 2,
+            "max_epochs": 2,
+            "sets": {
+                name: {"hidden_sizes": [8], "steps": 30, "batch_size": 16, "repeats": 1}
+                for name in ("concrete", "energy", "kin8nm", "naval", "power", "protein", "wine", "yacht", "diabetes")
+            },
+            "toy": {
+                "recipe": {"hidden_sizes": [16], "steps": 60},
+                "rows": [50, 200],
+                "penalties": [0.01],
+                "standard_rows": 200,
+                "seeds": 2,
+            },
+        },
+        "evaluate": {"toy_points": 41},
     },
 }
 """Numbers small enough for half a minute a lab; laid over params.yaml."""

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 from components.errors import UserError
 from components.families.agents.training.advantages import advantages
 from components.families.agents.training.games import Games, Step, first_episodes
+from components.families.agents.training.history import History
 from components.families.agents.training.replay import Replay
 from tests.components.families.agents.made import cartpole, new_agent, train_params
 
@@ -126,3 +127,10 @@ def test_a_unit_for_each_number_that_is_seen_or_one_line() -> None:
 def test_an_agent_clips_its_gradients_itself() -> None:
     with pytest.raises(ValueError, match="leave gradient_clip out"):
         type(train_params()).model_validate({**train_params().model_dump(), "gradient_clip": 1.0})
+
+
+def test_the_history_of_epochs_has_the_figures_that_were_logged_and_no_others() -> None:
+    history = History(5)
+    history.record(0, {"train_return": torch.tensor(3.0), "loss": torch.tensor(1.0)})
+    history.record(1, {"train_return": torch.tensor(4.0), "train_entropy": torch.tensor(0.5)})
+    assert history.columns() == {"epoch": [1.0, 2.0], "train_return": [3.0, 4.0], "train_entropy": [0.0, 0.5]}
