@@ -18,10 +18,10 @@ import numpy as np
 
 from benchmarks.generation import processor
 from components.bundle import Bundle
+from components.datasets.driving.game_reader import racing
 from components.datasets.environments.reader import Environment
 from components.files import write_json
 from components.labs.driving.runtime import Driver, DrivingPolicy
-from components.labs.driving.training.environment import racing
 
 ROOT = Path(__file__).resolve().parent.parent
 DECISIONS = 500

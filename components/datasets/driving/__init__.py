@@ -6,7 +6,7 @@ from components.datasets.environments import EnvironmentDataset
 
 
 class Driving(EnvironmentDataset):
-    """Only a random policy plays the reference episodes: the privileged expert belongs to the lab."""
+    """Only a random policy plays the reference episodes: the numbers of the privileged expert are the lab's."""
 
     name = "driving"
     side_by_side = False

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from components.bundle import BundleSpec
+from components.datasets.driving.game_reader import racing
 from components.datasets.environments.reader import Environment
 from components.files import write_json
 from components.labs.driving.params import Export
 from components.labs.driving.training.collection import Eyes, action_of
-from components.labs.driving.training.environment import racing
 from components.labs.driving.training.film import Film
 from components.labs.driving.training.model import DrivingModel
 from components.labs.driving.training.network import FRAMES, gauges_of, pictures_of, within_range

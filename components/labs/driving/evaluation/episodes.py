@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from components.datasets.driving.expert_reader import Expert
+from components.datasets.driving.game_reader import Racing
+from components.datasets.driving.params import Expert as ExpertParams
 from components.datasets.environments.reader import Environment
-from components.labs.driving.params import Expert as ExpertParams
 from components.labs.driving.runtime import Driver, DrivingPolicy
-from components.labs.driving.training.environment import Racing
-from components.labs.driving.training.expert import Expert
 
 Disturb = Callable[[np.ndarray], np.ndarray]
 """A frame (96, 96, 3) uint8 to what the driver sees of it."""

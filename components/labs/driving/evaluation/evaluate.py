@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from components.datasets.driving.game_reader import Racing, racing
+from components.datasets.driving.params import Expert as ExpertParams
 from components.datasets.environments.reader import Environment
 from components.labs.driving.evaluation.episodes import (
     Drive,
@@ -22,9 +24,7 @@ from components.labs.driving.evaluation.episodes import (
 from components.labs.driving.evaluation.measures import Disturbed, limitations, summary
 from components.labs.driving.evaluation.report import Findings, write_report
 from components.labs.driving.params import Evaluate
-from components.labs.driving.params import Expert as ExpertParams
 from components.labs.driving.runtime import DrivingPolicy
-from components.labs.driving.training.environment import Racing, racing
 from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 from components.report.csv_table import write_csv

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from components.datasets.driving.expert_reader import Expert
+from components.datasets.driving.game_reader import Racing
 from components.labs.driving import params
-from components.labs.driving.training.environment import Racing
-from components.labs.driving.training.expert import Expert
 from components.labs.driving.training.network import gauges_of, pictures_of, within_range
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from components.datasets.driving.game_reader import Racing, racing
 from components.labs.driving.params import Train
 from components.labs.driving.training.collection import Drive, Rollouts, collect
-from components.labs.driving.training.environment import Racing, racing
 from components.training.epochs import Epoch, EpochData, epoch_seed, generator
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import torch
 
 from components.bundle import write_bundle
 from components.datasets.driving import DATASET
+from components.datasets.driving.game_reader import Racing
 from components.datasets.environments.params import EnvironmentParams
 from components.datasets.environments.prepare import describe
 from components.datasets.environments.reader import FILE, Environment
@@ -17,7 +18,6 @@ from components.files import write_json
 from components.labs import Inputs
 from components.labs.driving import LAB
 from components.labs.driving.params import Export, Train
-from components.labs.driving.training.environment import Racing
 from components.sources.catalogue import packages_of
 from tests.components.bundles import PROVENANCE
 from tests.face_data import section

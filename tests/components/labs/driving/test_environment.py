@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from components.datasets.driving.game_reader import racing
 from components.errors import UserError
-from components.labs.driving.training.environment import racing
 from tests.components.labs.driving.made import environment
 
 

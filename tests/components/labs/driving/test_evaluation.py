@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from components.bundle import Bundle
+from components.datasets.driving.game_reader import racing
 from components.errors import UserError
 from components.labs.driving.evaluation.episodes import Drive, drive, drive_disturbed, noise
 from components.labs.driving.evaluation.measures import costliest, summary
 from components.labs.driving.runtime import Driver, DrivingPolicy, play
-from components.labs.driving.training.environment import racing
 from tests.components.labs.driving.made import environment, write_untrained
 
 
@@ -27,17 +27,16 @@ def policy(bundle: Bundle) -> DrivingPolicy:
 def test_the_quicker_game_measures_what_gymnasiums_does(policy: DrivingPolicy) -> None:
     described = environment()
     theirs, ours = drive(described, policy, 2), drive_disturbed(racing(described), policy, 2)
-    assert (ours.length, ours.total) == (theirs.length, pytest.approx(theirs.total))
+    assert ours.length == theirs.length
+    assert ours.total == pytest.approx(theirs.total)
     assert len(theirs.frames) == len(theirs.rewards) == 25
 
 
 def test_what_is_served_drives_as_what_is_measured(policy: DrivingPolicy) -> None:
     moments = list(play(environment(), policy, 2))
-    assert (len(moments), moments[-1].total, moments[-1].done) == (
-        25,
-        pytest.approx(drive(environment(), policy, 2).total),
-        True,
-    )
+    assert len(moments) == 25
+    assert moments[-1].done
+    assert moments[-1].total == pytest.approx(drive(environment(), policy, 2).total)
 
 
 @pytest.mark.parametrize("delay", [1, 3, 4, 6])

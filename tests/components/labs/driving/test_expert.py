@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from components.datasets.driving.expert_reader import Expert
+from components.datasets.driving.game_reader import Racing
+from components.datasets.driving.line_reader import racing_line
 from components.labs.driving.evaluation.episodes import drive_by_expert
-from components.labs.driving.training.environment import Racing
-from components.labs.driving.training.expert import Expert
-from components.labs.driving.training.racing_line import racing_line
 from tests.components.labs.driving.made import train
 
 

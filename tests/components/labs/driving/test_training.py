@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from components.datasets.driving.game_reader import Racing
 from components.labs.driving.training.collection import Eyes, collect
-from components.labs.driving.training.environment import Racing
 from components.labs.driving.training.network import Driver, gauges_of, pictures_of, within_range
 from components.labs.driving.training.rounds import DaggerData
 from tests.components.labs.driving.made import FRAMES, advanced, environment, train

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from gymnasium.envs.box2d.car_racing import TRACK_WIDTH
 
-from components.labs.driving.params import Expert as ExpertParams
-from components.labs.driving.training.racing_line import SPACING, RacingLine, racing_line
+from components.datasets.driving.line_reader import SPACING, RacingLine, racing_line
+from components.datasets.driving.params import Expert as ExpertParams
 
 LEAST_EASED = 0.2
 """Share of the gas that is left however far the wheels are turned: a car that stands must not stay there."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.labs.driving.params import Line
+from components.datasets.driving.params import Line
 
 SPACING = 1.0
 """Metres between two points of a line."""
