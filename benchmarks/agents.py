@@ -47,7 +47,14 @@ GOAL = 475.0
 JUDGED = 20
 """Episodes of a judgement."""
 COURSE = {"hidden": 32, "discount": 0.95, "learning_rate": 1e-3, "episodes": 500, "every": 25}
-ZOO = {"n_steps": 32, "batch_size": 256, "gae_lambda": 0.8, "gamma": 0.98, "n_epochs": 20, "ent_coef": 0.0}
+ZOO: dict[str, Any] = {
+    "n_steps": 32,
+    "batch_size": 256,
+    "gae_lambda": 0.8,
+    "gamma": 0.98,
+    "n_epochs": 20,
+    "ent_coef": 0.0,
+}
 ZOO_GAMES, ZOO_STEPS, ZOO_EVERY = 8, 100_000, 4096
 UNKNOWN = Provenance(
     git_commit="", git_dirty=True, data_version="", data_profile="course", params_hash="", code_hash=""
@@ -106,7 +113,7 @@ def ours(inputs: Inputs, params: Train) -> Learnt:
             raise ReachedError
         watch.go()
 
-    Agent.validation_step = judge  # type: ignore[method-assign]
+    Agent.validation_step = judge  # type: ignore[method-assign, assignment]
     try:
         with TemporaryDirectory() as folder:
             fit(find("cartpole"), params, inputs, Path(folder))
@@ -173,11 +180,11 @@ def stable_baselines(inputs: Inputs, seed: int) -> Learnt:
 
     environment, watch, found = Environment.read(inputs.prepared), Watch(), [0.0]
 
-    class Judge(BaseCallback):  # type: ignore[misc]
+    class Judge(BaseCallback):
         def _on_step(self) -> bool:
             if self.num_timesteps % ZOO_EVERY == 0:
                 watch.stop()
-                policy = self.model.policy
+                policy: Any = self.model.policy
                 found.append(judged(environment, lambda seen: policy.get_distribution(seen).mode()))
                 watch.go()
             return found[-1] < GOAL
@@ -204,13 +211,13 @@ def exported_returns(inputs: Inputs, params: Train, episodes: int) -> tuple[dict
         folder = Path(name)
         finished = fit(lab, params, inputs, folder / "train")
         took, used = time.monotonic() - started, time.process_time() - cpu
-        agent = lab.module(inputs, params)
+        agent: Any = lab.module(inputs, params)
         agent.load_state_dict(torch.load(folder / "train" / finished.best, weights_only=True)["state_dict"])
         out = folder / "export"
         out.mkdir()
         environment = Environment.read(inputs.prepared)
         section: Any = load(lab, ROOT / "params.yaml").export
-        spec = export(agent, environment, out, section.model_copy(update={"film_steps": 1, "film_pictures": 1}))  # type: ignore[arg-type]
+        spec = export(agent, environment, out, section.model_copy(update={"film_steps": 1, "film_pictures": 1}))
         write_bundle(out, "cartpole", spec, UNKNOWN)
         policy = Policy.load(Bundle.open(out))
     returns = returns_of(environment, acting(policy), episodes)

@@ -40,7 +40,7 @@ class Policy(nn.Module):
 
 
 def export(agent: Agent, environment: Environment, out: Path, params: Export) -> BundleSpec:
-    """Writes <variant>.onnx of each variant, parity.json and progress.gif into `out`.
+    """Writes <variant>.onnx of each variant, parity.json, training.json and progress.gif into `out`.
 
     Raises UserError when a weight is NaN or infinite, or the float graph differs from the model by more than
     `params.parity_tolerance`.
@@ -60,6 +60,7 @@ def export(agent: Agent, environment: Environment, out: Path, params: Export) ->
     if "float" not in params.variants:
         whole.unlink()
     write_json(out / "parity.json", report)
+    write_json(out / "training.json", agent.history.columns())
     save_film(out / "progress.gif", _scenes(agent, environment, params), params.film_pictures)
     spec = {
         "environment": environment.model_dump(mode="json"),
@@ -92,7 +93,7 @@ def _scenes(agent: Agent, environment: Environment, params: Export) -> list[Scen
     scenes = []
     for title, network in [*stages, ("exported", agent.network.actions)]:
         player = copy.deepcopy(agent)
-        player.network.actions = network
+        player.network.actions = network  # type: ignore[assignment]
         scenes.append(_scene(title, environment, lambda seen, by=player: int(by.greedy(seen)), params))  # type: ignore[misc]
     return scenes
 

@@ -69,7 +69,9 @@ class Train(TrainParams):
 
     @property
     def chosen(self) -> Ppo | Reinforce | Dqn:
-        return {"ppo": self.ppo, "reinforce": self.reinforce, "dqn": self.dqn}[self.algorithm]
+        if self.algorithm == "ppo":
+            return self.ppo
+        return self.reinforce if self.algorithm == "reinforce" else self.dqn
 
     @model_validator(mode="after")
     def _steps_itself(self) -> Self:

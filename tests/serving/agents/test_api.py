@@ -81,6 +81,7 @@ def test_an_episode_is_what_the_policy_plays_for_its_seed(agents_server: Server,
     assert [step["action"] for _, step in steps] == [moment.action for moment in wanted]
     assert (last, done["steps"], done["total"], done["ended"]) == ("done", len(wanted), wanted[-1].total, True)
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(steps[0][1]["picture"]))))
+    assert wanted[0].picture is not None
     assert np.array_equal(picture, wanted[0].picture)
 
 

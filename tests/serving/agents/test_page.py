@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Route, expect
@@ -41,7 +42,8 @@ def test_a_visitor_takes_over_and_gives_back(visit: Callable[..., Visitor]) -> N
 
     def answer(route: Route) -> None:
         """A better player than an untrained one, so that there is time to take over."""
-        (observation,) = route.request.post_data_json["observations"]
+        asked: Any = route.request.post_data_json
+        (observation,) = asked["observations"]
         action = int(observation[2] + 0.5 * observation[3] > 0)
         route.fulfill(json={"actions": [action], "probabilities": [[1 - action, action]]})
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from components.datasets.environments.reader import Environment
 from components.families.agents.evaluation.measures import Returns
 from components.families.agents.evaluation.published import Published
-from components.files import write_text
+from components.files import read_json, write_text
 from components.report.model import about, limitations, variants
 from components.report.page import data_address, figure, image, note, page, section, table
 from components.report.plots import COOL, MUTED, WARM, bars, lines
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from components.bundle import Bundle
 
 FILM = "progress.gif"
+HISTORY = "training.json"
+CURVES = {
+    "return": ("train_return", "val_return", "val_noisy_return"),
+    "entropy of the policy, nats": ("train_entropy",),
+    "share of random actions": ("train_exploration",),
+    "squared error of the value": ("train_value_error",),
+}
 
 
 class Findings(NamedTuple):
@@ -42,6 +49,7 @@ def write_report(path: Path, found: Findings, environment: Environment) -> None:
         _result(found, environment),
         _robustness(found),
         _film(found),
+        _training(found),
         _failures(found, environment),
         variants(found.variants, 2),
         limitations(found.limitations),
@@ -99,6 +107,21 @@ def _film(found: Findings) -> str:
         return ""
     picture = image(data_address(path.read_bytes(), "gif"), "the agent at several stages of its training")
     return section("How it learnt", figure("The same validation episode after more and more epochs", picture, "film"))
+
+
+def _training(found: Findings) -> str:
+    """Curves of what export recorded of the epochs."""
+    path = found.bundle.folder / HISTORY
+    if not path.is_file():
+        return ""
+    columns = read_json(path)
+    plots = []
+    for label, names in CURVES.items():
+        series = {name: columns[name] for name in names if name in columns}
+        if series:
+            colours = dict(zip(series, (MUTED, COOL, WARM), strict=False))
+            plots.append(figure(label, lines(columns["epoch"], series, "epoch", label, colours)))
+    return section("Its training", *plots)
 
 
 def _failures(found: Findings, environment: Environment) -> str:

@@ -13,6 +13,7 @@ from components.datasets.environments.reader import Environment
 from components.errors import UserError
 from components.families.agents.params import Train
 from components.families.agents.training.games import Games, first_episodes
+from components.families.agents.training.history import History
 from components.families.agents.training.networks import Network
 from components.families.agents.training.stages import Stages
 from components.training.epochs import epoch_seed, generator
@@ -38,6 +39,7 @@ class Agent(pl.LightningModule):
         chosen = params.chosen
         self.network = Network(params.observation_unit, chosen.hidden_sizes, environment.action_count)
         self.stages = Stages(self.network.actions, params.max_epochs)
+        self.history = History(params.max_epochs)
         self._games: Games | None = None
         self._judging: Games | None = None
         self.generator = generator(0)
@@ -99,6 +101,7 @@ class Agent(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self.stages.record(self.current_epoch + 1)
+        self.history.record(self.current_epoch, self.trainer.callback_metrics)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.network.parameters(), lr=self.params.chosen.learning_rate, eps=1e-5, fused=True)

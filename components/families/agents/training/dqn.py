@@ -73,4 +73,5 @@ class Dqn(Agent):
         with torch.no_grad():
             for slow, fast in zip(self.target.parameters(), self.network.actions.parameters(), strict=True):
                 slow.lerp_(fast, params.target_rate)
-        return (found - wanted).square().mean().detach()
+        error: Tensor = (found - wanted).square().mean().detach()
+        return error

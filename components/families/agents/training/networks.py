@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from math import sqrt
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,10 @@ class Network(nn.Module):
         """Observations with Gaussian noise: `noise` is its standard deviation, as a share of each number's unit."""
         drawn = torch.randn(observations.shape, generator=generator).to(observations)
         return observations + noise * self.unit * drawn
+
+    if TYPE_CHECKING:  # torch says that a call returns anything
+
+        def __call__(self, observations: Tensor) -> Tensor: ...
 
     def values(self, observations: Tensor) -> Tensor:
         """(B,) estimated returns of raw observations (B, N)."""

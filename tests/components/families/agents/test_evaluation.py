@@ -124,6 +124,7 @@ def test_a_report_shows_returns_robustness_film_and_failures(bundle: Bundle, tmp
     few = section("evaluate").model_copy(update={"episodes": 6, "failures": 2})
     found = evaluate(bundle, cartpole(), tmp_path, few, (Published("someone's agent", 123.0, "somewhere"),))
     page = (tmp_path / "report.html").read_text()
+    assert "Its training" in page
     for words in ("someone&#x27;s agent", "random actions", "Robustness", "image/gif", "The last steps", "seed 2000"):
         assert words in page
     assert found.metrics["mean_return_low"] <= found.metrics["mean_return"] <= found.metrics["mean_return_high"]

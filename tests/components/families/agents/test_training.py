@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 from components.errors import UserError
 from components.families.agents.training.advantages import advantages
 from components.families.agents.training.games import Games, Step, first_episodes
+from components.families.agents.training.history import History
 from components.families.agents.training.replay import Replay
 from tests.components.families.agents.made import cartpole, new_agent, train_params
 
@@ -27,10 +28,9 @@ def test_advantages_are_the_sums_that_define_them(
     rewards: Any, values: Any, following: Any, terminated: Any, cut: Any, discount: float, trace: float
 ) -> None:
     done = terminated | cut
-    tensors = [
-        torch.from_numpy(np.asarray(each, np.float32)) for each in (rewards, values, following, terminated, done)
-    ]
-    found = advantages(*tensors, discount, trace)
+    parts = (rewards, values, following, terminated, done)
+    a, b, c, d, e = (torch.from_numpy(np.asarray(each, np.float32)) for each in parts)
+    found = advantages(a, b, c, d, e, discount, trace)
     for game in range(SHAPE[1]):
         for step in range(SHAPE[0]):
             total, weight = 0.0, 1.0
@@ -127,3 +127,10 @@ def test_a_unit_for_each_number_that_is_seen_or_one_line() -> None:
 def test_an_agent_clips_its_gradients_itself() -> None:
     with pytest.raises(ValueError, match="leave gradient_clip out"):
         type(train_params()).model_validate({**train_params().model_dump(), "gradient_clip": 1.0})
+
+
+def test_the_history_of_epochs_has_the_figures_that_were_logged_and_no_others() -> None:
+    history = History(5)
+    history.record(0, {"train_return": torch.tensor(3.0), "loss": torch.tensor(1.0)})
+    history.record(1, {"train_return": torch.tensor(4.0), "train_entropy": torch.tensor(0.5)})
+    assert history.columns() == {"epoch": [1.0, 2.0], "train_return": [3.0, 4.0], "train_entropy": [0.0, 0.5]}
