@@ -37,6 +37,7 @@ DECLARED = {"train": ("monitor",), "evaluate": ("headline", "held_out"), "audit"
 CONTRACT = ("__init__", "lab")
 """Modules of a lab or a family that hold its class."""
 FAMILY = re.compile(r"components\.families\.(\w+)")
+DATASET = re.compile(r"components\.datasets\.(\w+)")
 METHODS = {"train": ("module", "data"), "export": ("module", "export"), "evaluate": ("evaluate",), "audit": ("audit",)}
 """Methods of a lab that a step calls. Methods of other names count for every step."""
 SHARED = {
@@ -113,8 +114,9 @@ def _lab_files(lab: Lab, step: str) -> Iterator[tuple[str, str]]:
     for name in DECLARED.get(step, ()):
         yield f"{lab.name}.{name}", repr(getattr(lab, name, None))
     if step in DATASET_MODULES:
-        for path in sorted((PACKAGE / "datasets" / lab.dataset).glob(DATASET_MODULES[step])):
-            yield _code(path)
+        for folder in _dataset_folders(lab.dataset):
+            for path in sorted(folder.glob(DATASET_MODULES[step])):
+                yield _code(path)
     yield from _shared(step)
 
 
@@ -125,14 +127,22 @@ def _modules(folder: Path, step: str) -> list[Path]:
 
 
 def _dataset_files(dataset: str, step: str) -> Iterator[tuple[str, str]]:
-    folder = PACKAGE / "datasets" / dataset
-    for path in sorted(folder.rglob("*.py")):
-        if step == "validate" or path.name != "tables.py":
-            yield _code(path)
-    if step == "validate":
-        for path in sorted(folder.glob("expectations/*.json")):
-            yield path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")
+    for folder in _dataset_folders(dataset):
+        for path in sorted(folder.rglob("*.py")):
+            if step == "validate" or path.name != "tables.py":
+                yield _code(path)
+        if step == "validate":
+            for path in sorted(folder.glob("expectations/*.json")):
+                yield path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")
     yield from _shared(step)
+
+
+def _dataset_folders(dataset: str) -> list[Path]:
+    """A dataset's folder, and those of what datasets of its kind share, which it imports."""
+    root = PACKAGE / "datasets"
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((root / dataset).rglob("*.py")))
+    shared = sorted(set(DATASET.findall(text)) - {dataset})
+    return [root / dataset, *(root / name for name in shared if (root / name).is_dir())]
 
 
 def _shared(step: str) -> Iterator[tuple[str, str]]:

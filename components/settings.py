@@ -1,5 +1,6 @@
 """Environment variables: the only place where they are read."""
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,6 +22,12 @@ class Settings(BaseSettings):
     """Folder or address that holds copies of the datasets."""
     mlflow_tracking_uri: str = "sqlite:///mlflow.db"
     """Where runs and models are recorded."""
+    mlflow_tracking_username: str | None = None
+    mlflow_tracking_password: str | None = None
+    mlflow_tracking_token: str | None = None
+    mlflow_tracking_auth: str | None = None
+    mlflow_tracking_aws_sigv4: str | None = None
+    """Logins to an MLflow server, under MLflow's own names; the last two only its own client knows."""
     repro_run: str | None = None
     """MLflow run that the steps of one `make repro` belong to."""
     checkpoints: str | None = None
@@ -64,6 +71,12 @@ def settings() -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
         raise UserError(f"{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def draw_without_display() -> None:
+    """Tells SDL, which draws some games, to look for no display and no sound; what the environment says goes first."""
+    for name in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
+        os.environ.setdefault(name, "dummy")
 
 
 def project_root() -> Path:

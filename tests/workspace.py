@@ -23,6 +23,7 @@ SMOKE: dict[str, dict[str, Any]] = {
         "faces": {"limit": 300, "crops": 3},
         "music": {"limit": 60},
         "digits": {"limit": 1000},
+        "cartpole": {"limit": 2},
         "uci": {"limit": 200},
     },
     "music": {"train": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2}, "evaluate": {"samples": 8}},
@@ -45,6 +46,17 @@ SMOKE: dict[str, dict[str, Any]] = {
     "transfer": {
         "train": {"width": 0.0625, "labelled": 1, "pretraining_epochs": 1, "frozen_epochs": 1, "max_epochs": 3},
         "export": {"calibration": 32},
+    },
+    "cartpole": {
+        "train": {
+            "max_epochs": 2,
+            "validation_episodes": 4,
+            "ppo": {"hidden_sizes": [8], "updates": 2, "steps": 32, "passes": 1},
+            "reinforce": {"hidden_sizes": [8], "updates": 2, "games": 4},
+            "dqn": {"hidden_sizes": [8], "updates": 2, "steps": 16, "warmup": 64, "replay": 500},
+        },
+        "export": {"calibration": 32, "film_steps": 20, "film_pictures": 4},
+        "evaluate": {"episodes": 4, "robustness_episodes": 1, "resamples": 100},
     },
     "uncertainty": {
         "train": {

@@ -13,8 +13,9 @@ from components.discovery import nearest, packages
 if TYPE_CHECKING:
     import pandas as pd
 
-DATASETS = packages(Path(__file__).parent)
-"""Names of the datasets: a folder here is one."""
+FOLDER = Path(__file__).parent
+DATASETS = tuple(name for name in packages(FOLDER) if (FOLDER / name / "expectations").is_dir())
+"""Names of the datasets: a folder here with expectations is one. Others hold what datasets of one kind share."""
 
 
 class Dataset(ABC):
@@ -29,7 +30,7 @@ class Dataset(ABC):
     @property
     def expectations(self) -> Path:
         """The folder of suites of Great Expectations, a file for each of `tables`."""
-        return Path(__file__).parent / self.name / "expectations"
+        return FOLDER / self.name / "expectations"
 
     @abstractmethod
     def prepare(self, raw: Path, out: Path, params: Any) -> dict[str, Any]:

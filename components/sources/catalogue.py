@@ -107,26 +107,50 @@ class SourceFile(_Declared):
         return f"{self.dataset}/{self.path}"
 
 
+class Packages(_Declared):
+    """A dataset that is what packages hold, such as a game: it has no files, and their versions are its version."""
+
+    dataset: str
+    packages: Annotated[dict[str, str], Field(min_length=1)]
+    licence: str
+
+
 class _Sources(_Declared):
     file: tuple[SourceFile, ...]
+    packages: tuple[Packages, ...] = ()
 
 
 @cache
 def declared(path: Path = SOURCES) -> tuple[SourceFile, ...]:
     """Every declared file. Raises UserError that names the first wrong entry."""
-    try:
-        files = _Sources.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).file
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not TOML: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    files = _read(path).file
     seen: set[str] = set()
     for file in files:
         if file.location in seen:
             raise UserError(f"{path}: {file.location} is declared twice")
         seen.add(file.location)
     return files
+
+
+@cache
+def declared_packages(path: Path = SOURCES) -> dict[str, dict[str, str]]:
+    """Exact versions by package, of every dataset that is made of packages. Raises UserError as `declared` does."""
+    return {entry.dataset: dict(entry.packages) for entry in _read(path).packages}
+
+
+def packages_of(dataset: str) -> dict[str, str]:
+    """Exact versions of the packages that a dataset is made of; none of one that has files."""
+    return declared_packages().get(dataset, {})
+
+
+def _read(path: Path) -> _Sources:
+    try:
+        return _Sources.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
 def select(files: tuple[SourceFile, ...], dataset: str, profile: Profile) -> list[SourceFile]:

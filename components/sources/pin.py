@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ import yaml
 
 from components.errors import UserError
 from components.files import sha256_file, write_text
-from components.sources.catalogue import Profile, declared, raw_folder, select
+from components.sources.catalogue import Profile, declared, packages_of, raw_folder, select
 from components.sources.command import run
 from components.sources.errors import UnavailableError
+from components.sources.installed import check_installed, packages_version
 
 PIN = "data.dvc"
 NAMED = 5
@@ -29,7 +30,12 @@ NAMED = 5
 
 
 def dataset_version(root: Path, dataset: str, profile: Profile) -> str:
-    """The hash that DVC gave a dataset's folder. Raises UserError when data.dvc holds none."""
+    """The hash that DVC gave a dataset's folder, or that of its packages' versions where it is made of packages.
+
+    Raises UserError when data.dvc holds none.
+    """
+    if packages := packages_of(dataset):
+        return packages_version(packages)
     folder = raw_folder(dataset, profile).as_posix()
     version = entries(root / PIN).get(folder)
     if version is None:
@@ -46,7 +52,13 @@ def entries(pin: Path) -> dict[str, str]:
 
 
 def check_pin(root: Path, dataset: str, profile: Profile) -> None:
-    """Raises UserError that names the files of a dataset that are changed, missing or extra against its entry."""
+    """Raises UserError that names the files of a dataset that are changed, missing or extra against its entry.
+
+    Of a dataset that is made of packages: the one that is missing, or is installed in another version.
+    """
+    if packages := packages_of(dataset):
+        check_installed(dataset, packages)
+        return
     pinned, folder = dataset_version(root, dataset, profile), root / raw_folder(dataset, profile)
     found = listing(folder)
     if digest(found) == pinned:
@@ -72,8 +84,13 @@ def is_pinned(root: Path, dataset: str, profile: Profile) -> bool:
 def accept_data(root: Path, dataset: str, profile: Profile) -> str:
     """Pins a dataset's folder as it is now; the other entries stay. Returns its version, which waits for a git commit.
 
-    Raises UserError when the folder is empty.
+    Raises UserError when the folder is empty, and for a dataset that is made of packages.
     """
+    if packages := packages_of(dataset):
+        raise UserError(
+            f"{dataset} has no files: it is {_spelled(packages)}; declare other versions in "
+            "components/sources/sources.toml"
+        )
     folder = raw_folder(dataset, profile)
     files = listing(root / folder)
     if not files:
@@ -133,6 +150,10 @@ def digest(files: dict[str, str]) -> str:
     """A folder's hash as DVC writes it: of the JSON list of its files."""
     listed = [{"md5": md5, "relpath": name} for name, md5 in files.items()]
     return hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _spelled(packages: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in packages.items())
 
 
 def _outs(pin: Path) -> list[dict[str, Any]]:

@@ -10,17 +10,20 @@ import urllib.request
 from pathlib import Path
 
 from components.errors import UserError
-from components.files import write_text
+from components.files import write_json, write_text
 from components.settings import settings
 from components.sources import pin
-from components.sources.catalogue import Profile, declared, raw_folder, select
+from components.sources.catalogue import Profile, declared, packages_of, raw_folder, select
 from components.sources.errors import UnavailableError
 from components.sources.fetch import WORK_FOLDER, bring
+from components.sources.installed import check_installed, packages_version
 
 log = logging.getLogger(__name__)
 
-VERSION = re.compile(r"[0-9a-f]{32}\.dir")
-"""The hash that DVC gives a folder."""
+VERSION = re.compile(r"[0-9a-f]{32}\.(dir|pkg)")
+"""The hash that DVC gives a folder, or the one of packages' versions."""
+PACKAGES = "packages.json"
+"""All that the folder of a dataset holds which is made of packages: their versions."""
 PIN_BYTES = 10_000
 SECONDS = 20
 """Size and patience for a pin at an address."""
@@ -31,8 +34,11 @@ def bring_version(root: Path, dataset: str, profile: Profile, version: str) -> P
 
     From the DVC remote that DATA_REMOTE names, or, without one, from the sources, which have only the version that
     sources.toml declares. Writes root/data.dvc, which gives the data its version in every run.
+    Of a dataset that is made of packages nothing is brought: their versions are checked and recorded in PACKAGES.
     Raises UserError when the version can't be had or what came is not it.
     """
+    if packages := packages_of(dataset):
+        return _record_packages(root / raw_folder(dataset, profile), dataset, packages, version)
     remote = settings().data_remote
     pin_version(root, dataset, profile, version)
     folder = root / raw_folder(dataset, profile)
@@ -49,6 +55,14 @@ def bring_version(root: Path, dataset: str, profile: Profile, version: str) -> P
         place = remote or "the sources of this code's sources.toml"
         raise UserError(f"{place} gave version {found} of {folder}/, not {version}: name a DATA_REMOTE that has it")
     log.info("%s/ is version %s, from %s", folder, version, remote or "its sources")
+    return folder
+
+
+def _record_packages(folder: Path, dataset: str, packages: dict[str, str], version: str) -> Path:
+    if packages_version(packages) != version:
+        raise UserError(f"{dataset} is version {packages_version(packages)} in this code's sources.toml, not {version}")
+    check_installed(dataset, packages)
+    write_json(folder / PACKAGES, packages)
     return folder
 
 

@@ -14,9 +14,10 @@ from filelock import FileLock, Timeout
 from components.errors import UserError
 from components.settings import settings
 from components.sources import pin
-from components.sources.catalogue import Profile, declared, raw_folder, select
+from components.sources.catalogue import Profile, declared, packages_of, raw_folder, select
 from components.sources.errors import UnavailableError
 from components.sources.fetch import WORK_FOLDER, bring
+from components.sources.installed import check_installed
 from components.sources.profile import profile_in_use, use_profile
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class Fetched:
     """The profile that is in use now, as params.yaml says."""
     folder: Path
     files: dict[str, str]
-    """dataset/path -> the place it came from, or "already there"."""
+    """dataset/path -> the place it came from, or "already there"; of a dataset that is made of packages their names."""
     fallback: str | None = None
     """Why the starter profile was taken although the course profile was meant; None when it was not."""
 
@@ -83,6 +84,10 @@ def _bring_or_refuse(dataset: str, profile: Profile, root: Path) -> Fetched:
 
 def _bring(dataset: str, profile: Profile, root: Path) -> Fetched:
     folder, files = root / raw_folder(dataset, profile), select(declared(), dataset, profile)
+    if profile == "course" and (packages := packages_of(dataset)):
+        check_installed(dataset, packages)
+        found = {f"{name} {version}": "installed" for name, version in packages.items()}
+        return Fetched(dataset, profile, folder, found)
     if not files:
         raise UnavailableError(f"sources.toml has no {profile} data for it")
     # Also data that was accepted on purpose and that sources.toml does not know.

@@ -12,10 +12,10 @@ from typing import TypeVar, cast
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from components.errors import UserError
 from serving.core.application import answer
+from serving.core.events import EventStream, event
 from serving.core.parsing import json_body, query
 from serving.core.problems import BrokenError, RefusalError, as_refusal, wrong_fields
 from serving.music import audio, schemas
@@ -72,7 +72,7 @@ async def _events(backend: MusicBackend, asked: schemas.StreamRequest) -> AsyncG
                 except (BrokenError, TimeoutError) as error:
                     if not sent:
                         raise
-                    yield _event(
+                    yield event(
                         "error", json.dumps({"detail": as_refusal(error, backend.limits.retry_after_seconds).detail})
                     )
                     return
@@ -80,31 +80,9 @@ async def _events(backend: MusicBackend, asked: schemas.StreamRequest) -> AsyncG
                     backend.metrics.first_character.observe(loop.time() - started)
                     sent = True
                 if isinstance(part, str):
-                    yield _event("text", json.dumps({"text": part}))
+                    yield event("text", json.dumps({"text": part}))
                 else:
-                    yield _event("done", schemas.DoneEvent(tune=part, model=backend.origin).model_dump_json())
-
-
-def _event(name: str, data: str) -> bytes:
-    return f"event: {name}\ndata: {data}\n\n".encode()
-
-
-class EventStream:
-    """Server-sent events. Its source is closed as soon as nobody listens any more."""
-
-    HEADERS = ((b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
-
-    def __init__(self, first: bytes, rest: AsyncGenerator[bytes]) -> None:
-        self._first = first
-        self._rest = rest
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._rest):
-            await send({"type": "http.response.start", "status": 200, "headers": [*self.HEADERS]})
-            await send({"type": "http.response.body", "body": self._first, "more_body": True})
-            async for event in self._rest:
-                await send({"type": "http.response.body", "body": event, "more_body": True})
-            await send({"type": "http.response.body"})
+                    yield event("done", schemas.DoneEvent(tune=part, model=backend.origin).model_dump_json())
 
 
 async def play(request: Request, kind: str) -> Response:

@@ -157,7 +157,7 @@ def digits_bundle(prepared_digits: Path, tmp_path_factory: pytest.TempPathFactor
     from torch.nn import functional
 
     from components.families.classification.export.bundle import export
-    from components.families.classification.training.batches import to_ink
+    from components.families.classification.training.ink import to_ink
     from components.labs.digits.model import network
 
     params = params_of("digits")

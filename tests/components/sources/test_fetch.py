@@ -21,7 +21,7 @@ from components.errors import UserError
 from components.labs import LABS, find
 from components.sources import derived_tables, download
 from components.sources.archive import read_tar, write_tar
-from components.sources.catalogue import DATA, SOURCES, Git, SourceFile, declared, raw_folder, select
+from components.sources.catalogue import DATA, SOURCES, Git, SourceFile, declared, declared_packages, raw_folder, select
 from components.sources.errors import UnavailableError, WrongHashError
 from components.sources.fetch import WORK_FOLDER, bring
 from components.sources.git import chosen_files
@@ -552,7 +552,8 @@ def test_the_declared_files_of_every_dataset_are_what_its_entry_in_data_dvc_pins
 def test_every_declared_file_is_of_a_dataset_or_of_weights_that_a_lab_starts_from() -> None:
     weights = {name for lab in map(find, LABS) for name in lab.pretrained}
 
-    assert {source.dataset for source in declared()} == {*DATASETS, *weights}
+    assert {source.dataset for source in declared()} == {*DATASETS, *weights} - set(declared_packages())
+    assert set(declared_packages()) <= set(DATASETS)
 
 
 def test_tables_come_after_what_they_are_made_from() -> None:
@@ -575,16 +576,17 @@ def test_files_that_one_place_has_come_before_files_that_several_have() -> None:
         assert counts == sorted(counts)
 
 
-def test_only_music_is_in_the_package_index_whole() -> None:
-    """So it has no starter profile and needs none: the index is where a starter profile comes from."""
+def test_only_music_and_environments_are_in_the_package_index_whole() -> None:
+    """So they have no starter profile and need none: the index is where a starter profile comes from."""
     indexed = {
         name
         for name in DATASETS
-        if all(any(place.kind == "sdist" for place in source.places) for source in select(declared(), name, "course"))
+        if name in declared_packages()
+        or all(any(place.kind == "sdist" for place in source.places) for source in select(declared(), name, "course"))
     }
 
-    assert indexed == {"music"}
-    assert {name for name in DATASETS if not select(declared(), name, "starter")} == {"music"}
+    assert indexed == {"music", *declared_packages()}
+    assert {name for name in DATASETS if not select(declared(), name, "starter")} == indexed
 
 
 def test_upstream_addresses_are_pinned_to_a_commit() -> None:

@@ -12,7 +12,7 @@ from components.datasets.digits.reader import DIGITS, SIZE, read_split
 from components.families.classification.export.distance import distances, prototypes_of
 from components.families.classification.params import Export
 from components.families.classification.runtime import DISTANCE
-from components.families.classification.training.batches import to_ink
+from components.families.classification.training.ink import to_ink
 from components.files import read_json, write_json
 from components.onnx.classifier import export_classifier
 from components.onnx.export import export_graph

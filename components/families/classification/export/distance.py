@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from components.datasets.digits.reader import SIZE
-from components.families.classification.training.batches import to_ink
+from components.families.classification.training.ink import to_ink
 
 KERNEL = (0.25, 0.5, 0.25)
 """Of the blur along each axis, so that a stroke a pixel beside another is near it."""

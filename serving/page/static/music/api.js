@@ -1,5 +1,6 @@
 // The music API's answers, as text and objects.
 
+import { events } from './shared/events.js'
 import { Failure, send } from './shared/server.js'
 
 /** A tune's sound or MIDI file, as a Blob. kind: 'wav' or 'midi'. */
@@ -29,23 +30,4 @@ export async function stream(request, onText, signal) {
     `The connection broke after ${written} characters, so the rest of this tune is missing. ` +
       'Its seed is kept: write it again to get all of it.'
   )
-}
-
-/** Parses server-sent events: fields `event` and `data` (JSON), ended by an empty line. */
-async function* events(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader()
-  let buffer = ''
-  for (;;) {
-    const { value, done } = await reader.read()
-    if (done) return
-    buffer = (buffer + value).replaceAll('\r\n', '\n')
-    const whole = buffer.split('\n\n')
-    buffer = whole.pop()
-    for (const block of whole) {
-      const field = (name) =>
-        block.split('\n').filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).trimStart())
-      const data = field('data').join('\n')
-      if (data) yield { event: field('event')[0] ?? 'message', data: JSON.parse(data) }
-    }
-  }
 }

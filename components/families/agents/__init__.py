@@ -1,0 +1,1 @@
+"""What labs share whose models play a game: reinforcement learning, exported policies, their evaluation."""

@@ -1,0 +1,87 @@
+"""Games side by side in which an agent learns, and the returns of the episodes that it finishes there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from components.datasets.environments.reader import Environment
+from components.datasets.environments.vector_reader import vector
+
+
+class Step(NamedTuple):
+    """What happened in each of B games. Where `valid` is 0 the game was being reset, and nothing happened.
+
+    observations, following: (B, ...), before and after; of a game that ended `following` is its last observation.
+    The others: (B,) float32, but actions (B,) int64. done: terminated, or cut off by the time limit.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    following: Tensor
+    terminated: Tensor
+    done: Tensor
+    valid: Tensor
+
+
+class Games:
+    """`count` games of an environment side by side. They are played on the CPU; their tensors are on `device`."""
+
+    def __init__(self, environment: Environment, count: int) -> None:
+        self.environment, self.count = environment, count
+        self._games = vector(environment, count)
+        self.device = torch.device("cpu")
+        self.observations = torch.zeros(0)
+        self.finished: list[float] = []
+        """Returns of the episodes that ended since `begin`."""
+
+    def begin(self, split: str, index: int, device: torch.device | None = None) -> None:
+        """Starts all games anew, from seeds of a split: those from `index` on, counted around."""
+        first, last = self.environment.seeds[split]
+        start = index % max(1, last - first + 2 - self.count)
+        observations, _ = self._games.reset(seed=self.environment.seed(split, start))
+        self.device = device or self.device
+        self.observations = self._tensor(np.array(observations))
+        self.finished = []
+        self._resetting = torch.zeros(self.count, dtype=torch.bool, device=self.device)
+        self._totals = torch.zeros(self.count, device=self.device)
+
+    def step(self, actions: Tensor) -> Step:
+        """Takes an action (B,) int64 in each game."""
+        found, rewards, terminated, truncated, _ = self._games.step(actions.cpu().numpy())
+        observations, valid = self.observations, ~self._resetting
+        self.observations = self._tensor(np.array(found))
+        ended = self._tensor(np.asarray(terminated, bool))
+        done = ended | self._tensor(np.asarray(truncated, bool))
+        gained = self._tensor(np.asarray(rewards, np.float32)) * valid
+        self._totals += gained
+        self.finished += self._totals[done].tolist()
+        self._totals[done] = 0.0
+        self._resetting = done
+        return Step(observations, actions, gained, self.observations, ended.float(), done.float(), valid.float())
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    @property
+    def mean_return(self) -> float:
+        """Of the episodes that ended, or, where none did, of those under way."""
+        return float(np.mean(self.finished)) if self.finished else float(self._totals.mean())
+
+
+def first_episodes(games: Games, act: Callable[[Tensor], Tensor]) -> list[float]:
+    """The return of one whole episode in each game: never the first to finish, of which short ones would be more.
+
+    act: observations (B, ...) to actions (B,). The games must have begun.
+    """
+    totals, running = torch.zeros(games.count, device=games.device), torch.ones(games.count, device=games.device)
+    while running.any():
+        step = games.step(act(games.observations))
+        totals += step.rewards * running
+        running *= 1 - step.done
+    return [float(total) for total in totals]

@@ -1,0 +1,64 @@
+"""The agents API's description."""
+
+from __future__ import annotations
+
+from components.datasets.environments.reader import Environment
+from components.families.agents.params import Serve
+from serving.agents.schemas import ActAnswer, DoneEvent, StepEvent, act_request, episode_query
+from serving.core import openapi
+from serving.core.openapi import PROBLEMS, Json, json_of, operation, reference, work_problems
+
+EPISODE = {status: PROBLEMS[status] for status in (408, 413, 429, 500, 503)} | {
+    422: "a field of the query is wrong, or given more than once"
+}
+ACT = work_problems(
+    {
+        400: "the body is not JSON",
+        415: "the body is not announced as JSON",
+        422: "an observation has another shape, or holds what is no number",
+    }
+)
+
+
+def document(limits: Serve, version: str, environment: Environment) -> Json:
+    """version: of the model that is served."""
+    shape = " x ".join(map(str, environment.observation_shape))
+    about = {
+        "title": "Agents",
+        "version": version,
+        "description": f"An agent that plays {environment.id}: {environment.action_count} actions, observations of "
+        f"{shape} ({environment.observation_dtype}). The same seed and model make the same episode.",
+    }
+    events = {
+        "text/event-stream": {
+            "schema": {"type": "string"},
+            "x-events": {"step": reference("StepEvent"), "done": reference("DoneEvent"), "error": {"type": "object"}},
+        }
+    }
+    query = episode_query(limits)
+    paths = {
+        "/act": {
+            "post": operation(
+                "act", "Actions for observations", json_of("ActAnswer"), body=json_of("ActRequest"), problems=ACT
+            )
+        },
+        "/episode": {
+            "get": operation(
+                "episode",
+                "An episode that the server plays, as server-sent events: `step` each, then `done`, or `error`",
+                events,
+                parameters=_parameters(query.model_json_schema()["properties"]),
+                problems=EPISODE,
+            )
+        },
+    }
+    return openapi.document(about, paths, [act_request(limits), ActAnswer, StepEvent, DoneEvent])
+
+
+def _parameters(properties: Json) -> list[Json]:
+    parameters = []
+    for name, schema in properties.items():
+        description = schema.pop("description")
+        schema.pop("title")
+        parameters.append({"name": name, "in": "query", "description": description, "schema": schema})
+    return parameters

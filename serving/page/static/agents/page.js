@@ -1,0 +1,169 @@
+// The page: an episode that the server plays, or CartPole in the page, where a visitor may take over.
+
+import { CartPole, STEP_MS } from './cartpole.js'
+import { events } from './shared/events.js'
+import { fault } from './shared/form.js'
+import { item, showModel } from './shared/model.js'
+import { Failure, send } from './shared/server.js'
+
+const $ = (id) => document.getElementById(id)
+const NAMES = { 'CartPole-v1': ['push left', 'push right'], 'ALE/Pong-v5': ['stay', 'up', 'down'] }
+const LIVE = 'CartPole-v1' // what can be played in the page
+const KEYS = { ArrowLeft: 0, ArrowRight: 1 }
+const FRAME_MS = 30 // between two pictures of an episode that the server plays
+let playing // an AbortController while something is played
+let hand // the action that a visitor holds down; undefined while the agent plays
+let names = []
+
+$('ask').addEventListener('submit', (event) => {
+  event.preventDefault()
+  start(watch)
+})
+$('live').addEventListener('click', () => start(live))
+$('stop').addEventListener('click', () => playing?.abort())
+$('back').addEventListener('click', () => takes(undefined))
+$('left').addEventListener('click', () => takes(0))
+$('right').addEventListener('click', () => takes(1))
+document.addEventListener('keydown', (event) => {
+  if (!(event.key in KEYS) || $('hands').hidden || event.target.matches('input, select')) return
+  event.preventDefault()
+  takes(KEYS[event.key])
+})
+
+/** action: what the visitor does from now on; undefined gives control back. */
+function takes(action) {
+  hand = action
+  $('who').textContent = action === undefined ? 'The agent plays.' : `You play: ${names[action]}.`
+  $('back').disabled = action === undefined
+}
+
+/** Plays something until it ends or is stopped; problems are said. */
+async function start(play) {
+  const wrong = play === watch && fault($('ask'))
+  if (wrong) return problem(wrong)
+  playing?.abort()
+  const mine = (playing = new AbortController())
+  busy(true)
+  problem('')
+  try {
+    await play(mine.signal)
+  } catch (error) {
+    if (!mine.signal.aborted) problem(error instanceof Failure ? error.message : 'Something on this page broke.')
+    if (!mine.signal.aborted && !(error instanceof Failure)) console.error(error)
+  } finally {
+    if (playing === mine) busy(false)
+  }
+}
+
+function problem(text) {
+  $('problem').textContent = text
+  $('problem').hidden = !text
+}
+
+function busy(yes) {
+  $('stop').disabled = !yes
+  $('hands').hidden = true
+}
+
+/** An episode of the server's, with a picture for each step. */
+async function watch(signal) {
+  const seed = Number($('seed').value)
+  const response = await send(`episode?seed=${seed}`, { signal })
+  let ended = false
+  for await (const { event, data } of events(response.body)) {
+    if (event === 'error') throw new Failure(data.detail)
+    if (event === 'done') {
+      ended = true
+      $('said').textContent = `Seed ${seed}: ${data.ended ? 'over' : 'cut off'} after ${data.steps} steps.`
+      $('score').textContent = `Return ${data.total}`
+    } else {
+      await show(data.picture)
+      $('said').textContent = `Seed ${seed}, step ${data.step + 1}.`
+      $('score').textContent = `Return ${data.total}`
+      think(data.probabilities, data.action)
+      await pause(FRAME_MS, signal)
+    }
+  }
+  if (!ended) throw new Failure('The connection broke, so the rest of this episode is missing.')
+}
+
+async function show(picture) {
+  const bytes = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0))
+  const image = await createImageBitmap(new Blob([bytes], { type: 'image/png' }))
+  Object.assign($('picture'), { width: image.width, height: image.height })
+  $('picture').getContext('2d').drawImage(image, 0, 0)
+}
+
+/** CartPole in the page, again and again; the server decides for each step, unless the visitor does. */
+async function live(signal) {
+  $('hands').hidden = false
+  takes(undefined)
+  Object.assign($('picture'), { width: 600, height: 400 })
+  for (let episode = 1; !signal.aborted; episode++) {
+    const game = new CartPole()
+    while (!game.over) {
+      game.draw($('picture'))
+      const next = pause(STEP_MS / Number($('speed').value), signal)
+      const answer = await (await send('act', { json: { observations: [game.state] }, signal })).json()
+      think(answer.probabilities[0], hand ?? answer.actions[0])
+      game.step(hand ?? answer.actions[0])
+      $('said').textContent = `Episode ${episode}, step ${game.steps}.`
+      $('score').textContent = `Return ${game.steps}`
+      await next
+    }
+    game.draw($('picture'))
+    $('said').textContent = game.fell ? `It fell after ${game.steps} steps.` : `It stood for ${game.steps} steps.`
+    takes(undefined)
+    await pause(1500, signal)
+  }
+}
+
+/** How likely each action is, and which one is taken. */
+function think(probabilities, taken) {
+  const rows = $('actions').children
+  if (rows.length !== probabilities.length) $('actions').replaceChildren(...probabilities.map((_, action) => bar(action)))
+  probabilities.forEach((share, action) => {
+    const row = rows[action]
+    row.classList.toggle('taken', action === taken)
+    row.querySelector('meter').value = share
+    row.querySelector('output').textContent = `${(100 * share).toFixed(0)} %`
+  })
+}
+
+function bar(action) {
+  const row = document.createElement('div')
+  row.className = 'action'
+  const meter = document.createElement('meter')
+  meter.ariaLabel = names[action] ?? `action ${action}`
+  row.append(item('span', names[action] ?? `action ${action}`), meter, document.createElement('output'))
+  return row
+}
+
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds)
+    signal.addEventListener('abort', () => (clearTimeout(timer), reject(signal.reason)), { once: true })
+  })
+}
+
+function measured({ metrics }) {
+  const rows = [
+    ['Mean return', 'mean_return', (value) => `${value.toFixed(1)} over test episodes`],
+    ['Lowest', 'min_return', (value) => value.toFixed(1)],
+    ['Random', 'random_return', (value) => `${value.toFixed(1)} by random actions`],
+  ]
+  return rows.filter(([, name]) => name in metrics).map(([title, name, write]) => [title, write(metrics[name])])
+}
+
+const model = await showModel((answer) => [
+  ['Game', `${answer.spec.environment.id}`],
+  ['Learnt by', answer.spec.algorithm.toUpperCase()],
+  ...measured(answer),
+])
+if (model) {
+  const { environment } = model.spec
+  names = NAMES[environment.id] ?? []
+  $('live').hidden = environment.id !== LIVE
+  think(Array(environment.action_count).fill(0))
+}
+for (const button of $('ask').querySelectorAll('button:not(#stop)')) button.disabled = false
