@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from components.datasets.environments.reader import Environment
-from components.errors import UserError
 from components.families.agents.params import AgentParams, Serve
 from components.families.agents.runtime.policy import Policy
 from components.sources.installed import check_installed
@@ -14,7 +13,6 @@ from serving.agents.episodes import Episodes
 from serving.agents.schemas import ActAnswer, ActRequest, act_request, episode_query
 from serving.core.backend import Backend
 from serving.core.bundles import Served
-from serving.core.problems import wrong_fields
 from serving.core.schemas import Info
 
 
@@ -27,7 +25,7 @@ class AgentsBackend(Backend):
         self.environment = Environment.model_validate(served.bundle.spec["environment"])
         check_installed(self.environment.name, self.environment.packages)
         self.policy = Policy.load(served.bundle, served.variant)
-        self.act_request, self.episode_query = act_request(limits), episode_query(limits)
+        self.act_request, self.episode_query = act_request(limits, self.environment), episode_query(limits)
         self.episodes = Episodes(limits.waiting, limits.max_episodes)
         info = Info.of(served, limits, self.policy.providers)
         document = openapi.document(limits, served.version, self.environment)
@@ -35,25 +33,10 @@ class AgentsBackend(Backend):
         self.policy(np.zeros((1, *self.environment.observation_shape)))
 
     def act(self, asked: ActRequest) -> ActAnswer:
-        """Raises RefusalError (422) for observations of another shape, or that are no numbers the game could show."""
-        try:
-            found = self.policy(_array(asked.observations))
-        except UserError as error:
-            raise wrong_fields([("observations", str(error))]) from None
+        found = self.policy(np.array(asked.observations))
         return ActAnswer(actions=found.actions.tolist(), probabilities=found.probabilities.tolist(), model=self.origin)
 
     def decide(self, observation: np.ndarray) -> tuple[int, np.ndarray]:
         """The likeliest action for one observation, and the probabilities (actions,)."""
         found = self.policy(observation[None])
         return int(found.actions[0]), found.probabilities[0]
-
-
-def _array(observations: list[object]) -> np.ndarray:
-    """Raises UserError for what is no array of numbers."""
-    try:
-        found = np.array(observations)
-    except (ValueError, OverflowError):
-        raise UserError("every observation must be nested lists of numbers, all of one shape") from None
-    if found.dtype.kind not in "iuf":
-        raise UserError("an observation holds what is no number")
-    return found
