@@ -7,6 +7,7 @@ SHELL := bash
 
 PYTHON ?= python3
 LAB ?=
+COVERAGE ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
@@ -49,8 +50,9 @@ pipelines: $(ENVIRONMENT) ## write every pipeline as YAML, as Kubeflow's page ta
 manifests: $(ENVIRONMENT) ## write the Kubernetes manifests into infra/k8s/rendered (needs kubectl)
 	@python -m infra.manifests
 
-test: data ## the whole test suite
-	@python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --cov=components --cov=infra --cov=pipelines --cov=serving --cov-report=term
+test: data ## the whole test suite (COVERAGE=1: with the lines that it runs)
+	@python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile \
+	  $(if $(COVERAGE),--cov=components --cov=infra --cov=pipelines --cov=serving --cov-report=term)
 
 test-containers: data ## build the images and run them (Debian, as root, for the engine)
 	@python -m pytest -m containers tests/infra/test_containers.py
@@ -64,7 +66,8 @@ lint: $(ENVIRONMENT) ## ruff and mypy
 	mypy
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios (hours)
-	@for benchmark in training digits generation serving transfer agents distributed faces_training faces_serving faces_detection; \
+	@for benchmark in training digits generation serving transfer agents uncertainty distributed faces_training \
+	    faces_serving faces_detection task_start; \
 	  do python -m benchmarks.$$benchmark; done
 
 system: ## system packages that only tests need (Debian, as root)

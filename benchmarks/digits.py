@@ -31,7 +31,8 @@ from components.bundle import Bundle
 from components.datasets.digits.reader import Split, read_split
 from components.families.classification.params import Augmentation
 from components.families.classification.runtime import DigitModel
-from components.families.classification.training.batches import DigitsData, to_ink
+from components.families.classification.training.batches import DigitsData
+from components.families.classification.training.ink import to_ink
 from components.files import write_json
 from components.labs import find
 from components.labs.digits.model import DigitsModel, network

@@ -22,6 +22,12 @@ class Settings(BaseSettings):
     """Folder or address that holds copies of the datasets."""
     mlflow_tracking_uri: str = "sqlite:///mlflow.db"
     """Where runs and models are recorded."""
+    mlflow_tracking_username: str | None = None
+    mlflow_tracking_password: str | None = None
+    mlflow_tracking_token: str | None = None
+    mlflow_tracking_auth: str | None = None
+    mlflow_tracking_aws_sigv4: str | None = None
+    """Logins to an MLflow server, under MLflow's own names; the last two only its own client knows."""
     repro_run: str | None = None
     """MLflow run that the steps of one `make repro` belong to."""
     checkpoints: str | None = None

@@ -59,17 +59,13 @@ class Secret(Section):
 
 
 class Backoff(Section):
-    """Time between two attempts of a task, in seconds."""
+    """Time between two attempts of a task: seconds before the second, and how many times longer each next one is.
 
-    first: int = Field(ge=0)
-    factor: float = Field(ge=1)
-    longest: int = Field(ge=1)
+    Argo reads the factor as a whole number.
+    """
 
-    @model_validator(mode="after")
-    def _grows(self) -> Self:
-        if self.longest < self.first:
-            raise ValueError("longest must be at least first")
-        return self
+    first: int = Field(ge=1)
+    factor: int = Field(ge=1)
 
 
 class Distributed(Section):

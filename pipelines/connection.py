@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import time
 import urllib.error
 import urllib.request
 import warnings
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 SECONDS = 15
 """Patience with one answer; the client's own goes on for half a minute whatever the answer was."""
+READY_LOOKS, READY_PAUSE = 30, 2.0
+"""Patience with an API server that starts, and seconds between two looks."""
 IN_CLUSTER_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
 """Where a pod finds the token that its service account was given for Kubeflow Pipelines."""
 
@@ -82,7 +85,7 @@ class Connection:
         if not self.host.startswith(("http://", "https://")):
             raise UserError(f"--host is '{self.host}': an address is needed, such as https://kubeflow.example/pipeline")
         try:
-            multi_user = json.loads(self.get("apis/v2beta1/healthz")).get("multi_user")
+            multi_user = self._health().get("multi_user")
         except urllib.error.HTTPError as error:
             raise self._refused(error.code, error.read().decode(errors="replace")) from None
         except (json.JSONDecodeError, AttributeError):
@@ -102,6 +105,21 @@ class Connection:
             )
             return ""
         return self.namespace
+
+    def _health(self) -> dict[str, Any]:
+        """What the installation says of itself, once its API server is there.
+
+        The page server answers 200 in any case. While the API server behind it is silent for a second, as it is after
+        its start, the answer does not say whether there are users.
+        """
+        for look in range(READY_LOOKS):
+            health: dict[str, Any] = json.loads(self.get("apis/v2beta1/healthz"))
+            if health.get("apiServerReady", True):
+                return health
+            if look == 0:
+                log.info("Kubeflow's page server at %s is there, its API server not yet", self.host)
+            time.sleep(READY_PAUSE)
+        raise UserError(f"Kubeflow at {self.host} is not ready: its page server does not reach its API server")
 
     def _token(self) -> str:
         if self.token_file is None:

@@ -82,7 +82,9 @@ def follow(kubeflow: Kubeflow, run_id: str, poll_seconds: float) -> str:
         if run.state in ENDED:
             break
         time.sleep(poll_seconds)
-    state = "CANCELED" if cancelled and run.state != "SUCCEEDED" else str(run.state)
+    state = str(run.state)
+    if state != "SUCCEEDED" and (cancelled or was_terminated(kubeflow.workflow(run_id))):
+        state = "CANCELED"
     if state == "FAILED":
         for failure in failures(kubeflow, run):
             log.error("%s", told(failure))
@@ -104,9 +106,14 @@ def steps(run: V2beta1Run) -> dict[str, Step]:
 
 
 def was_cancelled(run: V2beta1Run) -> bool:
-    """Kubeflow ends a run that was cancelled as FAILED; that it was, only its history tells."""
+    """Kubeflow ends a run that was cancelled as FAILED; that it was, its history tells, if it was seen in between."""
     states = [run.state, *(status.state for status in run.state_history or ())]
     return any(state in CANCELLING for state in states)
+
+
+def was_terminated(workflow: Mapping[str, Any]) -> bool:
+    """Whether Kubeflow stopped the run on demand, which it does by a deadline of zero seconds in the Workflow."""
+    return bool(workflow.get("spec", {}).get("activeDeadlineSeconds") == 0)
 
 
 def failures(kubeflow: Kubeflow, run: V2beta1Run) -> list[Failure]:

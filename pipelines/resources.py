@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 from kfp import dsl, kubernetes
 
-from pipelines.config import Needs, Pipelines
+from pipelines.config import Backoff, Needs, Pipelines
 
 RUN_LABEL = "metadata.labels['pipeline/runid']"
 """Where a pod says which run of Kubeflow it belongs to."""
 UNCACHED = ("open_run", "audit", "gate", "promote", "close_run")
 """What they do is an effect, or depends on the champion, which no input names."""
 CHECKPOINTS = "/checkpoints"
+PENDING_SECONDS = 6 * 3600
+"""What a pod may wait for a node before each attempt without being out of time."""
 
 
 def placed(task: dsl.PipelineTask, name: str, cluster: Pipelines, environment: Mapping[str, str]) -> dsl.PipelineTask:
@@ -32,7 +34,7 @@ def placed(task: dsl.PipelineTask, name: str, cluster: Pipelines, environment: M
     _resources(task, needs, cluster)
     if needs.retries:
         backoff = cluster.backoff
-        task.set_retry(needs.retries, f"{backoff.first}s", backoff.factor, f"{backoff.longest}s")
+        task.set_retry(needs.retries, f"{backoff.first}s", backoff.factor, f"{_retry_window(needs, backoff)}s")
     kubernetes.set_timeout(task, needs.minutes * 60)
     kubernetes.set_security_context(task, run_as_user=cluster.user, run_as_group=cluster.user, run_as_non_root=True)
     kubernetes.empty_dir_mount(task, "scratch", "/tmp", size_limit=cluster.scratch)  # noqa: S108 - a mount of its own
@@ -43,6 +45,16 @@ def placed(task: dsl.PipelineTask, name: str, cluster: Pipelines, environment: M
         kubernetes.mount_pvc(task, cluster.checkpoints, CHECKPOINTS)
         task.set_env_variable("CHECKPOINTS", CHECKPOINTS)
     return task
+
+
+def _retry_window(needs: Needs, backoff: Backoff) -> int:
+    """Seconds from a task's first start in which it may be tried again: all attempts in full, and the waits between.
+
+    Kubeflow calls it the longest backoff and takes an hour by default. For Argo it is the end of all attempts: a
+    training that fails after it is not tried again, and one that still runs then is stopped.
+    """
+    waits = sum(int(backoff.first * backoff.factor**number) for number in range(needs.retries))
+    return (needs.retries + 1) * (needs.minutes * 60 + PENDING_SECONDS) + waits
 
 
 def _resources(task: dsl.PipelineTask, needs: Needs, cluster: Pipelines) -> None:

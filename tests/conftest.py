@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -29,6 +29,19 @@ PROJECT = Path(__file__).resolve().parent.parent
 OVERFIT_STEPS = 500
 OVERFIT_TUNES = {"C": 3, "6/8": 2, "3/4": 1}
 """How many tunes of which metre the model of `music_bundle` learns by heart."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    from tests.schedule import slow_files_first
+
+    slow_files_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from tests.schedule import make
+
+    return make(config, log)
 
 
 @pytest.fixture(scope="session")

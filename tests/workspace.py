@@ -24,6 +24,7 @@ SMOKE: dict[str, dict[str, Any]] = {
         "music": {"limit": 60},
         "digits": {"limit": 1000},
         "cartpole": {"limit": 2},
+        "uci": {"limit": 200},
     },
     "music": {"train": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2}, "evaluate": {"samples": 8}},
     "faces": {
@@ -56,6 +57,24 @@ SMOKE: dict[str, dict[str, Any]] = {
         },
         "export": {"calibration": 32, "film_steps": 20, "film_pictures": 4},
         "evaluate": {"episodes": 4, "robustness_episodes": 1, "resamples": 100},
+    },
+    "uncertainty": {
+        "train": {
+            "folds": 2,
+            "max_epochs": 2,
+            "sets": {
+                name: {"hidden_sizes": [8], "steps": 30, "batch_size": 16, "repeats": 1}
+                for name in ("concrete", "energy", "kin8nm", "naval", "power", "protein", "wine", "yacht", "diabetes")
+            },
+            "toy": {
+                "recipe": {"hidden_sizes": [16], "steps": 60},
+                "rows": [50, 200],
+                "penalties": [0.01],
+                "standard_rows": 200,
+                "seeds": 2,
+            },
+        },
+        "evaluate": {"toy_points": 41},
     },
 }
 """Numbers small enough for half a minute a lab; laid over params.yaml."""

@@ -14,6 +14,7 @@ from components.discovery import nearest, packages
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
+    from torch import nn
 
     from components.bundle import Bundle, BundleSpec, Candidate
     from components.records import AuditFindings, Evaluation
@@ -95,13 +96,24 @@ class Lab(ABC):
     def module(self, inputs: Inputs, params: Any) -> pl.LightningModule:
         """A new model. params: `train`. It logs the metric that `monitor` names on validation data."""
 
+    def untrained(self, inputs: Inputs, params: Any) -> nn.Module:
+        """What the export loads a checkpoint's weights into, with the names that they have in `module`.
+
+        A lab whose module wraps a plain network gives that one instead: importing Lightning takes longer than to
+        export a small network.
+        """
+        return self.module(inputs, params)
+
     @abstractmethod
     def data(self, inputs: Inputs, params: Any) -> pl.LightningDataModule:
         """The prepared data as batches whose order depends on (seed, epoch) only. params: `train`."""
 
     @abstractmethod
     def export(self, module: Any, inputs: Inputs, out: Path, params: Any) -> BundleSpec:
-        """Writes the ONNX graphs and parity.json (torch against onnxruntime) into `out`. params: `export`."""
+        """Writes the ONNX graphs and parity.json (torch against onnxruntime) into `out`. params: `export`.
+
+        module: what `untrained` gave, with the checkpoint's weights.
+        """
 
     @abstractmethod
     def evaluate(self, context: EvaluateContext) -> Evaluation:

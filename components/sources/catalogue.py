@@ -32,7 +32,10 @@ class Address(_Declared):
 
 
 class Git(_Declared):
-    """Chosen files of a repository at a commit, as the deterministic tar; names in it are below `folder`."""
+    """Chosen files of a repository at a commit, as the deterministic tar; names in it are below `folder`.
+
+    renamed: what the beginning of a name, a folder and its slash, becomes in the tar.
+    """
 
     kind: Literal["git"]
     repository: str
@@ -40,6 +43,13 @@ class Git(_Declared):
     folder: str = ""
     include: tuple[str, ...]
     exclude: tuple[str, ...] = ()
+    renamed: dict[str, str] = {}
+
+    def name_in_tar(self, name: str) -> str:
+        for beginning, other in self.renamed.items():
+            if name.startswith(beginning):
+                return other + name.removeprefix(beginning)
+        return name
 
 
 class Sdist(_Declared):

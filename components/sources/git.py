@@ -14,7 +14,7 @@ from components.sources.patterns import matches
 
 
 def chosen_files(source: Git, scratch: Path) -> Iterator[tuple[str, bytes]]:
-    """(name below `source.folder`, content) of the chosen files, sorted by name.
+    """(name in the tar, content) of the chosen files, sorted by name.
 
     A partial clone (no history, no file contents), then one request for the chosen blobs. Contents are read from the
     object store, never from a work tree, where line ends and filters could change them. Servers without partial
@@ -34,13 +34,13 @@ def chosen_files(source: Git, scratch: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _blobs(clone: Path, source: Git) -> dict[str, str]:
-    """Name -> blob id of the chosen regular files, sorted by name."""
+    """Name in the tar -> blob id of the chosen regular files, sorted by name."""
     tree = f"{source.commit}:{source.folder}"
     blobs = {}
     for line in _git(clone, "ls-tree", "-r", "-z", tree).decode("utf-8", "surrogateescape").split("\0")[:-1]:
         (mode, _, blob), name = line.split("\t")[0].split(" "), line.split("\t")[1]
         if mode in ("100644", "100755") and matches(name, source.include, source.exclude):
-            blobs[name] = blob
+            blobs[source.name_in_tar(name)] = blob
     if not blobs:
         raise UnavailableError(f"{source.repository} has none of the chosen files at {source.commit}")
     return dict(sorted(blobs.items()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 REPORTS = (".json", ".html", ".css", ".md", ".csv", ".svg", ".png", ".jpg", ".gif", ".webm", ".abc")
 """Files of a step's output that people look at; they are kept with its run. Data and weights are DVC's."""
+GARBAGE_THRESHOLDS = 100_000, 50, 100
+"""New objects after which Python looks for cycles, and how often it also looks through the older two generations."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def dataset_step(name: str, dataset_name: str, params_file: Path, build: Path) -
     """
     from components.tracking.runs import tracked
 
+    _collect_garbage_rarely()
     dataset = find_dataset(dataset_name)
     params = parameters.load_dataset(dataset, params_file)
     out = build / dataset_name / name
@@ -132,6 +136,8 @@ def lab_step(name: str, lab_name: str, params_file: Path, build: Path, live: boo
     from components.provenance import provenance
     from components.tracking.runs import tracked
 
+    if not live:
+        _collect_garbage_rarely()
     lab = find(lab_name)
     params = parameters.load(lab, params_file)
     if name == "audit" and not lab.audited:
@@ -144,6 +150,14 @@ def lab_step(name: str, lab_name: str, params_file: Path, build: Path, live: boo
     with tracked(lab_name, name, values, tags, data, live=live, folder=build / journal.NAME) as run:
         yield LabStep(lab, params, made_from, build, out, run)
         _log_reports(run, out)
+
+
+def _collect_garbage_rarely() -> None:
+    """Python looks for cycles after every 700 new objects: in a short step, a sixth of the time of its imports.
+
+    Training keeps that: its cycles may hold large tensors.
+    """
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 def _log_reports(run: Run, out: Path) -> None:

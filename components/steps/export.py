@@ -15,7 +15,7 @@ from components.labs import Inputs, Lab
 from components.records import Provenance
 
 if TYPE_CHECKING:
-    import pytorch_lightning as pl
+    from torch import nn
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def export(lab: Lab, params: LabParams, made_from: Provenance, inputs: Inputs, t
     Raises UserError when the checkpoint is missing, damaged or of other parameters, or parity fails; the old `out`
     then stays.
     """
-    module = lab.module(inputs, params.train)
+    module = lab.untrained(inputs, params.train)
     _load(module, trained / "model.ckpt")
     module.eval()
     with output_folder(out) as folder:
@@ -36,7 +36,7 @@ def export(lab: Lab, params: LabParams, made_from: Provenance, inputs: Inputs, t
     return manifest
 
 
-def _load(module: pl.LightningModule, checkpoint: Path) -> None:
+def _load(module: nn.Module, checkpoint: Path) -> None:
     import torch
 
     try:

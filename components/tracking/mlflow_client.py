@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sqlite3
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -51,10 +52,10 @@ def check_reachable() -> None:
             raise OSError("not an address that MLflow knows; take sqlite:///mlflow.db or http://host:port")
     except urllib.error.HTTPError as error:
         if error.code >= 500:  # a proxy without its server, or a server without its database
-            raise _unreachable(error) from None
+            raise unreachable(error) from None
         return  # it answers; whether it lets us in, the first request tells
     except (OSError, ValueError, sqlite3.DatabaseError) as error:
-        raise _unreachable(error) from None
+        raise unreachable(error) from None
 
 
 def connect() -> MlflowClient:
@@ -82,15 +83,23 @@ def connect() -> MlflowClient:
 
 @contextmanager
 def failures_named() -> Iterator[None]:
-    """Turns what MLflow raises into MlflowError. Raises UserError where MLflow is not installed."""
-    try:
-        from mlflow.exceptions import MlflowException
-    except ImportError:
-        raise UserError("mlflow is not installed here: pip install mlflow, or name a bundle's folder instead") from None
+    """Turns what MLflow raises into MlflowError. Raises UserError where MLflow is needed and not installed.
+
+    It does not import MLflow: what has not been imported has raised nothing.
+    """
     try:
         yield
-    except (MlflowException, OSError) as error:
-        raise _unreachable(error) from error
+    except UserError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name != "mlflow":
+            raise
+        raise UserError("mlflow is not installed here: pip install mlflow, or name a bundle's folder instead") from None
+    except Exception as error:
+        raised = getattr(sys.modules.get("mlflow.exceptions"), "MlflowException", OSError)
+        if not isinstance(error, (raised, OSError)):
+            raise
+        raise unreachable(error) from error
 
 
 def _check_database(file: Path) -> None:
@@ -111,7 +120,8 @@ def _check_server(uri: str) -> None:
         raise OSError(str(error).splitlines()[0]) from None
 
 
-def _unreachable(error: Exception) -> MlflowError:
+def unreachable(error: Exception) -> MlflowError:
+    """An error as one line that names the server and holds no password."""
     words = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
     reason = " ".join(str(words).split())[:300]
     address = re.sub(r"//[^/@]*@", "//", settings().mlflow_tracking_uri)  # a password is for no log

@@ -12,7 +12,7 @@ import threading
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,20 +21,12 @@ import yaml
 
 from components.errors import UserError
 from components.settings import settings
-from components.tracking.journal import JOURNALS, Run, journals
-from components.tracking.mlflow_client import check_reachable, connect, failures_named
-from components.tracking.upload import (
-    PARAM_LENGTH,
-    experiment,
-    find_run,
-    mlflow_run,
-    search_runs,
-    upload,
-    upload_or_warn,
-)
+from components.tracking.journal import JOURNALS, Run, journals, milliseconds
+from components.tracking.mlflow_client import check_reachable, failures_named
+from components.tracking.recorder import Recorded, Recorder
+from components.tracking.upload import PARAM_LENGTH, find_run, mlflow_run, recorder, upload, upload_or_warn
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from pytorch_lightning.loggers.logger import Logger
 
 log = logging.getLogger(__name__)
@@ -100,15 +92,12 @@ def open_parent(name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -
 
     Raises MlflowError.
     """
-    from mlflow.entities import Param
-
     parent = _parent()
-    mlflow = connect()
+    mlflow = recorder()
     with failures_named():
         if find_run(mlflow, parent) is None:
-            run = mlflow.create_run(experiment(mlflow), tags={**tags, "journal": parent}, run_name=name)
-            values = [Param(key, str(value)[:PARAM_LENGTH]) for key, value in _flat(params).items()]
-            mlflow.log_batch(run.info.run_id, params=values)
+            run_id = mlflow.create(name, {**tags, "journal": parent})
+            mlflow.log_params(run_id, {key: str(value)[:PARAM_LENGTH] for key, value in _flat(params).items()})
 
 
 def close_parent(judge: Callable[[list[StepRun]], str], read: tuple[str, ...] = ()) -> tuple[list[StepRun], str]:
@@ -123,13 +112,16 @@ def close_parent(judge: Callable[[list[StepRun]], str], read: tuple[str, ...] = 
         run_id = find_run(mlflow, parent)
         if run_id is None:  # nothing of it ever reached MLflow
             return [], judge([])
-        children = search_runs(mlflow, f"tags.mlflow.parentRunId = '{run_id}'")[::-1]
-        for child in children:
-            if child.info.status == "RUNNING":
-                mlflow.set_terminated(child.info.run_id, "KILLED")
-        steps = [_step_run(mlflow, child.info.run_id, read) for child in children]
+        steps = []
+        for child in mlflow.search(f"tags.mlflow.parentRunId = '{run_id}'")[::-1]:
+            if child.status == "RUNNING":
+                mlflow.end(child.run_id, "KILLED")
+                ended = replace(child, status="KILLED", end=milliseconds())
+            else:
+                ended = child
+            steps.append(_step_run(ended, mlflow.artifacts(child.run_id, read)))
         status = judge(steps)
-        mlflow.set_terminated(run_id, status)
+        mlflow.end(run_id, status)
         return steps, status
 
 
@@ -140,17 +132,13 @@ def _parent() -> str:
     return parent
 
 
-def _step_run(mlflow: MlflowClient, run_id: str, read: tuple[str, ...]) -> StepRun:
-    from mlflow.artifacts import load_text
-
-    run = mlflow.get_run(run_id)
-    names = {file.path for file in mlflow.list_artifacts(run_id)}
+def _step_run(run: Recorded, artifacts: dict[str, str]) -> StepRun:
     return StepRun(
-        step=run.data.tags["step"],
-        status=run.info.status,
-        seconds=((run.info.end_time or run.info.start_time) - run.info.start_time) / 1000,
-        metrics={name: value for name, value in run.data.metrics.items() if not name.startswith("system/")},
-        artifacts={name: load_text(f"{run.info.artifact_uri}/{name}") for name in read if name in names},
+        step=run.tags["step"],
+        status=run.status,
+        seconds=((run.end or run.start) - run.start) / 1000,
+        metrics={name: value for name, value in run.metrics.items() if not name.startswith("system/")},
+        artifacts=artifacts,
     )
 
 
@@ -171,25 +159,25 @@ def lightning_logger(run: Run) -> Logger:
     return JournalLogger()
 
 
-def _link_stages(mlflow: MlflowClient, run: Run, subjects: tuple[str, ...]) -> None:
+def _link_stages(mlflow: Recorder, run: Run, subjects: tuple[str, ...]) -> None:
     """Tags finished stages' runs with their output's hash, and the parent with the runs that made the other outputs."""
     lock = Path("dvc.lock")
     if not lock.exists():
         return
     parent = mlflow_run(mlflow, run)
-    children = search_runs(mlflow, f"tags.mlflow.parentRunId = '{parent}'")
+    children = mlflow.search(f"tags.mlflow.parentRunId = '{parent}'")
     finished = {
-        f"{child.data.tags['step']}@{child.data.tags['subject']}": child.info.run_id
+        f"{child.tags['step']}@{child.tags['subject']}": child.run_id
         for child in children
-        if child.info.status == "FINISHED"
+        if child.status == "FINISHED"
     }
     for stage, output in _outputs(lock, subjects).items():
         if stage in finished:
             mlflow.set_tag(finished[stage], "output", output)
         else:
             step, _, subject = stage.partition("@")
-            makers = search_runs(mlflow, f"tags.output = '{output}'")
-            mlflow.set_tag(parent, f"skipped/{subject}/{step}", makers[0].info.run_id if makers else "unknown")
+            makers = mlflow.search(f"tags.output = '{output}'")
+            mlflow.set_tag(parent, f"skipped/{subject}/{step}", makers[0].run_id if makers else "unknown")
 
 
 def _outputs(lock: Path, subjects: tuple[str, ...]) -> dict[str, str]:

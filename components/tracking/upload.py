@@ -1,7 +1,7 @@
 """Journals brought to MLflow: killed anywhere, the next upload ends with the same runs.
 
 Importing MLflow and opening its database takes three seconds, which most steps would spend for a few lines; so steps
-write journals, and whoever opens MLflow anyway uploads all there are.
+write journals, and whoever opens MLflow anyway uploads all there are. A server is spoken to without importing MLflow.
 """
 
 from __future__ import annotations
@@ -10,30 +10,32 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock
 
 from components.errors import UserError
 from components.files import read_json, write_json
-from components.settings import settings
 from components.tracking.journal import JOURNALS, Journal, Run, journals
-from components.tracking.mlflow_client import MlflowError, connect, database, failures_named
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities import Run as MlflowRun
-
+from components.tracking.mlflow_client import MlflowError, check_reachable, connect, failures_named
+from components.tracking.recorder import ClientRecorder, Measured, Recorder
+from components.tracking.rest import RestRecorder
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT = "labs"
 PARAM_LENGTH = 6000
 BATCH = 500
 """MLflow's limits: characters of a parameter, and (half of) the metrics in one request."""
 
 
-def upload_or_warn(then: Callable[[MlflowClient], None] | None = None, folder: Path = JOURNALS) -> None:
+def recorder() -> Recorder:
+    """The way to MLflow that imports least. Raises MlflowError within seconds where it can't be reached."""
+    check_reachable()
+    with failures_named():
+        return RestRecorder.for_settings() or ClientRecorder(connect())
+
+
+def upload_or_warn(then: Callable[[Recorder], None] | None = None, folder: Path = JOURNALS) -> None:
     """Uploads every journal, then calls `then`; an MLflow that fails is a warning that names what is not recorded."""
     try:
         mlflow = upload(folder)
@@ -45,12 +47,12 @@ def upload_or_warn(then: Callable[[MlflowClient], None] | None = None, folder: P
         log.warning("NOT RECORDED YET: %s (%s); the next command will try again", waiting, error)
 
 
-def upload(folder: Path = JOURNALS) -> MlflowClient:
+def upload(folder: Path = JOURNALS) -> Recorder:
     """Brings MLflow up to date with every journal; finished ones are then removed. Raises MlflowError.
 
     Killed anywhere, the next upload ends with the same runs: each is found again by its journal's name.
     """
-    mlflow = connect()
+    mlflow = recorder()
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"), failures_named():
         for journal in journals(folder):
@@ -58,7 +60,7 @@ def upload(folder: Path = JOURNALS) -> MlflowClient:
     return mlflow
 
 
-def mlflow_run(mlflow: MlflowClient, run: Run) -> str:
+def mlflow_run(mlflow: Recorder, run: Run) -> str:
     """MLflow's id of a run that has been uploaded at least once."""
     found = find_run(mlflow, run.id)
     if found is None:
@@ -66,13 +68,13 @@ def mlflow_run(mlflow: MlflowClient, run: Run) -> str:
     return found
 
 
-def find_run(mlflow: MlflowClient, journal: str) -> str | None:
+def find_run(mlflow: Recorder, journal: str) -> str | None:
     """MLflow's id of the run that a journal was uploaded to."""
-    found = search_runs(mlflow, f"tags.journal = '{journal}'")
-    return found[0].info.run_id if found else None
+    found = mlflow.search(f"tags.journal = '{journal}'")
+    return found[0].run_id if found else None
 
 
-def _upload(mlflow: MlflowClient, journal: Journal) -> None:
+def _upload(mlflow: Recorder, journal: Journal) -> None:
     status = journal.status  # before the events are counted: a run that ends meanwhile is taken up next time
     run_id = find_run(mlflow, journal.id) or _create(mlflow, journal)
     progress = journal.folder / "uploaded.json"
@@ -80,8 +82,8 @@ def _upload(mlflow: MlflowClient, journal: Journal) -> None:
     write_json(progress, {"run": run_id, "events": len(journal.events)})
     if status != "RUNNING":
         if journal.artifacts.exists():
-            mlflow.log_artifacts(run_id, str(journal.artifacts))
-        mlflow.set_terminated(run_id, status, journal.ended)
+            mlflow.log_artifacts(run_id, journal.artifacts)
+        mlflow.end(run_id, status, journal.ended)
         shutil.rmtree(journal.folder)
 
 
@@ -94,41 +96,23 @@ def _uploaded(progress: Path, run_id: str) -> int:
         return 0
 
 
-def _create(mlflow: MlflowClient, journal: Journal) -> str:
+def _create(mlflow: Recorder, journal: Journal) -> str:
     start = journal.start
     parent = find_run(mlflow, start.parent) if start.parent else None
     tags = {**start.tags, "journal": journal.id} | ({"mlflow.parentRunId": parent} if parent else {})
-    run = mlflow.create_run(experiment(mlflow), start.time, tags, start.name)
-    return str(run.info.run_id)
+    return mlflow.create(start.name, tags, start.time)
 
 
-def _log(mlflow: MlflowClient, run_id: str, events: list[dict[str, Any]]) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-
+def _log(mlflow: Recorder, run_id: str, events: list[dict[str, Any]]) -> None:
     metrics = [
-        Metric(name, value, event["time"], event["step"])
+        Measured(name, value, event["time"], event["step"])
         for event in events
         for name, value in event.get("metrics", {}).items()
     ]
-    params = [Param(name, value[:PARAM_LENGTH]) for event in events for name, value in event.get("params", {}).items()]
-    mlflow.log_batch(run_id, params=params)
+    params = {name: value[:PARAM_LENGTH] for event in events for name, value in event.get("params", {}).items()}
+    mlflow.log_params(run_id, params)
     for first in range(0, len(metrics), BATCH):
-        mlflow.log_batch(run_id, metrics[first : first + BATCH])
+        mlflow.log_metrics(run_id, metrics[first : first + BATCH])
     for event in events:
         if "dataset" in event:
-            dataset = Dataset(**event["dataset"], source_type="dvc", source=event["dataset"]["digest"])
-            mlflow.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "input")])])
-
-
-def experiment(mlflow: MlflowClient) -> str:
-    """MLflow's id of the experiment that all runs are in; it is made where there is none."""
-    found = mlflow.get_experiment_by_name(EXPERIMENT)
-    if found is not None:
-        return str(found.experiment_id)
-    file = database(settings().mlflow_tracking_uri)
-    return mlflow.create_experiment(EXPERIMENT, str(file.absolute().parent / "mlartifacts") if file else None)
-
-
-def search_runs(mlflow: MlflowClient, condition: str) -> list[MlflowRun]:
-    """Runs that meet a condition, newest first."""
-    return mlflow.search_runs([experiment(mlflow)], condition, order_by=["attributes.start_time DESC"])
+            mlflow.log_dataset(run_id, **event["dataset"])

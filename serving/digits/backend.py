@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from components.families.classification.params import Serve
-from components.families.classification.runtime import DigitModel
+from components.families.classification.runtime import SIZE, DigitModel, DistanceModel
 from serving.core.backend import Backend
 from serving.core.bundles import Served
 from serving.core.pictures import Picture, decode
 from serving.core.schemas import Info
 from serving.core.worker import Worker
 from serving.digits import openapi
-from serving.digits.preprocess import SIZE, framed
+from serving.digits.preprocess import framed
 from serving.digits.schemas import ReadAnswer
 
 
@@ -25,6 +25,7 @@ class DigitsBackend(Backend):
         """Loads the model and warms it up."""
         limits: Serve = params.serve
         self._model = DigitModel.load(served.bundle, served.variant)
+        self._distance = DistanceModel.load(served.bundle)
         self.worker = Worker(limits.waiting)
         info = Info.of(served, limits, self._model.providers)
         super().__init__(served, limits, self.worker, info, openapi.document(limits, served.version))
@@ -38,6 +39,12 @@ class DigitsBackend(Backend):
     def read(self, image: np.ndarray) -> ReadAnswer:
         """image: (28, 28) uint8, framed as MNIST's."""
         probabilities = self._model.probabilities(image[None])[0].tolist()
+        distance = float(self._distance.distances(image[None])[0]) if self._distance else None
         return ReadAnswer(
-            digit=int(np.argmax(probabilities)), probabilities=probabilities, image=image.tolist(), model=self.origin
+            digit=int(np.argmax(probabilities)),
+            probabilities=probabilities,
+            image=image.tolist(),
+            abstain=None if self._distance is None or distance is None else distance > self._distance.limit,
+            distance=distance,
+            model=self.origin,
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from components.families.classification.params import Serve
+from components.families.classification.runtime import SIZE
 from serving.core import openapi
 from serving.core.openapi import Json, json_of, operation, picture_bodies, reference, work_problems
-from serving.digits.preprocess import SIZE
 from serving.digits.schemas import ReadAnswer, ReadRequest
 
 REFUSED = work_problems(
@@ -31,7 +31,7 @@ def document(limits: Serve, version: str) -> Json:
     read = operation(
         "read",
         "Read a digit: a picture, dark on light or the reverse, without a shadow's edge across it, framed as MNIST is "
-        "before it is read; or 28 x 28 numbers, read as they are",
+        "before it is read; or 28 x 28 numbers, read as they are. `abstain` says that it is probably no digit",
         json_of("ReadAnswer"),
         body={"application/json": json_body, **picture_bodies()},
         problems=REFUSED,

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image
-from PIL.Image import Resampling
 
+from components.families.classification.runtime import SIZE, framed_as_mnist
 from serving.core.problems import RefusalError
 
-SIZE, BOX = 28, 20
 LARGEST = 20 * SIZE
 """Pixels along the longer side that a digit is cut out of: more would only take time."""
 REWEIGHTINGS = 20
@@ -35,11 +34,7 @@ def framed(picture: Image.Image, paper: float) -> np.ndarray:
     refuse_blank(strongest)
     ink[ink < paper * strongest] = 0
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] * (255 / strongest)
-    scale = BOX / max(digit.shape)
-    sides = [max(1, round(side * scale)) for side in digit.shape[::-1]]
-    small = Image.fromarray(digit.astype(np.uint8)).resize((sides[0], sides[1]), Resampling.BILINEAR)
-    return _centred(np.asarray(small))
+    return framed_as_mnist(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] * (255 / strongest))
 
 
 def refuse_blank(contrast: float) -> None:
@@ -71,16 +66,3 @@ def _paper(grey: np.ndarray) -> np.ndarray:
         weights = 1 / np.sqrt(np.maximum(np.abs(values - places @ factors), 1))
     paper: np.ndarray = surface @ factors
     return paper
-
-
-def _centred(digit: np.ndarray) -> np.ndarray:
-    """The digit (h, w), neither above BOX, with its centre of mass at pixel (14, 14), where MNIST has it."""
-    mass = digit.astype(np.float64)
-    canvas = np.zeros((SIZE, SIZE), np.uint8)
-    corner = []
-    for axis, side in enumerate(digit.shape):
-        centre = (mass.sum(axis=1 - axis) * np.arange(side)).sum() / mass.sum()
-        corner.append(int(np.clip(round(SIZE / 2 - centre), 0, SIZE - side)))
-    top, left = corner
-    canvas[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
-    return canvas

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from components.families.classification.runtime import SIZE
 from serving.core.schemas import Origin
-from serving.digits.preprocess import SIZE
 
 Ink = Annotated[int, Field(ge=0, le=255)]
 Row = Annotated[list[Ink], Field(min_length=SIZE, max_length=SIZE)]
@@ -24,4 +24,9 @@ class ReadAnswer(BaseModel):
     digit: int = Field(ge=0, le=9)
     probabilities: list[float] = Field(min_length=10, max_length=10, description="of the digits 0 to 9")
     image: Image = Field(description="what the model was shown: the digit, cut out, scaled and centred")
+    abstain: bool | None = Field(
+        description="true: the picture is probably no digit, and the answer should not be relied on; null: the model's "
+        "bundle cannot say"
+    )
+    distance: float | None = Field(description="from the nearest training digit, 0 to 1")
     model: Origin

@@ -101,8 +101,12 @@ def platform(own_namespace: str) -> Iterator[Platform]:
     apply(objects[:1])
     apply(passwords.as_secrets(own_namespace))
     apply(objects[1:])
-    for workload in ("statefulset/database", "statefulset/store", "deployment/tracking"):
+    for workload in ("statefulset/database", "statefulset/store"):
         rolled_out(own_namespace, workload)
+    # Now, because the job is removed ten minutes after its end.
+    job = ("job/bucket", "--for=condition=complete", "--timeout=600s")
+    kubectl("wait", f"--namespace={own_namespace}", *job, seconds=660)
+    rolled_out(own_namespace, "deployment/tracking")
     # The server knows the name localhost:5000, so no other port of this machine leads to it.
     with pytest.MonkeyPatch.context() as patch, forwarded(own_namespace, "tracking", 5000, local=5000) as port:
         address = f"http://localhost:{port}"

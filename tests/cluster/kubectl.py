@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,24 +86,57 @@ def restarts(name: str) -> dict[str, int]:
 
 @contextmanager
 def forwarded(name: str, service: str, port: int, local: int | None = None) -> Iterator[int]:
-    """A port of this machine that leads to a Service, while the block runs."""
+    """A port of this machine that leads to a Service, while the block runs.
+
+    kubectl follows one pod and ends with it, or when the connection is lost: then it is started again.
+    """
     with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind(("127.0.0.1", local or 0))
         ours = int(free.getsockname()[1])
     command = ["kubectl", "port-forward", f"--namespace={name}", f"service/{service}", f"{ours}:{port}"]
-    forwarding = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    forwarding = _KeptUp(command)
+    forwarding.start()
     try:
         deadline = time.monotonic() + SECONDS
-        while True:
-            if forwarding.poll() is not None:
-                raise KubectlError(" ".join((forwarding.stderr.read() if forwarding.stderr else "").split()))
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", ours)) == 0:
-                    break
+        while not _answers(ours):
             if time.monotonic() > deadline:
-                raise KubectlError(f"no port of service {service} answers")
+                raise KubectlError(f"no port of service {service} answers: {forwarding.said}")
             time.sleep(0.5)
         yield ours
     finally:
-        forwarding.terminate()
-        forwarding.wait()
+        forwarding.stop()
+
+
+class _KeptUp(threading.Thread):
+    """Runs a command and starts it again when it ends, until `stop`. said: its last words on standard error."""
+
+    def __init__(self, command: list[str]) -> None:
+        super().__init__(daemon=True)
+        self.said = ""
+        self._command = command
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._process: subprocess.Popen[str] | None = None
+
+    def run(self) -> None:
+        while not self._stopped.wait(1):
+            with self._lock:
+                if self._stopped.is_set():
+                    return
+                self._process = subprocess.Popen(
+                    self._command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+                )
+            self.said = " ".join(self._process.communicate()[1].split())
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped.set()
+            if self._process is not None:
+                self._process.terminate()
+        self.join()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

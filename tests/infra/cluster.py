@@ -202,7 +202,7 @@ def cluster(deployment: dict[str, Any]) -> Iterator[Cluster]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     here = Cluster(f"http://127.0.0.1:{server.server_port}", deployment)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield here
     finally:

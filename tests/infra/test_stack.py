@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import secrets
 import shutil
@@ -74,6 +75,61 @@ def test_a_model_promoted_over_the_network_is_served_and_fetched_by_its_digest(
         answer = server.client.get("/info").json()
     assert answer["model"]["model_digest"] == digest
     assert answer["model"]["promoted"] is True
+
+
+RECORDED = """
+import sys
+from pathlib import Path
+from components.tracking.runs import close_parent, open_parent, tracked
+
+open_parent("a pipeline", {"lab": "music"}, {"gate": {"bound": 1.5}})
+with tracked("music", "gate", {"bound": 1.5}, {"lab": "music"}, ("course", "0" * 32)) as run:
+    run.log_metrics({"bits_per_char": 1.25, "broken": float("nan")}, 3)
+    for name in ("decision.json", "a page.html"):
+        Path(name).write_text("{}")
+        run.log_artifact(Path(name))
+    folder = Path("plots")
+    folder.mkdir()
+    (folder / "curve.csv").write_text("x")
+    run.log_artifact(folder)
+(step,), status = close_parent(lambda steps: "FINISHED", ("decision.json", "promotion.json"))
+print(step.step, step.status, step.metrics["bits_per_char"], step.artifacts, status, "mlflow" in sys.modules)
+"""
+"""What a task of a pipeline does of tracking, in a process of its own."""
+
+
+def test_a_task_is_recorded_whole_without_importing_mlflow(client: Stack) -> None:
+    """Importing it takes as long as a small step; what MLflow's own client then reads is what it would have written."""
+    from mlflow import MlflowClient
+
+    done = python("-c", RECORDED, REPRO_RUN="e" * 32)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[0] == "gate FINISHED 1.25 {'decision.json': '{}'} FINISHED False"
+    mlflow = MlflowClient()
+    experiment = mlflow.get_experiment_by_name("labs")
+    assert experiment is not None
+    (parent,) = mlflow.search_runs([experiment.experiment_id], f"tags.journal = '{'e' * 32}'")
+    (run,) = mlflow.search_runs([experiment.experiment_id], f"tags.mlflow.parentRunId = '{parent.info.run_id}'")
+    assert (parent.info.run_name, parent.data.params, parent.info.status) == (
+        "a pipeline",
+        {"gate.bound": "1.5"},
+        "FINISHED",
+    )
+    assert (run.info.run_name, run.data.params, run.info.status) == ("music gate", {"bound": "1.5"}, "FINISHED")
+    (metric,) = mlflow.get_metric_history(run.info.run_id, "bits_per_char")
+    assert (metric.value, metric.step) == (1.25, 3)
+    assert math.isnan(run.data.metrics["broken"])
+    assert {file.path for file in mlflow.list_artifacts(run.info.run_id)} == {"decision.json", "a page.html", "plots"}
+    assert [file.path for file in mlflow.list_artifacts(run.info.run_id, "plots")] == ["plots/curve.csv"]
+    assert run.inputs is not None
+    (given,) = run.inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest, given.tags[0].value) == ("course", "0" * 32, "input")
+
+
+def test_a_wrong_password_is_one_line_for_a_task(client: Stack) -> None:
+    done = python("-c", RECORDED, REPRO_RUN="f" * 32, MLFLOW_TRACKING_PASSWORD="wrong")
+    assert "MlflowError" in done.stderr.splitlines()[-1]
+    assert "401" in done.stderr.splitlines()[-1]
 
 
 def _promote(folder: Path) -> None:

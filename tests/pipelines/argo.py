@@ -29,6 +29,8 @@ class Workflow:
     namespace: str = "kubeflow"
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     clock: int = 0
+    stopped: bool = False
+    """On demand: Kubeflow then sets the Workflow's deadline to nothing (ResourceManager.TerminateRun)."""
 
     def __post_init__(self) -> None:
         self._node(self.name, "DAG", "Running", end=None)
@@ -79,7 +81,8 @@ class Workflow:
     def manifest(self) -> str:
         """As the API of Kubeflow's first version gives it."""
         metadata = {"name": self.name, "namespace": self.namespace, "annotations": {}}
-        return json.dumps({"metadata": metadata, "status": {"nodes": self.nodes}})
+        spec = {"activeDeadlineSeconds": 0} if self.stopped else {}
+        return json.dumps({"metadata": metadata, "spec": spec, "status": {"nodes": self.nodes}})
 
     def details(self) -> list[Any]:
         """As the API of its second version lists them: without a message, and nothing that names a node's pod."""

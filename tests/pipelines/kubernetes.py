@@ -72,7 +72,7 @@ def kubernetes() -> Iterator[Kubernetes]:
     state = Kubernetes()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
     state.host = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield state
     finally:

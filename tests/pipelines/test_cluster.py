@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipelines import command_line
 from tests.pipelines.argo import Workflow
 from tests.pipelines.kubeflow import NAMESPACE, TOKEN, Kubeflow, Look, kubeflow
 
@@ -29,10 +30,7 @@ def cluster() -> Iterator[Kubeflow]:
 
 
 def pipelines(*arguments: str, token: str = TOKEN, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """The command line as a user calls it, in the project's folder."""
-    command = [sys.executable, "-m", "pipelines", *arguments]
-    environment = {**os.environ, "KUBEFLOW_TOKEN": token, "PYTHONPATH": str(PROJECT)}
-    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+    done = command_line.pipelines(*arguments, token=token)
     assert not check or done.returncode == 0, done.stderr
     return done
 
@@ -45,9 +43,18 @@ def submit(
 
 
 def test_a_run_is_started_with_every_number_and_its_address_is_printed(cluster: Kubeflow) -> None:
-    done = submit(
-        cluster, "-S", "mlp.train.hidden_sizes=[64, 32]", "--experiment", "trial", "--pipeline-root", "s3://b/p"
+    """As a user starts it, in a process of its own."""
+    where = ("--host", cluster.host, "--namespace", NAMESPACE, *COURSE)
+    options = ("-S", "mlp.train.hidden_sizes=[64, 32]", "--experiment", "trial", "--pipeline-root", "s3://b/p")
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines", "submit", "mlp", *where, *options],
+        cwd=PROJECT,
+        env={**os.environ, "KUBEFLOW_TOKEN": TOKEN, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
     (run,) = cluster.runs
     assert done.stdout.strip() == f"{cluster.host}/#/runs/details/{run.run_id}"
     sent = run.runtime_config.parameters
@@ -167,7 +174,7 @@ def test_a_page_that_wants_a_login_is_told_from_kubeflow() -> None:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Login)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         done = pipelines("submit", "mlp", "--host", f"http://127.0.0.1:{server.server_port}", check=False)
     finally:

@@ -8,15 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import kfp_server_api as api
 import pytest
 
 from tests.pipelines.argo import BEGUN, Workflow
+from tests.pipelines.command_line import PROJECT, pipelines
 from tests.pipelines.kubeflow import NAMESPACE, TOKEN, Kubeflow, Look, kubeflow
 
-PROJECT = Path(__file__).resolve().parents[2]
 RUNS = ("6f1c0000-0000", "7a2d0000-0000")
 
 
@@ -36,12 +35,6 @@ def command(*arguments: str) -> list[str]:
 
 def environment(**variables: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(PROJECT), "KUBEFLOW_TOKEN": TOKEN, **variables}
-
-
-def pipelines(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=PROJECT, env=environment(), capture_output=True, text=True, check=False
-    )
 
 
 def test_a_run_is_followed_by_its_address_and_its_failure_is_the_exit_code(cluster: Kubeflow) -> None:

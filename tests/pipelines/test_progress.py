@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines import progress
+from components.errors import UserError
+from pipelines import connection, progress
 from pipelines.connection import Connection
 from tests.pipelines.argo import Workflow
 from tests.pipelines.kubeflow import Kubeflow, Look, kubeflow
@@ -119,10 +120,13 @@ def test_a_pod_that_cannot_start_is_told_with_what_it_waits_for(
 def test_a_run_that_was_cancelled_is_not_told_as_one_that_failed(
     cluster: Kubeflow, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Kubeflow ends it as FAILED: its history has the word."""
+    """Kubeflow ends it as FAILED: its history has the word, unless its end was reported first; then its Workflow."""
     workflow = prepared().step("train", "Failed", message="Step exceeded its deadline").closed()
     history = ("PENDING", "RUNNING", "CANCELING", "FAILED")
     assert lines(cluster, caplog, Look("FAILED", workflow, history))[-1] == "CANCELED"
+    assert lines(cluster, caplog, Look("FAILED", workflow, ("RUNNING", "FAILED")))[-1] == "FAILED"
+    workflow.stopped = True
+    assert lines(cluster, caplog, Look("FAILED", workflow, ("RUNNING", "FAILED")))[-1] == "CANCELED"
 
 
 def test_trainings_of_a_sweep_are_told_each(cluster: Kubeflow, caplog: pytest.LogCaptureFixture) -> None:
@@ -133,3 +137,17 @@ def test_trainings_of_a_sweep_are_told_each(cluster: Kubeflow, caplog: pytest.Lo
         )
     said = lines(cluster, caplog, Look("SUCCEEDED", workflow))
     assert [line for line in said if line.startswith("train")] == ["train: 30 s", "train: 31 s"]
+
+
+def test_a_page_server_whose_api_server_is_silent_is_waited_for(
+    cluster: Kubeflow, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer then does not say that there are users: the namespace would be left out."""
+    monkeypatch.setattr(connection, "READY_PAUSE", 0.0)
+    caplog.set_level(logging.INFO)
+    cluster.silent = 3
+    Connection(host=cluster.host).open()
+    assert [record.getMessage() for record in caplog.records if "not yet" in record.getMessage()] != []
+    cluster.silent = 1000
+    with pytest.raises(UserError, match="its page server does not reach its API server"):
+        Connection(host=cluster.host).open()

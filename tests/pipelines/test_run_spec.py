@@ -28,7 +28,7 @@ PROJECT = Path(__file__).resolve().parents[2]
         ("mlp.train.seed=[", "mlp.train.seed: '[' is not YAML"),
         ("pipelines.default.memory=lots", "pipelines.default.memory is 'lots'"),
         ("pipelines.tasks={trian: {memory: 1Gi, minutes: 1, retries: 0}}", "there is no task 'trian'"),
-        ("pipelines.backoff.longest=1", "longest must be at least first"),
+        ("pipelines.backoff.factor=1.5", "a valid integer"),
     ],
 )
 def test_a_wrong_number_is_one_line_that_names_it(assignment: str, said: str) -> None:

@@ -138,8 +138,8 @@ def prepared_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no MNIST: `make data` fetches it")
     folder = tmp_path_factory.mktemp("digits")
     raw = read_raw(raw_folders()["mnist"])
-    for split in ("train", "test"):
-        rows = np.flatnonzero(raw.published == split)[:DIGITS]
+    for split, published, first in (("train", "train", 0), ("validation", "train", DIGITS), ("test", "test", 0)):
+        rows = np.flatnonzero(raw.published == published)[first : first + DIGITS]
         np.save(folder / f"{split}_images.npy", raw.images[rows])
         np.save(folder / f"{split}_labels.npy", raw.labels[rows])
     return folder
@@ -156,8 +156,8 @@ def digits_bundle(prepared_digits: Path, tmp_path_factory: pytest.TempPathFactor
     import torch
     from torch.nn import functional
 
-    from components.families.classification.export import export
-    from components.families.classification.training.batches import to_ink
+    from components.families.classification.export.bundle import export
+    from components.families.classification.training.ink import to_ink
     from components.labs.digits.model import network
 
     params = params_of("digits")

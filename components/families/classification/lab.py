@@ -29,6 +29,8 @@ class DigitClassificationLab(Lab):
         "noise_accuracy",
         "blur_accuracy",
         "quantisation_cost",
+        "ood_auroc",
+        "abstain_rate",
     )
     headline = (
         "accuracy",
@@ -36,7 +38,7 @@ class DigitClassificationLab(Lab):
         "calibration_error",
         "shift_accuracy",
         "rotation_accuracy",
-        "quantisation_cost",
+        "ood_auroc",
     )
     api = Api("digits")
 
@@ -46,7 +48,7 @@ class DigitClassificationLab(Lab):
         return DigitsData(inputs.prepared, params)
 
     def export(self, module: Any, inputs: Inputs, out: Path, params: params.Export) -> BundleSpec:
-        from components.families.classification.export import export
+        from components.families.classification.export.bundle import export
 
         return export(module.network, inputs.prepared, out, params)
 

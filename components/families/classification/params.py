@@ -37,12 +37,20 @@ class Evaluate(Section):
     noises: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1)
     blurs: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     max_quantisation_cost: float = Field(ge=0, le=1)
+    outliers: int = Field(ge=1)
+    """Pictures that are no digits, of each kind."""
 
 
 class Export(ExportParams):
     """The graphs that a bundle holds."""
 
     calibration: int = Field(ge=1)
+    prototypes: int = Field(ge=1)
+    """Training pictures that a picture is compared with, to see whether it is a digit at all."""
+    prototype_size: int = Field(ge=1, le=784)
+    """Numbers that each of them is reduced to."""
+    abstain_percentile: float = Field(gt=0, le=100)
+    """Of the distances of validation digits: beyond it a picture is taken for no digit."""
 
 
 class Serve(Limits):

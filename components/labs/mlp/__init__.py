@@ -10,6 +10,7 @@ from components.labs.mlp import params
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
+    from torch import nn
 
 
 class MlpLab(DigitClassificationLab):
@@ -20,6 +21,13 @@ class MlpLab(DigitClassificationLab):
         from components.labs.mlp.training.model import MlpModel
 
         return MlpModel(params)
+
+    def untrained(self, inputs: Inputs, params: params.Train) -> nn.Module:
+        from torch import nn
+
+        from components.labs.mlp.training.network import network
+
+        return nn.ModuleDict({"network": network(params)})
 
 
 LAB = MlpLab()

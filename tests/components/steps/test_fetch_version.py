@@ -111,7 +111,7 @@ def test_a_pin_is_followed_at_an_address(origin: Path, version: str) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         address = f"http://127.0.0.1:{server.server_port}"
         assert resolved(f"{address}/data.dvc", "digits", "course") == version

@@ -245,7 +245,7 @@ def served(status: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             uri = f"http://127.0.0.1:{server.server_port}"

@@ -15,10 +15,11 @@ from PIL import Image
 
 from components.bundle import Bundle, BundleSpec, write_bundle
 from components.datasets.digits.reader import Split
-from components.families.classification.runtime import DigitModel
+from components.families.classification.evaluation.outliers import kinds
+from components.families.classification.runtime import BOX, SIZE, DigitModel
 from serving.core.problems import RefusalError
 from serving.digits.openapi import STROKE
-from serving.digits.preprocess import BOX, SIZE, framed
+from serving.digits.preprocess import framed
 from tests.serving.hostile import ANSWERED, GREY, REFUSED, THE_SAME, saved
 from tests.serving.servers import PROJECT, Server, command, serving
 
@@ -54,6 +55,20 @@ def test_numbers_are_read_as_evaluation_reads_them(
         assert np.allclose(answer["probabilities"], probabilities, atol=1e-5)
         assert answer["digit"] == probabilities.argmax()
         assert answer["image"] == image.tolist()
+
+
+def test_it_abstains_from_what_is_no_digit_and_seldom_from_digits(digits_server: Server, test_digits: Split) -> None:
+    def abstains(image: np.ndarray) -> bool:
+        answer = digits_server.client.post("/read", json={"image": image.tolist()}).json()
+        assert 0 <= answer["distance"] <= 1
+        return bool(answer["abstain"])
+
+    others = kinds(test_digits.images, 20, seed=1)
+    refused = {kind: np.mean([abstains(image) for image in images]) for kind, images in others.items()}
+    assert min(refused[kind] for kind in ("noise", "inverted", "faces", "two digits")) >= 0.9
+    assert refused["rotated"] > 0.5
+    assert refused["letters"] > 0.2
+    assert np.mean([abstains(image) for image in test_digits.images[:50]]) <= 0.1
 
 
 @pytest.mark.parametrize(("side", "place"), [(224, (60, 90)), (140, (150, 20)), (84, (5, 300))])
@@ -194,7 +209,9 @@ def test_a_bundle_of_mlp_is_served_too_and_one_of_music_is_not(
     digits_bundle: Path, music_like: Path, mlp_like: Path, tmp_path: Path
 ) -> None:
     with serving("mlp", mlp_like, tmp_path, "--allow-unpromoted") as server:
-        assert server.client.post("/read", json={"image": STROKE}).status_code == 200
+        answer = server.client.post("/read", json={"image": STROKE})
+        assert answer.status_code == 200
+        assert answer.json()["abstain"] is None, "its bundle has no graph of distances"
     arguments = command("digits", music_like, 0, "--allow-unpromoted")
     done = subprocess.run(arguments, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -92,14 +92,30 @@ def test_a_finger_draws_too(visit: Callable[..., Visitor]) -> None:
     assert visitor.complaints == []
 
 
-def test_a_dot_is_a_mark_and_is_read(visit: Callable[..., Visitor]) -> None:
+def test_a_dot_is_a_mark_and_is_read_as_no_digit(visit: Callable[..., Visitor]) -> None:
     visitor = visit()
     page = visitor.open()
     draw(page, [(0.5, 0.5)])
-    expect(page.locator("#digit")).to_have_text(re.compile(r"\d"))
+    expect(page.locator("#refusal")).to_be_visible()
     ink = page.locator("#paper").evaluate("paper => paper.getContext('2d').getImageData(224, 224, 1, 1).data[0]")
     assert ink == 0
     assert visitor.asked("read") == 1
+    assert visitor.complaints == []
+
+
+def test_what_is_no_digit_is_refused_until_a_digit_is_drawn(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    draw(page, [(0.1, 0.2), (0.3, 0.8), (0.5, 0.3), (0.7, 0.8), (0.9, 0.2)])
+    draw(page, [(0.1, 0.5), (0.9, 0.5)])
+    assert sum(shares(page)) == pytest.approx(1, abs=1e-3)
+    expect(page.locator("#refusal")).to_contain_text("would rather not say")
+    expect(page.locator("#digit")).to_have_text("?")
+    page.get_by_role("button", name="Start again").click()
+    expect(page.locator("#refusal")).to_be_hidden()
+    draw(page, ONE)
+    expect(page.locator("#digit")).to_have_text("1")
+    expect(page.locator("#refusal")).to_be_hidden()
     assert visitor.complaints == []
 
 

@@ -38,19 +38,26 @@ def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
 
 def rotated(images: np.ndarray, degrees: float) -> np.ndarray:
     """Rotated counter-clockwise about the centre, with linear interpolation."""
-    size = images.shape[1]
+    # Every new pixel is a sum of four old ones: one matrix product for all pictures.
+    flat = images.reshape(len(images), -1).astype(np.float32) @ _rotation_weights(images.shape[1], degrees)
+    return to_bytes(flat).reshape(images.shape)
+
+
+def _rotation_weights(size: int, degrees: float) -> np.ndarray:
+    """Weights (old pixels, new pixels) of a rotation of pictures of that side, which background surrounds."""
     middle = (size - 1) / 2
     angle = np.deg2rad(degrees)
     y, x = np.indices((size, size)) - middle
     from_y = np.cos(angle) * y + np.sin(angle) * x + middle
     from_x = np.cos(angle) * x - np.sin(angle) * y + middle
-    edged = np.pad(images, ((0, 0), (1, 1), (1, 1))).astype(np.float32)  # background on all sides
-    from_y, from_x = (np.clip(each + 1, 0, size + 1 - 1e-6) for each in (from_y, from_x))
-    top, left = from_y.astype(int), from_x.astype(int)
-    below, beside = (from_y - top).astype(np.float32), (from_x - left).astype(np.float32)
-    upper = edged[:, top, left] * (1 - beside) + edged[:, top, left + 1] * beside
-    lower = edged[:, top + 1, left] * (1 - beside) + edged[:, top + 1, left + 1] * beside
-    return to_bytes(upper * (1 - below) + lower * below)
+    top, left = np.floor(from_y).astype(int), np.floor(from_x).astype(int)
+    weights = np.zeros((size * size, size * size), np.float32)
+    places = np.arange(size * size).reshape(size, size)
+    for row, share_y in ((top, 1 - (from_y - top)), (top + 1, from_y - top)):
+        for column, share_x in ((left, 1 - (from_x - left)), (left + 1, from_x - left)):
+            inside = (row >= 0) & (row < size) & (column >= 0) & (column < size)
+            weights[(row * size + column)[inside], places[inside]] += (share_y * share_x)[inside]
+    return weights
 
 
 def noisy(images: np.ndarray, deviation: float, seed: int) -> np.ndarray:

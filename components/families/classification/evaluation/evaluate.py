@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from components.datasets.digits.reader import Split, read_split
-from components.families.classification.evaluation import measures
+from components.errors import UserError
+from components.families.classification.evaluation import measures, outliers
 from components.families.classification.evaluation.corruptions import corrupted
 from components.families.classification.evaluation.report import UNITS, Findings, write_report
 from components.families.classification.params import Evaluate
-from components.families.classification.runtime import DigitModel
+from components.families.classification.runtime import DISTANCE, DigitModel, DistanceModel
 from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 from components.report.csv_table import write_csv
@@ -42,11 +43,17 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     matrix = measures.confusion_matrix(probabilities.argmax(axis=1), test.labels)
     reliability = measures.reliability(probabilities, test.labels, params.bins)
     curves = robustness(models[served], test, params)
+    distance = DistanceModel.load(bundle)
+    if distance is None:
+        raise UserError(f"the bundle has no graph '{DISTANCE}': export it again")
+    refusals, abstain_rate = outliers.measure(distance, test, params.outliers, params.seed)
     metrics = {
         **variants[served],
         "worst_digit_accuracy": float(np.nanmin(measures.recalls(matrix))),
         "quantisation_cost": cost,
         **{f"{kind}_accuracy": float(np.mean(accuracies)) for kind, (_, accuracies) in curves.items()},
+        "ood_auroc": float(np.mean([refusals[kind].auroc for kind in outliers.MEAN_OF])),
+        "abstain_rate": abstain_rate,
     }
     findings = Findings(
         manifest=bundle.manifest,
@@ -58,13 +65,14 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
         reliability=reliability,
         mistakes=measures.worst_mistakes(probabilities, test.labels, params.mistakes),
         robustness=curves,
-        limitations=tuple(limitations(matrix, curves)),
+        refusals=refusals,
+        limitations=tuple(limitations(matrix, curves, refusals, abstain_rate)),
     )
     _write_tables(out / "plots", findings)
     write_report(out, findings)
     return Evaluation(
         metrics=metrics,
-        counts={name: _count(name, matrix, len(validation.labels)) for name in metrics},
+        counts={name: _count(name, matrix, len(validation.labels), refusals) for name in metrics},
         variants=variants,
         serve={"variant": served},
         limitations=findings.limitations,
@@ -93,7 +101,9 @@ def robustness(model: DigitModel, test: Split, params: Evaluate) -> Curves:
     return {kind: (list(levels), [float(np.mean(ways)) for ways in levels.values()]) for kind, levels in found.items()}
 
 
-def limitations(matrix: np.ndarray, curves: Curves) -> list[str]:
+def limitations(
+    matrix: np.ndarray, curves: Curves, refusals: Mapping[str, outliers.Refusals], abstain_rate: float
+) -> list[str]:
     """Limitations as sentences with the measured values, for those who use the model."""
     sentences = []
     wrong = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))
@@ -107,7 +117,12 @@ def limitations(matrix: np.ndarray, curves: Curves) -> list[str]:
         worst = int(np.argmin(accuracies))
         level = f"{kind} of {levels[worst]:g} {UNITS[kind]}"
         sentences.append(f"Under {level} it reads {accuracies[worst]:.1%} of the digits right.")
-    return [*sentences, "It calls every picture a digit, whatever it shows."]
+    worst_kind = min(refusals, key=lambda kind: refusals[kind].refused)
+    return [
+        *sentences,
+        f"It abstains from {abstain_rate:.1%} of digits, and takes {1 - refusals[worst_kind].refused:.0%} of the "
+        f"pictures of the kind '{worst_kind}' for digits.",
+    ]
 
 
 def _write_tables(folder: Path, findings: Findings) -> None:
@@ -126,12 +141,17 @@ def _write_tables(folder: Path, findings: Findings) -> None:
     ]
     columns = zip(("corruption", "level", "under", "accuracy"), zip(*rows, strict=True), strict=True)
     write_csv(folder / "robustness.csv", {name: list(values) for name, values in columns})
+    kinds = findings.refusals
+    figures = {name: [getattr(found, name) for found in kinds.values()] for name in ("auroc", "refused", "pictures")}
+    write_csv(folder / "outliers.csv", {"kind": list(kinds), **figures})
 
 
-def _count(metric: str, matrix: np.ndarray, validation: int) -> int:
+def _count(metric: str, matrix: np.ndarray, validation: int, refusals: Mapping[str, outliers.Refusals]) -> int:
     """Number of pictures that a metric was measured on."""
     if metric in ("accuracy_validation", "quantisation_cost"):
         return validation
+    if metric == "ood_auroc":
+        return sum(refusals[kind].pictures for kind in outliers.MEAN_OF)
     if metric == "worst_digit_accuracy":
         return int(matrix.sum(axis=1)[np.nanargmin(measures.recalls(matrix))])
     return int(matrix.sum())

@@ -12,13 +12,18 @@ from components.bundle import Manifest
 from components.datasets.digits.reader import Split
 from components.families.classification.evaluation import plots
 from components.families.classification.evaluation.measures import Mistake, Reliability
+from components.families.classification.evaluation.outliers import Refusals
 from components.files import write_text
 from components.report.model import about, limitations, variants
-from components.report.page import figure, page, section, table
+from components.report.page import figure, note, page, section, table
 from components.stats import wilson_interval
 
 UNITS = {"shift": "pixels", "rotation": "degrees", "noise": "standard deviation", "blur": "pixels"}
 """Units of the levels of each corruption."""
+REFUSING = (
+    "AUROC: the chance that such a picture is farther from the training digits than a test digit is. Refused: the "
+    "share beyond the limit, which was chosen on validation digits."
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Findings:
     mistakes: Sequence[Mistake]
     robustness: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     """By kind of corruption: its levels and the accuracy under each."""
+    refusals: Mapping[str, Refusals]
+    """By kind of picture that is no digit."""
     limitations: tuple[str, ...]
 
 
@@ -60,6 +67,14 @@ def write_report(out: Path, findings: Findings) -> None:
         limitations(findings.limitations),
         section("Plots", f'<div class="pairs">{confusion}{calibration}</div>'),
         figure("Accuracy on corrupted test digits", plots.robustness(findings.robustness, UNITS)),
+        section("Pictures that are no digits", note(REFUSING), _refusals(findings.refusals)),
         figure("The mistakes with the highest confidence", mistakes),
     ]
     write_text(out / "report.html", page(f"Evaluation of the lab {findings.manifest.lab}", sections))
+
+
+def _refusals(refusals: Mapping[str, Refusals]) -> str:
+    rows = (
+        (kind, f"{found.auroc:.4f}", f"{found.refused:.1%}", str(found.pictures)) for kind, found in refusals.items()
+    )
+    return table(rows, ["kind", "AUROC", "refused", "pictures"])

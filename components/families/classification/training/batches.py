@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from components.datasets.digits.reader import read_split
 from components.families.classification.params import Augmentation, Batches
+from components.families.classification.training.ink import to_ink
 from components.training.epochs import Epoch, EpochData, batches_of, epoch_seed, generator
 
 READ_AT_ONCE = 1000
@@ -49,11 +50,6 @@ class DigitsData(EpochData[Batch]):
             return Batch(augmented(to_ink(images[rows]), self.params.augmentation, draw), labels[rows])
 
         return Epoch(batches_of(order, self.params.batch_size, smallest=2), make)
-
-
-def to_ink(images: Tensor) -> Tensor:
-    """Bytes (B, 28, 28) as (B, 1, 28, 28) float32 from 0 to 1: what every model of digits reads."""
-    return images.unsqueeze(1).float() / 255
 
 
 def augmented(images: Tensor, params: Augmentation, generator: torch.Generator) -> Tensor:

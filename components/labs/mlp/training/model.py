@@ -8,10 +8,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from components.datasets.digits.reader import DIGITS, SIZE
 from components.families.classification.training.batches import Batch
 from components.labs.mlp.params import Train
-from components.labs.mlp.training.network import GradientDescent, Network, cross_entropy
+from components.labs.mlp.training.network import GradientDescent, cross_entropy, network
 from components.training.lr_schedule import one_cycle, set_learning_rate
 
 
@@ -24,7 +23,7 @@ class MlpModel(pl.LightningModule):
         super().__init__()
         self.params = params
         self.automatic_optimization = False
-        self.network = Network((SIZE * SIZE, *params.hidden_sizes, DIGITS), params.activation)
+        self.network = network(params)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, 10) of images (B, 1, 28, 28)."""

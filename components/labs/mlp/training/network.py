@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from components.datasets.digits.reader import DIGITS, SIZE
+from components.labs.mlp.params import Train
+
 
 class Activation(NamedTuple):
     """f(z), and its derivative as a function of what f gave: cheaper than from z, and nothing more need be kept."""
@@ -79,6 +82,11 @@ class Network(nn.Module):
             if layer > 0:
                 slope = (slope @ self.weights[layer].T) * self.activation.derivative(inputs[layer])
         return loss, by_weight, by_bias
+
+
+def network(params: Train) -> Network:
+    """The network that the parameters ask for: ink (B, 1, 28, 28), 0 to 1, to logits (B, 10)."""
+    return Network((SIZE * SIZE, *params.hidden_sizes, DIGITS), params.activation)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

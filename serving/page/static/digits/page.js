@@ -98,13 +98,14 @@ async function read(make) {
   }
 }
 
-function show({ digit, probabilities, image }) {
+function show({ digit, probabilities, image, abstain }) {
   $('problem').hidden = true
-  $('digit').textContent = digit
+  $('refusal').hidden = !abstain
+  $('digit').textContent = abstain ? '?' : digit
   for (const [index, { row, progress, share }] of bars.entries()) {
     progress.value = probabilities[index]
     share.textContent = `${(100 * probabilities[index]).toFixed(1)} %`
-    row.classList.toggle('best', index === digit)
+    row.classList.toggle('best', index === digit && !abstain)
   }
   const pixels = image.flat().flatMap((ink) => [ink, ink, ink, 255])
   $('seen').getContext('2d').putImageData(new ImageData(new Uint8ClampedArray(pixels), 28, 28), 0, 0)
@@ -145,6 +146,7 @@ function wipe() {
 /** No answer is shown. */
 function forget() {
   $('digit').textContent = '?'
+  $('refusal').hidden = true
   for (const { row, progress, share } of bars) {
     progress.value = 0
     share.textContent = ''

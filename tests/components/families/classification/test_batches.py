@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from components.families.classification.evaluation.corruptions import blurred, shifted
 from components.families.classification.params import Augmentation
-from components.families.classification.training.batches import DigitsData, augmented, to_ink
+from components.families.classification.training.batches import DigitsData, augmented
+from components.families.classification.training.ink import to_ink
 from components.labs.mlp.params import Train
 from tests.digits_data import prepared
 from tests.face_data import section

@@ -7,6 +7,9 @@ import pytest
 
 from components.families.classification.evaluation import measures
 from components.families.classification.evaluation.corruptions import blurred, noisy, rotated, shifted
+from components.families.classification.evaluation.outliers import MEAN_OF, kinds
+from components.families.classification.export.distance import distances, prototypes_of
+from components.stats import roc_auc
 from tests.digits_data import raw_folders
 
 
@@ -70,3 +73,23 @@ def test_blur_keeps_the_ink_of_what_stays_inside(images: np.ndarray) -> None:
 def test_noise_is_the_same_for_the_same_seed(images: np.ndarray) -> None:
     assert np.array_equal(noisy(images, 0.2, 1), noisy(images, 0.2, 1))
     assert not np.array_equal(noisy(images, 0.2, 1), noisy(images, 0.2, 2))
+
+
+def test_pictures_of_every_kind_are_drawn_the_same_for_the_same_seed(images: np.ndarray) -> None:
+    first, again, other = kinds(images, 5, 1), kinds(images, 5, 1), kinds(images, 5, 2)
+    assert set(MEAN_OF) < first.keys()
+    for kind, pictures in first.items():
+        assert pictures.shape == (5, 28, 28)
+        assert pictures.dtype == np.uint8
+        assert np.array_equal(pictures, again[kind])
+    assert not np.array_equal(first["letters"], other["letters"])
+
+
+def test_a_training_digit_is_near_and_noise_is_far(images: np.ndarray) -> None:
+    model = prototypes_of(images, 100, 64)
+    near, others = distances(model, images), kinds(images, 20, 1)
+    assert near.max() < 0.1
+    for kind in ("noise", "inverted", "faces"):
+        assert roc_auc(distances(model, np.ascontiguousarray(others[kind])), near) == 1
+    brighter = distances(model, (images // 2).astype(np.uint8))
+    assert np.abs(brighter - near).max() < 0.02, "how strong the ink is does not count"

@@ -117,13 +117,18 @@ def test_evaluation_measures_the_bundle_and_shows_its_mistakes(
     assert (tmp_path / "evaluate" / "mistakes.png").read_bytes().startswith(b"\x89PNG")
 
 
+def exporting(**changed: object) -> Export:
+    small = {"calibration": 10, "prototypes": 50, "prototype_size": 16, "parity_tolerance": 1e-4}
+    return params().export.model_copy(update={"variants": ("float", "int8"), **small, **changed})
+
+
 def test_a_model_that_diverged_is_not_exported(digits: Inputs, tmp_path: Path) -> None:
     chosen = params().train
     model = DigitsModel(network(chosen), chosen)
     with torch.no_grad():
         next(iter(model.network.parameters())).fill_(float("nan"))
     with pytest.raises(UserError, match="training diverged"):
-        DIGITS.export(model, digits, tmp_path, Export(variants=("float",), parity_tolerance=1e-4, calibration=10))
+        DIGITS.export(model, digits, tmp_path, exporting(variants=("float",)))
 
 
 def test_weights_that_are_numbers_and_overflow_are_one_line(digits: Inputs, tmp_path: Path) -> None:
@@ -132,7 +137,7 @@ def test_weights_that_are_numbers_and_overflow_are_one_line(digits: Inputs, tmp_
     with torch.no_grad():
         for weight in model.network.parameters():
             weight.fill_(1e30)
-    exported = Export(variants=("float", "int8"), parity_tolerance=1e-4, calibration=10)
+    exported = exporting()
     with pytest.raises(UserError, match=r"differs from the model by (nan|inf) in its logits"):
         DIGITS.export(model, digits, tmp_path, exported)
     assert not (tmp_path / "parity.json").exists()
@@ -145,5 +150,5 @@ def test_a_float_graph_that_differs_is_not_exported(digits: Inputs, tmp_path: Pa
             DigitsModel(network(chosen), chosen).eval(),
             digits,
             tmp_path,
-            Export(variants=("float",), parity_tolerance=1e-12, calibration=10),
+            exporting(variants=("float",), parity_tolerance=1e-12),
         )
