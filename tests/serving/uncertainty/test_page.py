@@ -36,7 +36,7 @@ def test_sliders_move_the_prediction_and_its_bands(visit: Callable[..., Visitor]
     slide(page, "cement", 480)
     expect(page.locator("#mean")).not_to_have_text(before)
     expect(page.locator("#chart .band90")).not_to_have_attribute("points", band)
-    page.get_by_label("Along").select_option("water")
+    page.locator("#axis").select_option("water")
     expect(page.locator("#chart")).to_contain_text("water, kg/m3")
     assert [url for url in visitor.requests if not url.startswith(visitor.address)] == []
     assert visitor.complaints == []

@@ -14,7 +14,7 @@ import torch
 from components.bundle import Bundle
 from components.config import LabParams
 from components.errors import UserError
-from components.families.generation.evaluation.evaluate import Real, Yardstick
+from components.families.generation.evaluation.evaluate import Real, Comparison
 from components.families.generation.evaluation.features import Features
 from components.families.generation.params import GenerationParams
 from components.families.generation.runtime import Generator
@@ -104,13 +104,13 @@ def test_its_pictures_come_to_look_like_digits(made: tuple[str, Path], digits: I
     with torch.inference_mode():
         noise = (untrained(torch.from_numpy(generator.latents(1, 300))).sigmoid() * 255).to(torch.uint8)
     real = Real(LAB.pictures(digits.prepared, "train"), LAB.pictures(digits.prepared, "test"))
-    yardstick = Yardstick(real, Features(Bundle.open(classifier)), params(name).evaluate)
+    comparison = Comparison(real, Features(Bundle.open(classifier)), params(name).evaluate)
     learned, random = (
-        yardstick.measured(kind, pictures)["frechet_distance"]
+        comparison.measured(kind, pictures)["frechet_distance"]
         for kind, pictures in (("learned", images), ("random", noise.permute(0, 2, 3, 1).numpy()))
     )
     assert learned < 0.7 * random
-    assert yardstick.rows["held-out pictures"]["frechet_distance"] < learned
+    assert comparison.rows["held-out pictures"]["frechet_distance"] < learned
 
 
 def test_the_graphs_compute_the_model_at_batches_they_have_not_seen(made: tuple[str, Path]) -> None:
@@ -190,7 +190,7 @@ def test_figures_count_the_pictures_that_there_were_not_those_asked_for(digits: 
     """So that of a slice the gate says that too little was measured, and nothing against the model."""
     every = as_set()
     real = Real(LAB.pictures(digits.prepared, "train"), LAB.pictures(digits.prepared, "test"))
-    counts = Yardstick(real, Features(Bundle.open(classifier)), every.evaluate).counts(every.evaluate.samples)
+    counts = Comparison(real, Features(Bundle.open(classifier)), every.evaluate).counts(every.evaluate.samples)
     assert counts["frechet_distance"] == counts["precision"] == counts["recall"] == len(real.train)
     assert counts["near_copy_rate"] == len(real.held_out), "they say what is near"
     assert all(counts[name] < bound.min_count for name, bound in every.gate.metrics.items())
@@ -198,9 +198,9 @@ def test_figures_count_the_pictures_that_there_were_not_those_asked_for(digits: 
 
 def test_copies_of_training_pictures_are_seen(digits: Inputs, classifier: Path) -> None:
     real = Real(LAB.pictures(digits.prepared, "train"), LAB.pictures(digits.prepared, "test"))
-    yardstick = Yardstick(real, Features(Bundle.open(classifier)), params("vae").evaluate)
-    assert yardstick.rows["held-out pictures"]["near_copy_rate"] < 0.05
-    assert yardstick.measured("copies", real.train[:200])["near_copy_rate"] == 1
+    comparison = Comparison(real, Features(Bundle.open(classifier)), params("vae").evaluate)
+    assert comparison.rows["held-out pictures"]["near_copy_rate"] < 0.05
+    assert comparison.measured("copies", real.train[:200])["near_copy_rate"] == 1
 
 
 def test_a_decoder_that_is_sure_and_wrong_has_a_finite_likelihood_in_its_graph(digits: Inputs, tmp_path: Path) -> None:

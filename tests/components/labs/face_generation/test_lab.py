@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from components.bundle import Bundle, write_bundle
-from components.families.generation.evaluation.evaluate import Real, Yardstick
+from components.families.generation.evaluation.evaluate import Real, Comparison
 from components.families.generation.evaluation.features import Features
 from components.families.generation.params import GenerationParams
 from components.families.generation.runtime import Generator
@@ -80,12 +80,12 @@ def test_a_model_learns_faces_and_becomes_a_bundle_that_is_measured_by_the_detec
     reference_models = {"faces": detector.folder}
     report = evaluate(LAB, chosen, faces, tmp_path / "export", tmp_path / "evaluate", reference_models)
     real = Real(LAB.pictures(faces.prepared, "train"), LAB.pictures(faces.prepared, "audit"))
-    yardstick = Yardstick(real, Features(detector), chosen.evaluate)
+    comparison = Comparison(real, Features(detector), chosen.evaluate)
     with torch.inference_mode():
         untrained = LAB.module(faces, chosen.train).eval()
         values = untrained(torch.from_numpy(generator.latents(1, 100))).sigmoid()
     noise = (values * 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    assert report.metrics["frechet_distance"] < 0.5 * yardstick.measured("untrained", noise)["frechet_distance"]
+    assert report.metrics["frechet_distance"] < 0.5 * comparison.measured("untrained", noise)["frechet_distance"]
     assert report.counts["frechet_distance"] == 100
     if model == "vae":
         # 8 bits for each of 3 x 64 x 64 bytes are 68,130 nats: what is learned tells more than none.

@@ -123,7 +123,7 @@ def test_a_model_that_is_wrong_and_sure_is_blocked_and_one_that_says_nothing_too
     found = measure_set(predictor, "diabetes", read_tables(prepared_tables)["diabetes"], small)
     metrics = metrics_of({"diabetes": found}, measure_toy(predictor, small), predictor.spec)
     asked = load(LAB, PROJECT / "params.yaml").gate
-    bounds = {name: bound for name, bound in asked.metrics.items() if "coverage" in name}
+    bounds = {name: bound for name, bound in asked.metrics.items() if "cover" in name}
     report = uncertainty_bundle.report(Evaluation(metrics=metrics, counts=dict.fromkeys(metrics, 10**6)))
     decision = decide(report, None, Gate(metrics=bounds), date(2026, 1, 1))
     assert decision.verdict == Verdict.FAIL
