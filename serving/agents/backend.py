@@ -6,7 +6,6 @@ import numpy as np
 
 from components.config import LabParams
 from components.datasets.environments.reader import Environment
-from components.errors import UserError
 from components.families.agents.params import Serve
 from components.sources.installed import check_installed
 from serving.agents import openapi
@@ -15,7 +14,6 @@ from serving.agents.players import player
 from serving.agents.schemas import ActAnswer, ActRequest, act_request, episode_query
 from serving.core.backend import Backend
 from serving.core.bundles import Served
-from serving.core.problems import wrong_fields
 from serving.core.schemas import Info
 
 
@@ -29,7 +27,8 @@ class AgentsBackend(Backend):
         self.environment = Environment.model_validate(served.bundle.spec["environment"])
         check_installed(self.environment.name, self.environment.packages)
         self.player = player(served.bundle, served.variant, self.environment)
-        self.act_request, self.episode_query = act_request(limits), episode_query(limits)
+        dtype = self.environment.observation_dtype
+        self.act_request, self.episode_query = act_request(limits, self.player.shape, dtype), episode_query(limits)
         self.episodes = Episodes(limits.waiting, limits.max_episodes)
         info = Info.of(served, limits, self.player.providers)
         document = openapi.document(limits, served.version, self.environment, self.player.shape)
@@ -37,20 +36,5 @@ class AgentsBackend(Backend):
         self.player.decide(np.zeros((1, *self.player.shape)))
 
     def act(self, asked: ActRequest) -> ActAnswer:
-        """Raises RefusalError (422) for observations of another shape, or that are no numbers the game could show."""
-        try:
-            actions, probabilities = self.player.decide(_array(asked.observations))
-        except UserError as error:
-            raise wrong_fields([("observations", str(error))]) from None
+        actions, probabilities = self.player.decide(np.array(asked.observations))
         return ActAnswer(actions=actions, probabilities=probabilities, model=self.origin)
-
-
-def _array(observations: list[object]) -> np.ndarray:
-    """Raises UserError for what is no array of numbers."""
-    try:
-        found = np.array(observations)
-    except (ValueError, OverflowError):
-        raise UserError("every observation must be nested lists of numbers, all of one shape") from None
-    if found.dtype.kind not in "iuf":
-        raise UserError("an observation holds what is no number")
-    return found

@@ -6,11 +6,12 @@ from components.datasets.environments.reader import Environment
 from components.families.agents.params import Serve
 from serving.agents.schemas import ActAnswer, DoneEvent, StepEvent, act_request, episode_query
 from serving.core import openapi
-from serving.core.openapi import PROBLEMS, Json, json_of, operation, reference, work_problems
+from serving.core.openapi import PROBLEMS, Json, json_of, operation, work_problems
 
 EPISODE = {status: PROBLEMS[status] for status in (408, 413, 429, 500, 503)} | {
     422: "a field of the query is wrong, or given more than once"
 }
+EVENTS = 'event: step\ndata: {"step":0,"action":1,"probabilities":[0.2,0.8],"reward":1.0,"total":1.0,"picture":""}\n\n'
 ACT = work_problems(
     {
         400: "the body is not JSON",
@@ -30,12 +31,6 @@ def document(limits: Serve, version: str, environment: Environment, observed: tu
         "description": f"An agent that plays {environment.id}: {actions}, observations of "
         f"{shape} ({environment.observation_dtype}). The same seed and model make the same episode.",
     }
-    events = {
-        "text/event-stream": {
-            "schema": {"type": "string"},
-            "x-events": {"step": reference("StepEvent"), "done": reference("DoneEvent"), "error": {"type": "object"}},
-        }
-    }
     query = episode_query(limits)
     paths = {
         "/act": {
@@ -46,14 +41,14 @@ def document(limits: Serve, version: str, environment: Environment, observed: tu
         "/episode": {
             "get": operation(
                 "episode",
-                "An episode that the server plays, as server-sent events: `step` each, then `done`, or `error`",
-                events,
+                "An episode that the server plays, as events: `step` each (StepEvent), then `done` (DoneEvent)",
+                {"text/event-stream": {"example": EVENTS}},
                 parameters=_parameters(query.model_json_schema()["properties"]),
                 problems=EPISODE,
             )
         },
     }
-    return openapi.document(about, paths, [act_request(limits), ActAnswer, StepEvent, DoneEvent])
+    return openapi.document(about, paths, [act_request(limits, environment), ActAnswer, StepEvent, DoneEvent])
 
 
 def _parameters(properties: Json) -> list[Json]:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from annotated_types import Le, MaxLen
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from annotated_types import Ge, Le, Len
+from pydantic import BaseModel, ConfigDict, Field, Strict, create_model
 
 from components.families.agents.params import Serve
 from serving.core.schemas import Origin
 
 LARGEST_SEED = 2**31 - 1
 """gymnasium and ALE take no larger ones everywhere."""
+LARGEST = 1e38
+"""Of an observed number: 32-bit floats hold no much larger ones."""
 
 
 class ActRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     observations: list[Any] = Field(
-        min_length=1,
-        description="raw observations as the environment gives them, each of the shape that /info has: nested lists of "
-        "numbers",
-        examples=[[[0.01, -0.02, 0.03, 0.04]]],
+        description="raw observations as the game gives them: nested lists of numbers, each of the game's shape"
     )
 
 
@@ -65,11 +65,17 @@ class DoneEvent(BaseModel):
     model: Origin
 
 
-def act_request(limits: Serve) -> type[ActRequest]:
-    """As a server takes it with these limits."""
+def act_request(limits: Serve, shape: Sequence[int], dtype: str) -> type[ActRequest]:
+    """As a server takes it with these limits, of a policy that reads observations of this shape and numpy type."""
+    kind: Any = Annotated[float, Strict(), Ge(-LARGEST), Le(LARGEST)]
+    if dtype == "uint8":
+        kind = Annotated[int, Strict(), Ge(0), Le(255)]
+    for size in reversed(shape):
+        kind = Annotated[list[kind], Len(size, size)]
     given = ActRequest.model_fields["observations"]
+    observations = Annotated[list[kind], Len(1, limits.max_observations)]
     return create_model(
-        "ActRequest", __base__=ActRequest, observations=(Annotated[list[Any], MaxLen(limits.max_observations)], given)
+        "ActRequest", __base__=ActRequest, observations=(observations, Field(description=given.description))
     )
 
 

@@ -61,6 +61,7 @@ class Train(TrainParams):
 
     algorithm: Literal["ppo", "reinforce", "dqn"]
     observation_unit: tuple[Rate, ...]
+    return_unit: Rate
     validation_episodes: int = Field(ge=1, le=1000)
     validation_noise: float = Field(ge=0)
     ppo: Ppo

@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from components.datasets.environments.reader import Environment
 from components.errors import UserError
@@ -37,7 +38,9 @@ class Agent(pl.LightningModule):
                 f"{environment.name} is of shape {environment.observation_shape}"
             )
         chosen = params.chosen
-        self.network = Network(params.observation_unit, chosen.hidden_sizes, environment.action_count)
+        self.network = Network(
+            params.observation_unit, chosen.hidden_sizes, environment.action_count, params.return_unit
+        )
         self.stages = Stages(self.network.actions, params.max_epochs)
         self.history = History(params.max_epochs)
         self._games: Games | None = None
@@ -111,8 +114,14 @@ class Agent(pl.LightningModule):
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
         self.manual_backward(loss)
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.params.chosen.gradient_norm)
+        # Each network by itself: the value's error is large at first, and would make the policy's steps small.
+        for part in (self.network.actions, self.network.value):
+            nn.utils.clip_grad_norm_(part.parameters(), self.params.chosen.gradient_norm)
         optimizer.step()
+
+    def value_error(self, values: Tensor, returns: Tensor) -> Tensor:
+        """Mean squared error of values (B,), in units of `return_unit`."""
+        return functional.mse_loss(values / self.params.return_unit, returns / self.params.return_unit)
 
     def sample(self, logits: Tensor) -> Tensor:
         """Actions (B,) drawn from the policy's probabilities."""

@@ -20,9 +20,10 @@ class Network(nn.Module):
 
     unit: Tensor
 
-    def __init__(self, unit: Sequence[float], hidden_sizes: Sequence[int], actions: int) -> None:
-        """unit: what an observation's numbers (N,) are divided by, so that they are about 1."""
+    def __init__(self, unit: Sequence[float], hidden_sizes: Sequence[int], actions: int, return_unit: float) -> None:
+        """unit: what an observation's numbers (N,) are divided by, so that they are about 1; return_unit: likewise."""
         super().__init__()
+        self.return_unit = return_unit
         self.register_buffer("unit", torch.tensor(list(unit)))
         self.actions = _layers(len(unit), hidden_sizes, actions, 0.01)
         self.value = _layers(len(unit), hidden_sizes, 1, 1.0)
@@ -44,7 +45,7 @@ class Network(nn.Module):
     def values(self, observations: Tensor) -> Tensor:
         """(B,) estimated returns of raw observations (B, N)."""
         values: Tensor = self.value(observations / self.unit)
-        return values.squeeze(1)
+        return self.return_unit * values.squeeze(1)
 
 
 def _layers(inputs: int, hidden_sizes: Sequence[int], outputs: int, last_gain: float) -> nn.Sequential:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from components.families.agents.params import Ppo as Params
 from components.families.agents.training.advantages import advantages
@@ -65,7 +64,7 @@ class Ppo(Agent):
         clipped = ratio.clamp(1 - params.clip, 1 + params.clip)
         policy = -torch.minimum(ratio * gains, clipped * gains).mean()
         entropy = -(scores.exp() * scores).sum(1).mean()
-        error = functional.mse_loss(self.network.values(observations), returns)
+        error = self.value_error(self.network.values(observations), returns)
         weight = params.final_entropy + (params.entropy - params.final_entropy) * self.left
         self.descend(policy + params.value_weight * error - weight * entropy)
         moved = (ratio - 1 - change).mean()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from components.families.agents.training.advantages import advantages
 from components.families.agents.training.agent import Agent
@@ -35,7 +34,7 @@ class Reinforce(Agent):
         gains = (gains - gains.mean()) / (gains.std() + 1e-8)
         policy = -(scores.gather(1, actions[:, None]).squeeze(1) * gains).mean()
         entropy = -(scores.exp() * scores).sum(1).mean()
-        error = functional.mse_loss(values, returns)
+        error = self.value_error(values, returns)
         self.descend(policy + params.value_weight * error - params.entropy * entropy)
         return {"train_entropy": entropy.detach(), "train_value_error": error.detach()}
 
