@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Route, expect
@@ -38,28 +37,41 @@ def test_an_episode_is_watched_to_its_end(visit: Callable[..., Visitor]) -> None
 
 
 def test_a_visitor_takes_over_and_gives_back(visit: Callable[..., Visitor]) -> None:
+    """From the fourth step on the game waits for each answer until the test gives it: no pole falls meanwhile."""
     visitor = visit()
+    waiting: list[Route] = []
+    answered = 0
 
     def answer(route: Route) -> None:
-        """A better player than an untrained one, so that there is time to take over."""
-        asked: Any = route.request.post_data_json
-        (observation,) = asked["observations"]
-        action = int(observation[2] + 0.5 * observation[3] > 0)
-        route.fulfill(json={"actions": [action], "probabilities": [[1 - action, action]]})
+        nonlocal answered
+        answered += 1
+        route.fulfill(json={"actions": [1], "probabilities": [[0.25, 0.75]]})
 
-    visitor.page.route("**/act", answer)
+    def answer_three(route: Route) -> None:
+        if answered < 3:
+            answer(route)
+        else:
+            waiting.append(route)
+
+    visitor.page.route("**/act", answer_three)
     page = visitor.open()
     page.get_by_role("button", name="Play live").click()
-    page.get_by_label("Speed").select_option("a fifth")
+    expect(page.locator("#said")).to_have_text("Episode 1, step 3.")
     expect(page.locator("#who")).to_have_text("The agent plays.")
-    expect(page.locator("#said")).to_contain_text("step 3")
+    expect(page.locator(".action.taken")).to_contain_text("push right")
     page.locator("body").click(position={"x": 5, "y": 5})
-    page.keyboard.press("ArrowLeft")
-    expect(page.locator("#who")).to_have_text("You play: push left.")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#who")).to_have_text("You play: push right.")
-    page.evaluate("document.getElementById('back').click()")  # at once: the pole falls soon
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#who")).to_have_text("You play: push left.")
+    answer(waiting.pop())
+    expect(page.locator("#said")).to_have_text("Episode 1, step 4.")
+    expect(page.locator(".action.taken")).to_contain_text("push left")
+    page.get_by_role("button", name="Give it back to the agent").click()
     expect(page.locator("#who")).to_have_text("The agent plays.")
+    answer(waiting.pop())
+    expect(page.locator("#said")).to_have_text("Episode 1, step 5.")
+    expect(page.locator(".action.taken")).to_contain_text("push right")
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Stop")).to_be_disabled()
     expect(page.get_by_label("Who plays")).to_be_hidden()
