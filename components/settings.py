@@ -74,9 +74,13 @@ def settings() -> Settings:
 
 
 def draw_without_display() -> None:
-    """Tells SDL, which draws some games, to look for no display and no sound; what the environment says goes first."""
+    """Tells SDL, which draws some games, to look for no display and no sound; what the environment says goes first.
+
+    pygame then greets nobody, either.
+    """
     for name in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
         os.environ.setdefault(name, "dummy")
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
 
 def project_root() -> Path:

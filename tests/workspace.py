@@ -24,6 +24,7 @@ SMOKE: dict[str, dict[str, Any]] = {
         "music": {"limit": 60},
         "digits": {"limit": 1000},
         "cartpole": {"limit": 2},
+        "driving": {"options": {"max_episode_steps": 100}},
         "uci": {"limit": 200},
     },
     "music": {"train": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2}, "evaluate": {"samples": 8}},
@@ -57,6 +58,19 @@ SMOKE: dict[str, dict[str, Any]] = {
         },
         "export": {"calibration": 32, "film_steps": 20, "film_pictures": 4},
         "evaluate": {"episodes": 4, "robustness_episodes": 1, "resamples": 100},
+    },
+    "driving": {
+        "train": {
+            "expert_tracks": 2,
+            "student_tracks": 1,
+            "updates": 10,
+            "final_updates": 20,
+            "validation_tracks": 1,
+            "film_rounds": [1, 2],
+            "max_epochs": 2,
+        },
+        "export": {"calibration_tracks": 1},
+        "evaluate": {"tracks": 2, "variant_tracks": 1, "robustness_tracks": 1, "noises": [16.0], "delays": [1, 4]},
     },
     "uncertainty": {
         "train": {

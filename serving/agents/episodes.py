@@ -9,17 +9,14 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
-from components.datasets.environments.reader import Environment
-from components.families.agents.runtime.episodes import Act, Moment, play
+from components.families.agents.runtime.episodes import Moment
 from components.families.agents.runtime.pictures import png
+from serving.agents.players import Player
 from serving.agents.schemas import EpisodeQuery, StepEvent
 from serving.core.problems import DrainingError, FullError
 from serving.core.worker import Worker
 
 T = TypeVar("T")
-
-BLOCK = 5
-"""Steps that are played between two looks at the other requests: with pictures about 30 ms."""
 
 
 class Episodes(Worker):
@@ -44,23 +41,23 @@ class Episodes(Worker):
             self.playing -= 1
             self.taken -= 1
 
-    async def steps(self, environment: Environment, act: Act, asked: EpisodeQuery) -> AsyncGenerator[list[StepEvent]]:
+    async def steps(self, player: Player, asked: EpisodeQuery) -> AsyncGenerator[list[StepEvent]]:
         """Blocks of steps. It must have a place."""
         loop = asyncio.get_running_loop()
-        moments = islice(play(environment, act, asked.seed, render=asked.pictures), asked.steps)
-        while block := await loop.run_in_executor(self._thread, _played, moments):
+        moments = islice(player.play(asked.seed, asked.pictures), asked.steps)
+        while block := await loop.run_in_executor(self._thread, _played, moments, player.block):
             yield block
 
 
-def _played(moments: Iterator[Moment]) -> list[StepEvent]:
-    return [_event(moment) for moment in islice(moments, BLOCK)]
+def _played(moments: Iterator[Moment], count: int) -> list[StepEvent]:
+    return [_event(moment) for moment in islice(moments, count)]
 
 
 def _event(moment: Moment) -> StepEvent:
     picture = "" if moment.picture is None else base64.b64encode(png(moment.picture, quick=True)).decode()
     return StepEvent(
         step=moment.step,
-        action=moment.action,
+        action=moment.action if isinstance(moment.action, int) else list(moment.action),
         probabilities=[] if moment.probabilities is None else [float(share) for share in moment.probabilities],
         reward=moment.reward,
         total=moment.total,

@@ -21,13 +21,14 @@ ACT = work_problems(
 )
 
 
-def document(limits: Serve, version: str, environment: Environment) -> Json:
-    """version: of the model that is served."""
-    shape = " x ".join(map(str, environment.observation_shape))
+def document(limits: Serve, version: str, environment: Environment, observed: tuple[int, ...] | None = None) -> Json:
+    """version: of the model that is served. observed: the shape of what it decides on, if not one observation."""
+    shape = " x ".join(map(str, observed or environment.observation_shape))
+    actions = f"{environment.action_count} actions" if environment.action_count else "steering, gas and brake"
     about = {
         "title": "Agents",
         "version": version,
-        "description": f"An agent that plays {environment.id}: {environment.action_count} actions, observations of "
+        "description": f"An agent that plays {environment.id}: {actions}, observations of "
         f"{shape} ({environment.observation_dtype}). The same seed and model make the same episode.",
     }
     query = episode_query(limits)

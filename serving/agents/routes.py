@@ -38,7 +38,7 @@ async def _events(backend: AgentsBackend, asked: EpisodeQuery) -> AsyncGenerator
     deadline = asyncio.get_running_loop().time() + backend.limits.request_seconds
     steps, total, ended = 0, 0.0, False
     with backend.episodes.hold():
-        async with aclosing(backend.episodes.steps(backend.environment, backend.decide, asked)) as blocks:
+        async with aclosing(backend.episodes.steps(backend.player, asked)) as blocks:
             while True:
                 try:
                     async with asyncio.timeout_at(deadline):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
 from pydantic import BaseModel, ConfigDict, Field, Strict, create_model
 
-from components.datasets.environments.reader import Environment
 from components.families.agents.params import Serve
 from serving.core.schemas import Origin
 
@@ -26,8 +26,12 @@ class ActRequest(BaseModel):
 
 
 class ActAnswer(BaseModel):
-    actions: list[int] = Field(description="the likeliest action for each observation")
-    probabilities: list[list[float]] = Field(description="of every action, for each observation")
+    actions: list[int | list[float]] = Field(
+        description="for each observation the likeliest action, or steering, gas and brake"
+    )
+    probabilities: list[list[float]] = Field(
+        description="of every action, for each observation; none where actions are real numbers"
+    )
     model: Origin
 
 
@@ -43,7 +47,7 @@ class StepEvent(BaseModel):
     """A step of a played episode. Rewards and return are after the action."""
 
     step: int
-    action: int
+    action: int | list[float]
     probabilities: list[float]
     reward: float
     total: float = Field(description="the return up to here")
@@ -61,13 +65,12 @@ class DoneEvent(BaseModel):
     model: Origin
 
 
-def act_request(limits: Serve, environment: Environment) -> type[ActRequest]:
-    """As a server takes it with these limits, of a game whose observations have this shape and type."""
-    bytes_ = environment.observation_dtype == "uint8"
-    kind: Any = (
-        Annotated[int, Strict(), Ge(0), Le(255)] if bytes_ else Annotated[float, Strict(), Ge(-LARGEST), Le(LARGEST)]
-    )
-    for size in reversed(environment.observation_shape):
+def act_request(limits: Serve, shape: Sequence[int], dtype: str) -> type[ActRequest]:
+    """As a server takes it with these limits, of a policy that reads observations of this shape and numpy type."""
+    kind: Any = Annotated[float, Strict(), Ge(-LARGEST), Le(LARGEST)]
+    if dtype == "uint8":
+        kind = Annotated[int, Strict(), Ge(0), Le(255)]
+    for size in reversed(shape):
         kind = Annotated[list[kind], Len(size, size)]
     given = ActRequest.model_fields["observations"]
     observations = Annotated[list[kind], Len(1, limits.max_observations)]

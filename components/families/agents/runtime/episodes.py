@@ -15,11 +15,14 @@ Act = Callable[[np.ndarray], tuple[int, np.ndarray | None]]
 
 
 class Moment(NamedTuple):
-    """One step of an episode. observation: what the game showed before it; picture: so, too, (H, W, 3)."""
+    """One step of an episode. observation: what the game showed before it; picture: so, too, (H, W, 3).
+
+    action: one of several, by its number, or real numbers.
+    """
 
     step: int
     observation: np.ndarray
-    action: int
+    action: int | tuple[float, ...]
     probabilities: np.ndarray | None
     reward: float
     total: float

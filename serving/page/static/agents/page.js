@@ -7,13 +7,15 @@ import { item, showModel } from './shared/model.js'
 import { Failure, send } from './shared/server.js'
 
 const $ = (id) => document.getElementById(id)
-const NAMES = { 'CartPole-v1': ['push left', 'push right'], 'ALE/Pong-v5': ['stay', 'up', 'down'] }
+const NAMES = { 'CartPole-v1': ['push left', 'push right'], 'ALE/Pong-v5': ['stay', 'up', 'down'], 'CarRacing-v3': ['steering', 'gas', 'brake'] }
 const LIVE = 'CartPole-v1' // what can be played in the page
 const KEYS = { ArrowLeft: 0, ArrowRight: 1 }
 const FRAME_MS = 30 // between two pictures of an episode that the server plays
+const HELD_MS = 80 // of a car: it holds an action for four frames of a fiftieth of a second
 let playing // an AbortController while something is played
 let hand // the action that a visitor holds down; undefined while the agent plays
 let names = []
+let stepMs = FRAME_MS
 
 $('ask').addEventListener('submit', (event) => {
   event.preventDefault()
@@ -75,13 +77,13 @@ async function watch(signal) {
     if (event === 'done') {
       ended = true
       $('said').textContent = `Seed ${seed}: ${data.ended ? 'over' : 'cut off'} after ${data.steps} steps.`
-      $('score').textContent = `Return ${data.total}`
+      $('score').textContent = `Return ${rounded(data.total)}`
     } else {
       await show(data.picture)
       $('said').textContent = `Seed ${seed}, step ${data.step + 1}.`
-      $('score').textContent = `Return ${data.total}`
+      $('score').textContent = `Return ${rounded(data.total)}`
       think(data.probabilities, data.action)
-      await pause(FRAME_MS, signal)
+      await pause(stepMs, signal)
     }
   }
   if (!ended) throw new Failure('The connection broke, so the rest of this episode is missing.')
@@ -118,16 +120,23 @@ async function live(signal) {
   }
 }
 
-/** How likely each action is, and which one is taken. */
+/** How likely each action is, and which one is taken; of a car, how far it steers and presses each pedal. */
 function think(probabilities, taken) {
+  const driven = Array.isArray(taken)
+  const shown = driven ? taken : probabilities
   const rows = $('actions').children
-  if (rows.length !== probabilities.length) $('actions').replaceChildren(...probabilities.map((_, action) => bar(action)))
-  probabilities.forEach((share, action) => {
+  if (rows.length !== shown.length) $('actions').replaceChildren(...shown.map((_, action) => bar(action)))
+  shown.forEach((share, action) => {
     const row = rows[action]
     row.classList.toggle('taken', action === taken)
+    row.querySelector('meter').min = driven && action === 0 ? -1 : 0
     row.querySelector('meter').value = share
-    row.querySelector('output').textContent = `${(100 * share).toFixed(0)} %`
+    row.querySelector('output').textContent = driven ? share.toFixed(2) : `${(100 * share).toFixed(0)} %`
   })
+}
+
+function rounded(number) {
+  return Math.round(10 * number) / 10
 }
 
 function bar(action) {
@@ -164,6 +173,11 @@ if (model) {
   const { environment } = model.spec
   names = NAMES[environment.id] ?? []
   $('live').hidden = environment.id !== LIVE
-  think(Array(environment.action_count).fill(0))
+  if (environment.action_count === 0) {
+    stepMs = HELD_MS
+    $('lead').textContent =
+      'A small neural network has learnt to drive by imitating a driver who knows the whole track. It sees what you see.'
+    think([], names.map(() => 0))
+  } else think(Array(environment.action_count).fill(0))
 }
 for (const button of $('ask').querySelectorAll('button:not(#stop)')) button.disabled = false

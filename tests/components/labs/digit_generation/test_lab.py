@@ -14,7 +14,7 @@ import torch
 from components.bundle import Bundle
 from components.config import LabParams
 from components.errors import UserError
-from components.families.generation.evaluation.evaluate import Real, Comparison
+from components.families.generation.evaluation.evaluate import Comparison, Real
 from components.families.generation.evaluation.features import Features
 from components.families.generation.params import GenerationParams
 from components.families.generation.runtime import Generator

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from components.bundle import Bundle, write_bundle
-from components.families.generation.evaluation.evaluate import Real, Comparison
+from components.families.generation.evaluation.evaluate import Comparison, Real
 from components.families.generation.evaluation.features import Features
 from components.families.generation.params import GenerationParams
 from components.families.generation.runtime import Generator

@@ -1,0 +1,1 @@
+"""How an exported driver is measured: returns on test tracks in gymnasium's own game, and under disturbances."""

@@ -1,0 +1,86 @@
+"""Drives with an exported bundle: numpy and onnxruntime, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from components.datasets.environments.reader import Environment
+from components.errors import UserError
+from components.families.agents.runtime.episodes import Moment
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+    from components.bundle import Bundle
+
+FRAME = (96, 96, 3)
+
+
+class DrivingPolicy:
+    """A graph from frames (B, 2, 96, 96, 3) uint8 to actions (B, 3) float32: steering -1 to 1, gas and brake 0 to 1.
+
+    hold: frames for which CarRacing is to take an action; the two frames are so many apart.
+    """
+
+    def __init__(self, spec: dict[str, Any], session: InferenceSession) -> None:
+        self.hold: int = spec["hold"]
+        self.frames: int = spec["frames"]
+        self._session = session
+
+    @classmethod
+    def load(cls, bundle: Bundle, variant: str | None = None, threads: int = 1) -> Self:
+        """A verified bundle's graph; the first variant unless one is named. Raises BundleError for one it lacks."""
+        return cls(bundle.spec, bundle.session(variant or bundle.spec["variants"][0], threads))
+
+    @property
+    def providers(self) -> list[str]:
+        """What onnxruntime runs it on."""
+        providers: list[str] = self._session.get_providers()
+        return providers
+
+    def act(self, frames: np.ndarray) -> np.ndarray:
+        """(B, 3) float32 for frames (B, 2, 96, 96, 3) uint8, the earlier one first. Raises UserError for others."""
+        if frames.dtype != np.uint8 or frames.shape[1:] != (self.frames, *FRAME):
+            raise UserError(
+                f"the policy reads {self.frames} frames of 96 x 96 x 3 bytes, not {frames.dtype} {frames.shape[1:]}"
+            )
+        actions: np.ndarray = self._session.run(["actions"], {"frames": np.ascontiguousarray(frames)})[0]
+        return actions
+
+
+class Driver:
+    """Drives one episode: remembers the frame of the decision before."""
+
+    def __init__(self, policy: DrivingPolicy) -> None:
+        self.policy = policy
+        self._before: np.ndarray | None = None
+
+    def decide(self, frame: np.ndarray) -> np.ndarray:
+        """(3,) float64, to be held for `policy.hold` frames, for the frame (96, 96, 3) uint8 of now."""
+        before = frame if self._before is None else self._before
+        self._before = frame
+        action: np.ndarray = self.policy.act(np.stack([before, frame])[None])[0].astype(np.float64)
+        return action
+
+
+def play(environment: Environment, policy: DrivingPolicy, seed: int, render: bool = False) -> Iterator[Moment]:
+    """Plays the episode of a seed in gymnasium's own game; a moment is a decision, held for `policy.hold` frames."""
+    game = environment.make(render=render)
+    try:
+        frame, _ = game.reset(seed=seed)
+        driver, total, done, step = Driver(policy), 0.0, False, 0
+        while not done:
+            picture = np.asarray(game.render()) if render else None
+            action, seen, before = driver.decide(frame), frame, total
+            for _ in range(policy.hold):
+                frame, reward, terminated, truncated, _ = game.step(action)
+                total, done = total + float(reward), bool(terminated or truncated)
+                if done:
+                    break
+            yield Moment(step, seen, tuple(action.tolist()), None, total - before, total, done, picture)
+            step += 1
+    finally:
+        game.close()
