@@ -48,16 +48,8 @@ def document(limits: Serve, version: str, environment: Environment, observed: tu
             )
         },
     }
-    return openapi.document(
-        about,
-        paths,
-        [
-            act_request(limits, observed or environment.observation_shape, environment.observation_dtype),
-            ActAnswer,
-            StepEvent,
-            DoneEvent,
-        ],
-    )
+    asked = act_request(limits, observed or environment.observation_shape, environment.observation_dtype)
+    return openapi.document(about, paths, [asked, ActAnswer, StepEvent, DoneEvent])
 
 
 def _parameters(properties: Json) -> list[Json]:
