@@ -24,6 +24,8 @@ OF_DIGITS = {
     "worst_digit_accuracy": {"min": 0.0, "max_regression": None, "min_count": 1},
     "shift_accuracy": {"min": 0.0, "max_regression": None, "min_count": 1},
     "calibration_error": {"max": 1.0, "max_regression": None, "min_count": 1},
+    "ood_auroc": {"min": 0.0, "max_regression": None, "min_count": 1},
+    "abstain_rate": {"max": 1.0, "max_regression": None, "min_count": 1},
 }
 """The reference model's, which must have passed its own gate."""
 
