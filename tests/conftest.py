@@ -48,7 +48,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _no_log_handler_outlives_a_test() -> Iterator[None]:
-    """A command that runs in the test's own process sets up logging to a standard error that is closed with the test."""
+    """A command in the test's own process sets up logging to a standard error that is closed with the test."""
     yield
     root = logging.getLogger()
     root.handlers[:] = [handler for handler in root.handlers if type(handler) is not logging.StreamHandler]
