@@ -28,3 +28,9 @@ def api_of(lab: str) -> str:
 def labs_of(api: str) -> tuple[str, ...]:
     """The labs whose bundles an API serves; the first is the one whose champion it takes when none is named."""
     return tuple(lab for lab, its in served_labs().items() if its == api)
+
+
+def extras_of(api: str) -> tuple[str, ...]:
+    """What of pyproject.toml's extras an API needs installed."""
+    declared = (find(lab).api for lab in labs_of(api))
+    return ("serve", *dict.fromkeys(extra for its in declared if its for extra in its.extras))

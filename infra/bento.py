@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from components.apis import api_of, served_labs
+from components.apis import api_of, extras_of, served_labs
 from components.errors import UserError
 from infra.images import PROJECT
 from serving.core.bundles import open_bundle
@@ -48,7 +48,7 @@ def build(lab: str, reference: str) -> str:
                 shutil.copy2(PROJECT / name, folder)
         shutil.copytree(served.bundle.folder, folder / "bundle")
         (folder / "service.py").write_text(ENTRY.format(api=api_of(lab)))
-        (folder / "requirements.txt").write_text(_requirements())
+        (folder / "requirements.txt").write_text(_requirements(api_of(lab)))
         digest = served.bundle.digest
         description = {
             "name": lab,
@@ -65,12 +65,12 @@ def build(lab: str, reference: str) -> str:
     return f"{lab}:{digest[:12]}"
 
 
-def _requirements() -> str:
+def _requirements(api: str) -> str:
     """What the API needs, in the lock's versions; plain onnxruntime, as in the image."""
     script = [sys.executable, str(PROJECT / "infra" / "docker" / "requirements.py")]
     lines = [
         subprocess.run([*script, *arguments], capture_output=True, text=True, check=True).stdout
-        for arguments in (["serve"], ["--constraints"])
+        for arguments in (extras_of(api), ["--constraints"])
     ]
     names = {_name(line) for line in lines[0].splitlines()}
     pinned = [line for line in lines[1].splitlines() if _name(line) in names]

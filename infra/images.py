@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from components.apis import apis
+from components.apis import apis, extras_of
 from components.errors import UserError
 from components.provenance import git_state
 
@@ -37,10 +37,13 @@ class Image:
 
 
 IMAGES = {
-    "training": Image("training", ("train", "remote", "cluster")),
+    "training": Image("training", ("train", "games", "remote", "cluster")),
     "tracking": Image("tracking", ("tracking",)),
     "fetch": Image("serving", ("serve", "fetch"), "fetch"),
-    **{api: Image("serving", ("serve", "fetch"), "serving", {"API": api}) for api in apis()},
+    **{
+        api: Image("serving", (*extras_of(api), "fetch"), "serving", {"API": api, "EXTRAS": " ".join(extras_of(api))})
+        for api in apis()
+    },
 }
 
 

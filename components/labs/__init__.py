@@ -33,9 +33,13 @@ class Monitor:
 
 @dataclass(frozen=True)
 class Api:
-    """What serves a lab: the folders serving/<name>/ and serving/page/static/<name>/. Several labs may share one."""
+    """What serves a lab: the folders serving/<name>/ and serving/page/static/<name>/. Several labs may share one.
+
+    extras: of pyproject.toml, which its image installs beyond `serve`.
+    """
 
     name: str
+    extras: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ ARG BASE_IMAGE=python:3.11-slim
 FROM ${BASE_IMAGE} AS build
 # gpu: onnxruntime with CUDA, whose libraries the base image must bring.
 ARG FLAVOUR=cpu
+# Of pyproject.toml: "serve games" for the API agents.
+ARG EXTRAS=serve
 # Not empty: install from infra/docker/staged and ask no network.
 ARG OFFLINE=
 LABEL labs.stage=build
 WORKDIR /src
 COPY pyproject.toml requirements.lock ./
 COPY infra/docker infra/docker
-RUN python3 infra/docker/requirements.py --flavour "${FLAVOUR}" serve > requirements.txt \
+RUN python3 infra/docker/requirements.py --flavour "${FLAVOUR}" ${EXTRAS} > requirements.txt \
  && python3 infra/docker/requirements.py --constraints > constraints.txt \
  && python3 -m venv /opt/venv \
  && /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check ${OFFLINE:+--no-index} \

@@ -4,7 +4,7 @@ ARG BASE_IMAGE=python:3.11-slim
 
 FROM ${BASE_IMAGE} AS build
 # Of pyproject.toml: what the steps need, Kubeflow's SDK, and DVC's way to S3.
-ARG EXTRAS="train remote cluster"
+ARG EXTRAS="train games remote cluster"
 ARG FLAVOUR=cpu
 # Not empty: install from infra/docker/staged and ask no network.
 ARG OFFLINE=

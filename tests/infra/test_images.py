@@ -28,6 +28,12 @@ def test_the_lock_pins_what_every_image_installs(image: str) -> None:
     assert wanted - names(constraints()) == set(), "`make lock`"
 
 
+def test_an_api_installs_what_its_labs_declare_and_others_do_not() -> None:
+    assert IMAGES["agents"].arguments["EXTRAS"] == "serve games"
+    assert "gymnasium" in names(requirements(list(IMAGES["agents"].extras), "cpu"))
+    assert "gymnasium" not in names(requirements(list(IMAGES["music"].extras), "cpu"))
+
+
 def test_an_image_has_one_onnxruntime_in_the_locks_version() -> None:
     for flavour, name, other in (("cpu", "onnxruntime", "onnxruntime-gpu"), ("gpu", "onnxruntime-gpu", "onnxruntime")):
         lines = requirements(["serve"], flavour)

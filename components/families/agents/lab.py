@@ -22,7 +22,7 @@ class AgentLab(Lab):
     monitor = Monitor("val_score", "max")
     gate_metrics = ("mean_return", "median_return", "min_return", "solved_share", "noisy_return", "delayed_return")
     headline = ("mean_return", "min_return", "solved_share", "random_return", "noisy_return", "delayed_return")
-    api = Api("agents")
+    api = Api("agents", extras=("games",))
     Params = params.AgentParams
     published: tuple[Published, ...] = ()
     """Agents that others measured in the same game."""

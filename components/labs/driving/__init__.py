@@ -31,7 +31,7 @@ class DrivingLab(Lab):
         "quantisation_cost",
     )
     headline = ("mean_return", "min_return", "solved_share", "expert_return", "noisy_return", "delayed_return")
-    api = Api("agents")
+    api = Api("agents", extras=("games",))
     Params = params.DrivingParams
 
     def module(self, inputs: Inputs, params: params.Train) -> pl.LightningModule:

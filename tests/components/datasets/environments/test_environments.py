@@ -61,7 +61,7 @@ def test_every_environments_packages_are_those_of_the_lock() -> None:
     for packages in catalogue.declared_packages().values():
         for name, version in packages.items():
             assert f"{name}=={version}".lower() in lock
-            assert [line for line in extras["train"] if line.lower() == f"{name}=={version}".lower()]
+            assert [line for line in extras["games"] if line.lower() == f"{name}=={version}".lower()]
 
 
 @pytest.mark.parametrize(
