@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Times:
-    """Of one process with its children, in seconds."""
+    """Time of one process with its children, in seconds."""
 
     wall: float
     processor: float

@@ -76,7 +76,7 @@ def trained(prepared: Path, params: Params, out: Path) -> Bundle:
 
 
 def compared(found: dict[str, SetFindings], table: Table, confidence: float) -> dict[str, Any]:
-    """Of one set: each method's means, and what the others lose against the first, paired over splits."""
+    """Results on one set: each method's means, and what the others lose against the first, paired over splits."""
     share = float(table.test.sum() / (~table.test).sum())
     means = {
         method: {

@@ -39,7 +39,7 @@ class RestRecorder:
     headers: Mapping[str, str]
     experiment: str
     place: str
-    """Of the experiment's artifacts, below the server's."""
+    """Path of the experiment's artifacts, below the server's."""
 
     @classmethod
     def for_settings(cls) -> Self | None:

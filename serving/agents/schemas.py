@@ -14,7 +14,7 @@ from serving.core.schemas import Origin
 LARGEST_SEED = 2**31 - 1
 """gymnasium and ALE take no larger ones everywhere."""
 LARGEST = 1e38
-"""Of an observed number: 32-bit floats hold no much larger ones."""
+"""Largest size of an observed number: 32-bit floats hold no much larger ones."""
 
 
 class ActRequest(BaseModel):

@@ -35,7 +35,7 @@ class UncertaintyBackend(Backend):
             self.predict(name, {feature["name"]: feature["median"] for feature in known["features"]})
 
     def predict(self, name: str, row: Mapping[str, float]) -> Prediction:
-        """Of one row, {column: number}, of a set."""
+        """Predicts one row, {column: number}, of a set."""
         (estimate,) = self._estimates(name, [row])
         return Prediction(**dict(estimate), target=self._target(name), model=self.origin)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from serving.core.schemas import Origin
 
 LARGEST = 1e9
-"""Of a value, either way. Nothing measured comes near; beyond 1e15 32-bit floats would overflow inside the networks."""
+"""Largest size of a value. Beyond 1e15 32-bit floats would overflow inside the networks."""
 
 
 class Rows(BaseModel):

@@ -46,7 +46,7 @@ class Environment(BaseModel):
 
     @classmethod
     def read(cls, prepared: Path) -> Environment:
-        """Of a prepared dataset. Raises UserError where it is missing, damaged, or not what is installed here."""
+        """Reads a prepared dataset. Raises UserError where it is missing, damaged, or not what is installed here."""
         try:
             found = cls.model_validate(read_json(prepared / FILE))
         except ValidationError as error:

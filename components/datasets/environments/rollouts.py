@@ -35,7 +35,7 @@ class Episode(BaseModel):
     truncated: bool
     lowest: float
     highest: float
-    """Of all observations."""
+    """Smallest and largest number in all observations."""
     not_numbers: int
     """Observed values that are NaN or infinite."""
     digest: str

@@ -1,4 +1,4 @@
-"""What the columns of each set are: the files hold numbers only. Names and units are those of the sets' own papers."""
+"""What the columns of each set are: the files hold numbers only. Names and units are those of their publications."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from components.sources.archive import read_gzip, read_tar
 ARCHIVE = "uci_regression.tar"
 STARTER = ("diabetes_data_raw.csv.gz", "diabetes_target.csv.gz")
 SPLITS, TEST_SHARE = 20, 0.1
-"""Of the starter's table, which is published without splits: as many, and of the size, of most UCI sets."""
+"""Splits of the starter's table, which is published without: as many, and as large, as most UCI sets have."""
 
 
 class RawTable(NamedTuple):

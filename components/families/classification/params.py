@@ -50,7 +50,7 @@ class Export(ExportParams):
     prototype_size: int = Field(ge=1, le=784)
     """Numbers that each of them is reduced to."""
     abstain_percentile: float = Field(gt=0, le=100)
-    """Of the distances of validation digits: beyond it a picture is taken for no digit."""
+    """Percentile of the distances of validation digits: beyond it a picture is taken for no digit."""
 
 
 class Serve(Limits):

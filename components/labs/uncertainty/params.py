@@ -98,7 +98,7 @@ class Evaluate(Section):
     level_step: Annotated[float, Field(gt=0, lt=0.5)]
     """Distance of the quantile levels that calibration error and CRPS are measured at."""
     confidence: Level
-    """Of the intervals around differences."""
+    """Coverage of the intervals around differences."""
     toy_range: Positive
     """The cubic is judged between -toy_range and toy_range; the paper's is 6."""
     toy_points: int = Field(ge=10)

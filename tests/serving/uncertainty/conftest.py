@@ -17,7 +17,7 @@ from tests.serving.servers import Server, serving
 
 ROWS = 120
 RANGES = ((100, 540), (0, 360), (0, 200), (120, 250), (0, 32), (800, 1150), (590, 990), (1, 365))
-"""Of the columns of concrete, in its file's order."""
+"""Values of the columns of concrete, in its file's order."""
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ Returns = NDArray[np.float64]
 
 
 def summary(returns: Returns, solved: float) -> dict[str, float]:
-    """Of the returns of episodes (N,). solved: return from which an episode counts as solved."""
+    """Measures the returns of episodes (N,). solved: return from which an episode counts as solved."""
     return {
         "mean_return": float(returns.mean()),
         "median_return": float(np.median(returns)),

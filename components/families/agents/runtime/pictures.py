@@ -16,7 +16,7 @@ WIDTH = 240
 """Pixels of a film's picture, and of one in a strip."""
 MILLISECONDS = 60
 COLOURS = 32
-"""Of a film: games are flat drawings."""
+"""Colours of a film: games have few."""
 
 
 class Scene(NamedTuple):

@@ -70,7 +70,7 @@ class Games:
 
     @property
     def mean_return(self) -> float:
-        """Of the episodes that ended, or, where none did, of those under way."""
+        """Mean return of the episodes that ended, or, where none did, of those under way."""
         return float(np.mean(self.finished)) if self.finished else float(self._totals.mean())
 
 

@@ -18,7 +18,7 @@ from components.stats import roc_auc
 LETTERS = "ACDEFGHJKLMNPQRTUVWXYadefhkmnprtuwxy"
 """Without letters that are drawn like a digit: B, I, O, S, Z, b, g, i, l, o, q, s, z and a few more."""
 FONTS = ("DejaVuSans", "DejaVuSerif", "DejaVuSansMono", "DejaVuSans-Oblique", "cmr10", "cmss10", "STIXGeneral")
-"""Of those that matplotlib carries."""
+"""Fonts that matplotlib carries."""
 CANVAS, POINTS, TURN, SHEAR = 160, 90, 12.0, 0.2
 """Pixels that a letter is drawn on and its size, before it is framed; most degrees that it is turned, most shear."""
 MEAN_OF = ("rotated", "noise", "inverted", "faces", "letters")

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from components.families.classification.evaluation.measures import Mistake, Reliability
-from components.report import drawings
-from components.report.drawings import Series
+from components.report import svg
 from components.report.pictures import save_png
 from components.report.plots import MUTED, WARM
+from components.report.svg import Series
 
 ACROSS = 8
 """Mistakes in a row."""
@@ -19,19 +19,19 @@ ACROSS = 8
 
 def confusion(matrix: np.ndarray) -> str:
     """The confusion matrix; only mistakes are coloured. Returns SVG."""
-    return drawings.matrix(matrix, "is", "read as")
+    return svg.matrix(matrix, "is", "read as")
 
 
 def calibration(found: Reliability) -> str:
     """Accuracy by confidence, beside the line on which both are equal. Returns SVG."""
     perfect = Series("perfectly calibrated", (0.0, 1.0), (0.0, 1.0), MUTED)
     model = Series("this model: share right", found.confidence.tolist(), found.accuracy.tolist(), WARM)
-    return drawings.shares([perfect, model], "confidence")
+    return svg.shares([perfect, model], "confidence")
 
 
 def robustness(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], units: Mapping[str, str]) -> str:
     """A small plot for each kind of corruption: (levels, accuracies). Returns SVGs side by side."""
-    found = (drawings.shares([Series(kind, *curve)], units[kind], kind) for kind, curve in curves.items())
+    found = (svg.shares([Series(kind, *curve)], units[kind], kind) for kind, curve in curves.items())
     return f'<div class="pairs">{"".join(found)}</div>'
 
 
@@ -42,8 +42,8 @@ def mistakes(images: np.ndarray, found: Sequence[Mistake], path: Path, names: Se
     """
     shown = [images[mistake.row] if images.ndim == 4 else 255 - images[mistake.row] for mistake in found]
     captions = [_caption(mistake, names) for mistake in found]
-    save_png(path, drawings.sheet_with_captions(shown, captions, ACROSS))
-    return drawings.pictures(shown, captions, ACROSS)
+    save_png(path, svg.sheet_with_captions(shown, captions, ACROSS))
+    return svg.pictures(shown, captions, ACROSS)
 
 
 def _caption(mistake: Mistake, names: Sequence[str]) -> list[str]:

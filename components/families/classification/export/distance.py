@@ -15,7 +15,7 @@ from components.datasets.digits.reader import SIZE
 from components.families.classification.training.ink import to_ink
 
 KERNEL = (0.25, 0.5, 0.25)
-"""Of the blur along each axis, so that a stroke a pixel beside another is near it."""
+"""Weights of the blur along each axis, so that a stroke a pixel beside another is near it."""
 AT_ONCE = 500
 """Pictures that are compared together: more only take memory."""
 
@@ -52,7 +52,7 @@ class Distance(nn.Module):
 
 
 def prototypes_of(images: np.ndarray, count: int, size: int) -> Distance:
-    """Of at most `count` training pictures (N, 28, 28) uint8, taken evenly, reduced to `size` numbers each."""
+    """Keeps at most `count` training pictures (N, 28, 28) uint8, taken evenly, reduced to `size` numbers each."""
     chosen = torch.from_numpy(images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)])
     blank = Distance(torch.eye(SIZE * SIZE), torch.zeros(1, SIZE * SIZE))
     with torch.inference_mode():

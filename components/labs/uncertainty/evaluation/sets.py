@@ -52,7 +52,7 @@ class SetFindings(NamedTuple):
 
     @property
     def pooled_calibration_error(self) -> float:
-        """Of all splits' test rows together: without the noise of small splits."""
+        """Measures all splits' test rows together, without the noise of small splits."""
         return measures.calibration_error(self.shares.mean(axis=0), self.levels)
 
 

@@ -17,7 +17,7 @@ from components.labs.uncertainty.runtime.predictor import Prediction, Uncertaint
 from components.stats import roc_auc
 
 LEVELS = np.array([0.05, 0.5, 0.95])
-"""Of the bands that are drawn."""
+"""Quantile levels of the bands that are drawn."""
 
 
 class FitFindings(NamedTuple):

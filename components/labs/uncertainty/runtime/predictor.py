@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from components.bundle import Bundle
 
 OUTPUTS = ("prediction", "aleatoric", "epistemic", "quantiles", "location", "scale", "freedom", "claimed")
-"""Of a graph, in the order of Prediction's fields."""
+"""Outputs of a graph, in the order of Prediction's fields."""
 
 
 class Prediction(NamedTuple):
@@ -87,7 +87,7 @@ class UncertaintyPredictor:
         return found
 
     def predict(self, name: str, features: np.ndarray, split: int, levels: Sequence[float]) -> Prediction:
-        """Of raw features (N, d), by the networks of a split. Raises UserError for another shape, or no number."""
+        """Predicts raw features (N, d) by a split's networks. Raises UserError for another shape, or no number."""
         session = self._sessions[name]
         width = session.get_inputs()[0].shape[1]
         if features.ndim != 2 or features.shape[1] != width or not np.isfinite(features).all():

@@ -19,7 +19,7 @@ SMALLEST_SPREAD = 1e-12
 
 
 class Standards(NamedTuple):
-    """Of each split's training rows. center, spread: (S, d). target_center, target_spread: (S,)."""
+    """Standardisation by each split's training rows. center, spread: (S, d). target_center, target_spread: (S,)."""
 
     center: np.ndarray
     spread: np.ndarray

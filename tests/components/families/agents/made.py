@@ -36,7 +36,7 @@ def _small() -> Path:
 
 
 def section(name: str) -> Any:
-    """Of the lab cartpole's parameters, as small as the smoke test's."""
+    """The lab cartpole's parameters, as small as the smoke test's."""
     return getattr(load(find("cartpole"), _small()), name)
 
 

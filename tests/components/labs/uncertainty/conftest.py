@@ -40,7 +40,7 @@ MADE_HERE = Provenance(
 
 
 def small_params(**train: Any) -> Params:
-    """Of a lab that trains in seconds; keywords change `train`."""
+    """Parameters of a lab that trains in seconds; keywords change `train`."""
     block = {
         "train": {
             "seed": 1,
@@ -145,5 +145,5 @@ def evidential_model(prepared_tables: Path) -> UncertaintyModel:
 
 @pytest.fixture(scope="session")
 def uncertainty_bundle(prepared_tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Of evidential networks."""
+    """Outputs of evidential networks."""
     return exported(prepared_tables, tmp_path_factory.mktemp("bundle") / "uncertainty")
