@@ -12,7 +12,7 @@ import typer
 
 from components import command_line
 from components import params as parameters
-from components.datasets import DATASETS, find_dataset
+from components.datasets import DATASETS
 from components.discovery import nearest
 from components.errors import UserError
 from components.labs import LABS, find
@@ -66,17 +66,17 @@ def fetch(
 
 @app.command()
 def accept_data(dataset: DatasetName) -> None:
-    """Take a dataset's folder as it is for a new version. Rewrites its entry in data.dvc, which git then records."""
+    """Take a dataset's folder, or that of pretrained weights, as it is for a new version.
+
+    Rewrites its entry in data.dvc, which git then records.
+    """
     from components.sources.pin import PIN
     from components.sources.pin import accept_data as accept
 
-    found = find_dataset(dataset)
-    log.info(
-        "%s now pins %s as %s; commit it with git",
-        PIN,
-        dataset,
-        accept(Path(), found.name, profile_in_use(PARAMS, dataset)),
-    )
+    weights = {name for lab in LABS for name in find(lab).pretrained}
+    nearest("dataset", dataset, tuple(sorted({*DATASETS, *weights})))
+    profile: Profile = "course" if dataset in weights else profile_in_use(PARAMS, dataset)
+    log.info("%s now pins %s as %s; commit it with git", PIN, dataset, accept(Path(), dataset, profile))
 
 
 @app.command()

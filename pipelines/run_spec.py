@@ -82,10 +82,6 @@ def request(lab_name: str, assignments: Sequence[str] = (), sweep: Sequence[str]
     sweep: `name=[value, ...]` of the lab's section `train`; every combination is checked. Raises UserError.
     """
     lab = find(lab_name)
-    if lab.pretrained:
-        raise UserError(
-            f"{lab_name} starts from pretrained weights, which a pipeline does not bring yet: use make repro"
-        )
     _only_its_dataset(lab, assignments)
     blocks = _plain(parameters.with_assignments(read(root / PARAMS), lab, assignments, PARAMS))
     parameters.checked(lab, blocks, PARAMS)

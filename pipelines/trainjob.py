@@ -12,14 +12,17 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import UserError
+from components.labs import find
 from components.settings import settings
+from components.sources.catalogue import raw_folder
 from components.sources.pin import PIN
+from components.sources.version import bring_weights
 from pipelines.config import Pipelines, resource_name
 from pipelines.workspace import BUILD, PARAMS, Data, Sections, land, project, whole
 
@@ -54,7 +57,9 @@ def train_together(lab: str, sections: Sections, job: Mapping[str, Any], prepare
     data, run = Data.of(prepared), settings().repro_run or ""
     root = Path(SHARED) / run
     with project(data, lab, sections):
-        laid_out(root, data.dataset, Path(prepared.path))
+        weights = find(lab).pretrained
+        bring_weights(Path(), weights)
+        laid_out(root, data.dataset, Path(prepared.path), weights)
         config.load_incluster_config()
         namespace = NAMESPACE.read_text(encoding="utf-8").strip()
         manifest = trainjob(f"{resource_name(lab)}-{run[:8]}", lab, str(root), run, cluster)
@@ -65,11 +70,13 @@ def train_together(lab: str, sections: Sections, job: Mapping[str, Any], prepare
     return folder
 
 
-def laid_out(root: Path, dataset: str, prepared: Path) -> None:
+def laid_out(root: Path, dataset: str, prepared: Path, weights: Sequence[str] = ()) -> None:
     """Makes `root` a project's root of one training, out of the working directory; its checkpoints stay."""
-    target = root / BUILD / dataset / "prepare"
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(prepared, target)
+    folders = {BUILD / dataset / "prepare": prepared}
+    folders |= {folder: folder for folder in (raw_folder(name, "course") for name in weights)}
+    for target, source in folders.items():
+        shutil.rmtree(root / target, ignore_errors=True)
+        shutil.copytree(source, root / target)
     for name in (PARAMS, PIN):
         shutil.copyfile(name, root / name)
 

@@ -24,7 +24,7 @@ from components.labs import find
 from components.params import DATASETS_BLOCK, checked, checked_dataset
 from components.settings import project_root, settings
 from components.sources.catalogue import Profile, raw_folder
-from components.sources.version import bring_version, pin_version, resolved
+from components.sources.version import bring_version, bring_weights, pin_version, resolved
 from components.tracking.journal import JOURNALS
 from components.tracking.mlflow_client import database
 from components.tracking.upload import upload_or_warn
@@ -36,6 +36,9 @@ BUILD = Path("build")
 PARAMS = Path("params.yaml")
 DATASET_STEPS = ("prepare", "validate")
 """Steps that run on a dataset; the others run on a lab."""
+
+WEIGHTS_STEPS = ("train", "export")
+"""Steps that read the pretrained weights of a lab, in the versions that the image's code pins."""
 
 Sections = Mapping[str, Mapping[str, Any]]
 """Sections of a lab's block of params.yaml, by name."""
@@ -150,6 +153,8 @@ def run_step(
 
     data = Data.of(next(iter(inputs.values())))
     with project(data, name, sections or {}, block):
+        if step in WEIGHTS_STEPS:
+            bring_weights(Path(), find(name).pretrained)
         for earlier, found in inputs.items():
             _link(_place_of(earlier, name, data), found.path)
         getattr(command_line, step)(name, PARAMS, BUILD)

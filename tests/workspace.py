@@ -45,7 +45,7 @@ SMOKE: dict[str, dict[str, Any]] = {
         "evaluate": {"samples": 100, "manifold_samples": 100, "likelihood_pictures": 10, "importance_samples": 5},
     },
     "transfer": {
-        "train": {"width": 0.0625, "labelled": 1, "pretraining_epochs": 1, "frozen_epochs": 1, "max_epochs": 3},
+        "train": {"input_size": 32, "labelled": 1, "head_steps": 10, "max_epochs": 2},
         "export": {"calibration": 32},
     },
     "cartpole": {

@@ -7,11 +7,12 @@ import re
 import shutil
 import tempfile
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 
 from components.errors import UserError
 from components.files import write_json, write_text
-from components.settings import settings
+from components.settings import project_root, settings
 from components.sources import pin
 from components.sources.catalogue import Profile, declared, packages_of, raw_folder, select
 from components.sources.errors import UnavailableError
@@ -58,6 +59,19 @@ def bring_version(root: Path, dataset: str, profile: Profile, version: str) -> P
     return folder
 
 
+def bring_weights(root: Path, names: Iterable[str]) -> None:
+    """Brings pretrained weights in the versions that this code's data.dvc pins; root/data.dvc gets their entries.
+
+    Raises UserError as `bring_version` does.
+    """
+    entries = pin.entries(root / pin.PIN)
+    for name in names:
+        version = pin.dataset_version(project_root(), name, "course")
+        bring_version(root, name, "course", version)
+        entries[raw_folder(name, "course").as_posix()] = version
+    pin.write_pin(root, [_entry(folder, version) for folder, version in entries.items()])
+
+
 def _record_packages(folder: Path, dataset: str, packages: dict[str, str], version: str) -> Path:
     if packages_version(packages) != version:
         raise UserError(f"{dataset} is version {packages_version(packages)} in this code's sources.toml, not {version}")
@@ -89,8 +103,13 @@ def resolved(version: str, dataset: str, profile: Profile) -> str:
 
 
 def pin_version(root: Path, dataset: str, profile: Profile, version: str) -> None:
-    """Writes root/data.dvc with this one entry. The sizes that DVC also writes are not known, and it does without."""
-    pin.write_pin(root, [{"md5": version, "hash": "md5", "path": raw_folder(dataset, profile).as_posix()}])
+    """Writes root/data.dvc with this one entry."""
+    pin.write_pin(root, [_entry(raw_folder(dataset, profile).as_posix(), version)])
+
+
+def _entry(folder: str, version: str) -> dict[str, str]:
+    """The sizes that DVC also writes are not known, and it does without."""
+    return {"md5": version, "hash": "md5", "path": folder}
 
 
 def _pull(root: Path, remote: str) -> None:

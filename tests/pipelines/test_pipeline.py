@@ -22,7 +22,7 @@ from tests.pipelines.graph import Spec, closure, documents, edges, executor, gro
 
 PROJECT = Path(__file__).resolve().parents[2]
 STEPS = ("prepare", "validate", "train", "export", "evaluate", "audit", "gate", "promote")
-PIPELINES = [(lab, sweep) for lab in LABS if not find(lab).pretrained for sweep in (False, True)]
+PIPELINES = [(lab, sweep) for lab in LABS for sweep in (False, True)]
 
 
 def asked(lab: str, sweep: bool = False, *assignments: str) -> Request:
@@ -52,13 +52,8 @@ def test_every_pipeline_is_written_for_kubeflows_page(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("labs", [None, ["all"], ["mlp"]])
-def test_no_lab_and_all_mean_every_lab_that_has_a_pipeline(
-    labs: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_lab_and_all_mean_every_lab(labs: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand-ins in place of what is compiled: that the real labs compile, the test above tells."""
-
-    class Pretrained:
-        pretrained = ("vgg",)
 
     class Asked:
         def __init__(self, lab: str, sweep: Sequence[str] = ()) -> None:
@@ -67,13 +62,12 @@ def test_no_lab_and_all_mean_every_lab_that_has_a_pipeline(
         def pipeline(self) -> str:
             return self.name
 
-    monkeypatch.setattr(command_line, "LABS", ("mlp", "finetuning"))
-    monkeypatch.setattr(command_line, "find", lambda lab: find(lab) if lab == "mlp" else Pretrained)
+    monkeypatch.setattr(command_line, "LABS", ("mlp", "digits"))
     monkeypatch.setattr(command_line, "request", Asked)
     monkeypatch.setattr(run_spec, "compile_to", lambda pipeline, file: file.write_text(pipeline))
     command_line.compile_(labs, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"mlp.yaml", "mlp-sweep.yaml"}
-    assert ("finetuning starts from pretrained weights" in caplog.text) is (labs != ["mlp"])
+    wanted = ("mlp",) if labs == ["mlp"] else ("mlp", "digits")
+    assert {path.stem for path in tmp_path.iterdir()} == {*wanted, *(f"{lab}-sweep" for lab in wanted)}
 
 
 def dvc_edges(lab: str) -> set[tuple[str, str]]:

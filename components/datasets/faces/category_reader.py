@@ -1,4 +1,4 @@
-"""Photographs by category, and faces by what annotators perceived: what the lab transfer learns from. No torch."""
+"""Photographs by category: what the lab transfer learns from. No torch."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from components.datasets.faces.reader import Split, SplitName, read_split
+from components.datasets.faces.raw import decode
+from components.datasets.faces.reader import PHOTOGRAPHS, Split, SplitName, read_split
 from components.errors import UserError
+from components.sources.archive import read_tar
 
 CALTECH = "101_ObjectCategories"
 FACE, OTHER = "face", "other"
@@ -27,13 +30,13 @@ def categories(prepared: Path) -> tuple[str, ...]:
     return tuple(sorted(set(_categories(read_split(prepared, "train")).tolist()) - {""}))
 
 
-def photographs(prepared: Path, split: SplitName, each: int = 0, seed: int = 0) -> Labelled:
-    """A split's photographs, each as its largest square, with their categories.
+def photographs(prepared: Path, split: SplitName, size: int, each: int = 0, seed: int = 0) -> Labelled:
+    """A split's photographs, each resized to `size` x `size`, with their categories.
 
     each: so many of every category, chosen by `seed`; 0 takes all.
-    Raises UserError when a category of the training split is missing or has fewer.
+    Raises UserError when a category of the training split is missing or has fewer, or a photograph is.
     """
-    found = read_split(prepared, split, in_memory=True)
+    found = read_split(prepared, split)
     names = categories(prepared)
     labels = np.searchsorted(names, of := _categories(found))
     rows = np.flatnonzero(np.isin(of, names) & (found.crop == 0))
@@ -46,29 +49,29 @@ def photographs(prepared: Path, split: SplitName, each: int = 0, seed: int = 0) 
                     f"{prepared} has {len(some)} training pictures of '{name}'; transfer.train.labelled asks for {each}"
                 )
         rows = np.sort(np.concatenate(chosen))
-    return Labelled(found.images[rows], labels[rows].astype(np.int64))
+    return Labelled(_pixels(prepared, found, rows, size), labels[rows].astype(np.int64))
 
 
-def faces(prepared: Path) -> Labelled:
-    """What is pretrained on: training faces by perceived gender, age and race; all pictures by category where no
-    gender is known.
-
-    The labels only give the filters something to tell apart; whoever fine-tunes throws away what answers them.
-    """
-    found = read_split(prepared, "train", in_memory=True)
-    known = zip(found.gender, found.age, found.race, strict=True)
-    groups = np.array([" ".join(each) if each[0] else "" for each in known])
-    if not groups.astype(bool).any():
-        groups = _categories(found)
-    rows = np.flatnonzero(groups != "")
-    _, labels = np.unique(groups[rows], return_inverse=True)
-    return Labelled(found.images[rows], labels.astype(np.int64))
+def square(image: Image.Image, size: int) -> np.ndarray:
+    """(size, size, 3) uint8 RGB of a whole picture: its sides are brought to one length, so that nothing is cut off."""
+    return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR))
 
 
-def middle(images: np.ndarray, size: int) -> np.ndarray:
-    """The middle (N, size, size, 3) of images (N, S, S, 3): what is measured, without jitter."""
-    margin = (images.shape[1] - size) // 2
-    return images[:, margin : margin + size, margin : margin + size]
+def _pixels(prepared: Path, split: Split, rows: np.ndarray, size: int) -> np.ndarray:
+    archive = prepared / PHOTOGRAPHS
+    if not archive.exists():
+        return np.stack([square(Image.fromarray(split.images[row]), size) for row in rows])
+    places = {str(split.file[row]): place for place, row in enumerate(rows)}
+    images = np.empty((len(rows), size, size, 3), np.uint8)
+    for name, content in read_tar(archive):
+        if name in places:
+            image = decode(content)
+            if image is None:
+                raise UserError(f"{archive}: {name} is damaged: run the step prepare again")
+            images[places.pop(name)] = square(image, size)
+    if places:
+        raise UserError(f"{archive} has no {min(places)}: run the step prepare again")
+    return images
 
 
 def _categories(split: Split) -> np.ndarray:

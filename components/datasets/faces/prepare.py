@@ -16,10 +16,11 @@ from PIL import Image
 
 from components.datasets.faces.near_duplicates import clusters, near_pairs, picture_hash
 from components.datasets.faces.params import FacesParams
-from components.datasets.faces.raw import Picture, read_course_faces, read_pictures
-from components.datasets.faces.reader import COURSE_FACES, SIZE, SPLITS, SplitName
+from components.datasets.faces.raw import Picture, read_course_faces, read_photographs, read_pictures
+from components.datasets.faces.reader import COURSE_FACES, PHOTOGRAPHS, SIZE, SPLITS, SplitName
 from components.errors import UserError
 from components.files import write_json, write_text
+from components.sources.archive import write_tar
 
 if TYPE_CHECKING:
     pass
@@ -67,7 +68,8 @@ class Fate:
 def prepare(raw: Path, out: Path, params: FacesParams) -> dict[str, Any]:
     """Writes <split>_images.npy, <split>.csv, pictures.csv and report.json into `out`; returns the report.
 
-    Also course_faces.npy (20, 64, 64, 3), faces that nothing is trained on nor chosen by, where the data holds them.
+    Also photographs.tar, those of all splits as their source has them, where the data holds photographs by category;
+    and course_faces.npy (20, 64, 64, 3), faces that nothing is trained on nor chosen by, where the data holds them.
     images: (N, size, size, 3) uint8 RGB, faces whole, photographs as up to `crops` squares each. pictures.csv: a row
     for each raw picture, with what validation asks of it. Raises UserError when a split gets no faces or nothing else.
     """
@@ -84,6 +86,10 @@ def prepare(raw: Path, out: Path, params: FacesParams) -> dict[str, Any]:
         write_text(out / f"{split}.csv", _csv(rows))
         hard = sum(row["hard"] for row in rows)
         counts[split] = {"faces": kinds[1], "negatives": kinds[0], "hard_negatives": hard}
+    kept = {seen.picture.id for seen, fate in zip(everything, fates, strict=True) if fate.place in SPLITS}
+    photographs = sorted((name, content) for name, content in read_photographs(raw) if name in kept)
+    if photographs:
+        write_tar(out / PHOTOGRAPHS, photographs)
     course = [np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for image in read_course_faces(raw)]
     if course:
         np.save(out / COURSE_FACES, np.stack(course))

@@ -69,6 +69,12 @@ def _caltech101(folder: Path, limit: int) -> Iterator[Picture]:
             yield Picture(name, "caltech101", False, decode(content), is_hard=rows[name]["hard_negative"] == "1")
 
 
+def read_photographs(raw: Path) -> Iterator[tuple[str, bytes]]:
+    """(name, JPEG file) of each photograph; none in the starter data."""
+    archive = raw / "caltech101" / "caltech101_nonfaces.tar"
+    return read_tar(archive) if archive.exists() else iter(())
+
+
 def _lfw(path: Path) -> Iterator[Picture]:
     """scikit-image's subset: 200 grey pictures of 25 x 25, values 0 to 1, the first hundred of faces."""
     try:

@@ -14,6 +14,9 @@ from components.errors import UserError
 SIZE = 64
 """Side of what the networks see, in pixels; prepared images have a margin around it."""
 
+PHOTOGRAPHS = "photographs.tar"
+"""In the prepared folder, the photographs of all splits as their source has them; none in the starter data."""
+
 COURSE_FACES = "course_faces.npy"
 """In the prepared folder, the faces that the course tests with, (20, SIZE, SIZE, 3)."""
 
@@ -25,10 +28,13 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "audit")
 class Split:
     """images: (N, S, S, 3) uint8 RGB.  is_face, is_hard: (N,) bool.  race, gender, age: (N,) perceived, '' unknown.
 
+    file: (N,) the raw picture's name; photo: (N,) that of the photograph it stands for, which near-duplicates share.
+
     crop: (N,) int, which square of its photograph an image is: 0 is the largest, and every face's.
     """
 
     images: np.ndarray
+    file: np.ndarray
     photo: np.ndarray
     crop: np.ndarray
     is_face: np.ndarray
@@ -58,7 +64,7 @@ def read_split(prepared: Path, split: SplitName, in_memory: bool = False) -> Spl
         raise UserError(f"{file} is not an array: {error}; run the step prepare again") from None
     if len(rows) != len(images):
         raise UserError(f"{table} has {len(rows)} rows for {len(images)} images: run the step prepare again")
-    columns = {name: np.array([row[name] for row in rows]) for name in ("photo", "race", "gender", "age")}
+    columns = {name: np.array([row[name] for row in rows]) for name in ("file", "photo", "race", "gender", "age")}
     crop = np.array([int(row["id"].rpartition("#")[2]) if "#" in row["id"] else 0 for row in rows])
     is_face, is_hard = (np.array([row[name] == "1" for row in rows], dtype=bool) for name in ("face", "hard"))
     if is_face.all() or not is_face.any():

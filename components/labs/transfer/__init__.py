@@ -1,4 +1,4 @@
-"""Lab 2A, second half: a pretrained VGG16 gets a new head, is fine-tuned, and must beat one trained from scratch."""
+"""Lab 2A, second half: a backbone pretrained on ImageNet gets a new head and is fine-tuned on few photographs."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class TransferLab(Lab):
     name = "transfer"
     dataset = "faces"
+    pretrained = ("efficientnet_lite0",)
     monitor = Monitor("val_error")
     gate_metrics = ("accuracy", "top_5_accuracy", "cross_entropy", "calibration_error", "quantisation_cost")
     headline = ("accuracy", "top_5_accuracy", "calibration_error", "quantisation_cost")
@@ -27,7 +28,8 @@ class TransferLab(Lab):
         from components.datasets.faces.category_reader import categories
         from components.labs.transfer.training.model import TransferModel
 
-        return TransferModel(params, categories(inputs.prepared), inputs.prepared.parent / "weights")
+        downloads = inputs.prepared.parent / "weights"
+        return TransferModel(params, categories(inputs.prepared), inputs.pretrained, downloads)
 
     def data(self, inputs: Inputs, params: params.Train) -> pl.LightningDataModule:
         from components.labs.transfer.training.batches import TransferData

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.datasets.faces.category_reader import Labelled, middle, photographs
+from components.datasets.faces.category_reader import Labelled, photographs
 from components.families.classification.evaluation import measures, plots
 from components.files import write_text
 from components.labs.transfer.params import Evaluate
@@ -37,10 +37,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     """
     models = {variant: CategoryModel.load(bundle, variant) for variant in bundle.spec["variants"]}
     size = int(bundle.spec["size"])
-    test, validation = (
-        Labelled(middle(found.images, size), found.labels)
-        for found in (photographs(prepared, "audit"), photographs(prepared, "validation"))
-    )
+    test, validation = photographs(prepared, "audit", size), photographs(prepared, "validation", size)
     variants = {variant: measured(model, test, validation, params) for variant, model in models.items()}
     cost = quantisation_cost(variants, "accuracy_validation")
     served = choose_variant(variants, cost, params.max_quantisation_cost)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from components.bundle import BundleSpec
-from components.datasets.faces.category_reader import middle, photographs
+from components.datasets.faces.category_reader import photographs
 from components.labs.transfer.params import Export
 from components.labs.transfer.training.model import TransferModel
 from components.onnx.classifier import export_classifier
@@ -19,6 +19,6 @@ CALIBRATION_BATCH = 64
 def export(model: TransferModel, prepared: Path, out: Path, params: Export) -> BundleSpec:
     """Writes <variant>.onnx of each variant and parity.json into `out`; raises as `export_classifier` does."""
     size = model.params.input_size
-    images = middle(photographs(prepared, "train").images, size)
+    images = photographs(prepared, "train", size, model.params.labelled, model.params.seed).images
     spec = {"size": size, "categories": list(model.categories)}
     return export_classifier(model, images, out, params, spec, PARITY_BATCHES, CALIBRATION_BATCH)

@@ -1,4 +1,4 @@
-"""Pictures as batches, all in memory: faces in the epochs of pretraining, then the small labelled set."""
+"""The small labelled set as batches: all of it at once for the new head, then shuffled and varied."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from components.datasets.faces.category_reader import Labelled, faces, middle, photographs
-from components.errors import UserError
+from components.datasets.faces.category_reader import Labelled, photographs
 from components.labs.transfer.params import Train
 from components.training.epochs import Epoch, EpochData, batches_of
 
-READ_AT_ONCE = 128
+READ_AT_ONCE = 32
 """Pictures of a validation batch."""
 
 
@@ -25,50 +25,56 @@ class Batch(NamedTuple):
     labels: Tensor
 
 
-def shuffled(pictures: Labelled, params: Train, epoch: int) -> Epoch[Batch]:
-    """Every picture once, each cropped at random and half of them mirrored; the last ones that fill no batch are left
-    out."""
+def whole(pictures: Labelled) -> Epoch[Batch]:
+    """All pictures as they are, in one batch."""
+    return Epoch([slice(None)], lambda index, rows: _batch(pictures.images[rows], pictures.labels[rows]))
+
+
+def varied(pictures: Labelled, params: Train, epoch: int) -> Epoch[Batch]:
+    """Every picture once, cropped at random and half of them mirrored; the last ones that fill no batch are left out.
+
+    A crop has at least `smallest_crop` of the picture's area and sides that differ by at most a third (Szegedy et al.
+    2015), and is brought to the picture's size.
+    """
     draw = np.random.default_rng((params.seed, epoch))
     count, size = len(pictures.labels), params.input_size
     order = draw.permutation(count)
-    margin = pictures.images.shape[1] - size
-    corners = draw.integers(0, margin + 1, (count, 2))
-    mirrored = draw.random(count) < 0.5
+    areas = draw.uniform(params.smallest_crop, 1, count)
+    shapes = np.exp(draw.uniform(np.log(3 / 4), np.log(4 / 3), count))
+    corners, mirrored = draw.random((count, 2)), draw.random(count) < 0.5
 
     def crop(row: int) -> np.ndarray:
-        top, left = corners[row]
-        image = pictures.images[row, top : top + size, left : left + size]
-        return image[:, ::-1] if mirrored[row] else image
+        sides = np.minimum(size, size * np.sqrt(areas[row] * np.array([shapes[row], 1 / shapes[row]])))
+        start = corners[row] * (size - sides)
+        image = Image.fromarray(pictures.images[row])
+        found = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=(*start, *(start + sides))))
+        return found[:, ::-1] if mirrored[row] else found
 
     def make(index: int, rows: np.ndarray) -> Batch:
-        images = np.stack([crop(row) for row in rows])
-        return Batch(torch.from_numpy(images), torch.from_numpy(pictures.labels[rows]))
+        return _batch(np.stack([crop(row) for row in rows]), pictures.labels[rows])
 
     batch = min(params.batch_size, count)
     return Epoch(batches_of(order, batch, smallest=batch), make)
 
 
 class TransferData(EpochData[Batch]):
-    """Faces in the epochs of pretraining, the small labelled set in the others."""
+    """The labelled pictures: whole in the first epoch of a pretrained backbone, which fits the head; varied later."""
 
     def __init__(self, prepared: Path, params: Train) -> None:
         super().__init__()
         self.params = params
-        self.pretraining = faces(prepared) if params.pretraining_epochs else None
-        self.train = photographs(prepared, "train", params.labelled, params.seed)
-        self.validation = photographs(prepared, "validation")
-        side = self.train.images.shape[1]
-        if params.input_size > side:
-            raise UserError(
-                f"transfer.train.input_size is {params.input_size}, larger than the prepared pictures of {side}"
-            )
+        self.train = photographs(prepared, "train", params.input_size, params.labelled, params.seed)
+        self.validation = photographs(prepared, "validation", params.input_size)
 
     def validation_batches(self) -> list[Batch]:
-        images = torch.from_numpy(middle(self.validation.images, self.params.input_size))
-        labels = torch.from_numpy(self.validation.labels)
-        pairs = zip(torch.split(images, READ_AT_ONCE), torch.split(labels, READ_AT_ONCE), strict=True)
-        return [Batch(*pair) for pair in pairs]
+        pieces = range(0, len(self.validation.labels), READ_AT_ONCE)
+        rows = [slice(first, first + READ_AT_ONCE) for first in pieces]
+        return [_batch(self.validation.images[some], self.validation.labels[some]) for some in rows]
 
     def epoch(self, epoch: int) -> Epoch[Batch]:
-        pretraining = self.pretraining is not None and epoch < self.params.pretraining_epochs
-        return shuffled(self.pretraining if pretraining and self.pretraining else self.train, self.params, epoch)
+        first = self.params.pretrained and epoch == 0
+        return whole(self.train) if first else varied(self.train, self.params, epoch)
+
+
+def _batch(images: np.ndarray, labels: np.ndarray) -> Batch:
+    return Batch(torch.from_numpy(images), torch.from_numpy(labels))

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import pickle
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from components.errors import UserError
-from components.files import sha256_file
-from components.sources.download import download
-from components.sources.errors import UnavailableError
-
-log = logging.getLogger(__name__)
 
 CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Channels of the 3 x 3 convolutions, each followed by ReLU; after each group comes 2 x 2 max pooling."""
@@ -36,7 +28,7 @@ class Vgg(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, width: float) -> None:
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         before = 3
@@ -54,6 +46,10 @@ class Vgg(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(3, 1, 1), persistent=False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @property
+    def parts(self) -> list[nn.Module]:
+        return [layer for layer in self.features if isinstance(layer, nn.Conv2d)]
 
     def forward(self, pictures: Tensor) -> Tensor:
         normal = ((pictures - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
@@ -75,43 +71,5 @@ def load_state(network: Vgg, state: Mapping[str, Any], origin: str) -> None:
             raise UserError(f"{origin} is of another network: VGG16 has no {name} (with batch norm it is another one)")
         shapes = [tuple(getattr(tensor, "shape", ())) for tensor in (given[name], own[name])]
         if shapes[0] != shapes[1]:
-            raise UserError(f"{origin}: {name} is {shapes[0]}, not {shapes[1]}; is transfer.width that of the file?")
+            raise UserError(f"{origin}: {name} is {shapes[0]}, not {shapes[1]}")
     network.load_state_dict(given, strict=True)
-
-
-def read_state(address: str, sha256: str, folder: Path) -> dict[str, Any]:
-    """The state file at a path or an http address; what is downloaded is kept in `folder` under its hash.
-
-    Raises UserError when it cannot be had, its hash is another, or it is no file of tensors.
-    """
-    path = Path(address)
-    if address.startswith(("http://", "https://")):
-        path = _downloaded(address, sha256, folder)
-    elif not path.is_file():
-        raise UserError(f"transfer.weights: there is no file {address}")
-    if (found := sha256_file(path)) != sha256:
-        raise UserError(f"{path} has the sha256 {found}, not {sha256} as transfer.sha256 says: it is not used")
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError) as error:
-        raise UserError(f"{path} is no file of tensors ({' '.join(str(error).split())[:100]})") from None
-    if not isinstance(state, dict):
-        raise UserError(f"{path} holds a {type(state).__name__}, not tensors by name")
-    return state
-
-
-def _downloaded(address: str, sha256: str, folder: Path) -> Path:
-    path = folder / f"{sha256}.pth"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        log.info("downloading %s", address)
-        try:
-            download(address, part)
-        except UnavailableError as error:
-            raise UserError(f"transfer.weights: {error}") from None
-        if (found := sha256_file(part)) != sha256:
-            part.unlink()
-            raise UserError(f"{address} has the sha256 {found}, not {sha256} as transfer.sha256 says: it is not used")
-        part.rename(path)
-    return path

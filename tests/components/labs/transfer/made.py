@@ -7,27 +7,35 @@ from typing import Any
 import numpy as np
 import pytest
 
+from components.datasets.faces.reader import PHOTOGRAPHS
 from components.labs import find
 from components.labs.transfer.params import TransferParams
 from components.params import load
 from components.settings import project_root
-from components.sources.archive import read_tar
+from components.sources.archive import read_tar, write_tar
+from components.sources.catalogue import raw_folder
 from tests.face_data import RAW, reduced, table_rows, write_split
 
 LAB = find("transfer")
-CATEGORIES, EACH, FACES = 4, 16, 80
+CATEGORIES, EACH, FACES = 4, 16, 6
 PARTS = {"train": slice(0, 8), "validation": slice(8, 12), "audit": slice(12, 16)}
 SMALL = {
-    "width": 0.125,
     "input_size": 64,
     "labelled": 6,
-    "pretraining_epochs": 0,
-    "frozen_epochs": 1,
-    "max_epochs": 3,
-    "patience": 3,
+    "head_steps": 50,
+    "max_epochs": 2,
+    "patience": 2,
     "batch_size": 8,
     "precision": "32-true",
 }
+
+
+def weights() -> dict[str, Path]:
+    """The folders of the lab's pretrained weights."""
+    found = {name: project_root() / raw_folder(name, "course") for name in LAB.pretrained}
+    if not all(folder.is_dir() for folder in found.values()):
+        pytest.skip("no pretrained weights: `make data` fetches them")
+    return found
 
 
 def params(**changed: Any) -> TransferParams:
@@ -62,4 +70,5 @@ def write_prepared(folder: Path) -> Path:
                 images.append(reduced(content))
                 rows.append((name, name, name, 0, 0, "", "", ""))
         write_split(folder, split, np.stack(images), rows)
+    write_tar(folder / PHOTOGRAPHS, sorted(pair for some in list(photographs.values())[:CATEGORIES] for pair in some))
     return folder

@@ -11,7 +11,8 @@ import torch
 
 from components.errors import UserError
 from components.files import sha256_file
-from components.labs.transfer.training.vgg import Vgg, load_state, read_state
+from components.labs.transfer.training.state_file import read_state
+from components.labs.transfer.training.vgg import Vgg, load_state
 from tests.components.sources.web import serve, whole
 
 PUBLISHED = {
