@@ -67,6 +67,7 @@ def fit(lab: Lab, params: TrainParams, inputs: Inputs, folder: Path, loggers: Se
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=r".*LeafSpec.*is deprecated")  # Lightning's own call, once a batch
     warnings.filterwarnings("ignore", message=r"The number of training batches \(.*")  # true of every small slice
+    warnings.filterwarnings("ignore", message=".*returned `None`")  # an epoch that fits a head descends no gradient
     warnings.filterwarnings(
         "ignore", message=r"Checkpoint directory .* exists and is not empty"
     )  # that is how we resume
