@@ -36,10 +36,12 @@ def export_classifier(
     spec: Mapping[str, Any],
     parity_batches: Sequence[int],
     calibration_batch: int,
+    outputs: Sequence[str] = ("logits",),
 ) -> BundleSpec:
     """Writes <variant>.onnx of each variant and parity.json into `out`.
 
-    model: images (B, ...) uint8 to logits (B, classes). images: training images, for calibration and comparison.
+    model: images (B, ...) uint8 to logits (B, classes), and to what `outputs` names besides. images: training images,
+    for calibration and comparison.
     Raises UserError when a weight is NaN or infinite, or the float graph differs from the model by more than
     `params.parity_tolerance`.
     """
@@ -48,7 +50,7 @@ def export_classifier(
     images = images[np.linspace(0, len(images) - 1, min(params.calibration, len(images))).astype(int)]
     cases = [{"images": images[np.arange(batch) % len(images)]} for batch in parity_batches]
     whole = out / "float.onnx"
-    export_graph(model, {"images": np.zeros_like(images, shape=(3, *images.shape[1:]))}, ["logits"], whole)
+    export_graph(model, {"images": np.zeros_like(images, shape=(3, *images.shape[1:]))}, outputs, whole)
     report = {"float": compare(whole, model, cases)}
     check_parity(report, params.parity_tolerance)
     if "int8" in params.variants:

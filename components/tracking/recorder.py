@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "labs"
+DIGEST_LENGTH = 36
+"""MLflow takes no longer digest of a dataset; the version of data with pretrained weights is longer."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class ClientRecorder:
     def log_dataset(self, run_id: str, name: str, digest: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        dataset = Dataset(name, digest, source_type="dvc", source=digest)
+        dataset = Dataset(name, digest[:DIGEST_LENGTH], source_type="dvc", source=digest)
         self._mlflow.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "input")])])
 
     def log_artifacts(self, run_id: str, folder: Path) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 from components.settings import settings
 from components.tracking.journal import milliseconds
 from components.tracking.mlflow_client import RETRIES, TIMEOUT, unreachable
-from components.tracking.recorder import EXPERIMENT, Measured, Recorded
+from components.tracking.recorder import DIGEST_LENGTH, EXPERIMENT, Measured, Recorded
 
 API = "api/2.0/mlflow"
 FILES = "api/2.0/mlflow-artifacts/artifacts"
@@ -89,7 +89,7 @@ class RestRecorder:
         self._post("runs/log-batch", {"run_id": run_id, "metrics": values})
 
     def log_dataset(self, run_id: str, name: str, digest: str) -> None:
-        dataset = {"name": name, "digest": digest, "source_type": "dvc", "source": digest}
+        dataset = {"name": name, "digest": digest[:DIGEST_LENGTH], "source_type": "dvc", "source": digest}
         tags = _pairs({"mlflow.data.context": "input"})
         self._post("runs/log-inputs", {"run_id": run_id, "datasets": [{"dataset": dataset, "tags": tags}]})
 

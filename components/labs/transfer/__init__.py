@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.labs import EvaluateContext, Inputs, Lab, Monitor
+from components.labs import Api, EvaluateContext, Inputs, Lab, Monitor
 from components.labs.transfer import params
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class TransferLab(Lab):
     monitor = Monitor("val_error")
     gate_metrics = ("accuracy", "top_5_accuracy", "cross_entropy", "calibration_error", "quantisation_cost")
     headline = ("accuracy", "top_5_accuracy", "calibration_error", "quantisation_cost")
+    api = Api("transfer")
     Params = params.TransferParams
 
     def module(self, inputs: Inputs, params: params.Train) -> pl.LightningModule:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import Tensor, nn
+
 from components.bundle import BundleSpec
 from components.datasets.faces.category_reader import photographs
 from components.labs.transfer.params import Export
@@ -16,9 +18,23 @@ CALIBRATION_BATCH = 64
 """Photographs that set the scales of int8 together."""
 
 
+class Looking(nn.Module):
+    """Bytes (B, S, S, 3) to logits (B, categories) and features (B, F), of which the API makes heads of its own."""
+
+    def __init__(self, model: TransferModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.model.features(images)
+        return self.model.head(features), features
+
+
 def export(model: TransferModel, prepared: Path, out: Path, params: Export) -> BundleSpec:
     """Writes <variant>.onnx of each variant and parity.json into `out`; raises as `export_classifier` does."""
     size = model.params.input_size
     images = photographs(prepared, "train", size, model.params.labelled, model.params.seed).images
     spec = {"size": size, "categories": list(model.categories)}
-    return export_classifier(model, images, out, params, spec, PARITY_BATCHES, CALIBRATION_BATCH)
+    return export_classifier(
+        Looking(model), images, out, params, spec, PARITY_BATCHES, CALIBRATION_BATCH, ("logits", "features")
+    )

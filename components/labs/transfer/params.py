@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.config import ExportParams, LabParams, Section, TrainParams
+from components.config import ExportParams, LabParams, Limits, Section, TrainParams
 
 STRIDE = 32
 """Both backbones halve a picture five times."""
@@ -56,7 +56,20 @@ class Evaluate(Section):
     max_quantisation_cost: float = Field(ge=0, le=1)
 
 
+class Serve(Limits):
+    """What the transfer API takes on, and how much at once."""
+
+    max_pixels: int = Field(ge=1)
+    max_files: int = Field(ge=2)
+    max_categories: int = Field(ge=2)
+    max_taught: int = Field(ge=1)
+    taught_seconds: float = Field(gt=0)
+    weight_decay: float = Field(gt=0)
+    waiting: int = Field(ge=0)
+
+
 class TransferParams(LabParams):
     train: Train
     export: Export
     evaluate: Evaluate
+    serve: Serve

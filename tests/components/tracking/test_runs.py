@@ -69,6 +69,18 @@ def test_a_step_is_recorded_with_parameters_metrics_data_and_provenance(workplac
     assert journals() == []
 
 
+def test_the_version_of_data_with_pretrained_weights_is_recorded_though_mlflow_cuts_it_off(workplace: Path) -> None:
+    version = f"{'a' * 32}.dir+{'b' * 32}.dir"
+    with tracked("transfer", "train", {}, TAGS, ("course", version)):
+        pass
+    upload()
+    assert journals() == []
+    inputs = run_of("train").inputs
+    assert inputs is not None
+    (dataset,) = inputs.dataset_inputs
+    assert version.startswith(dataset.dataset.digest) and dataset.dataset.source == version
+
+
 def test_steps_lie_below_the_run_of_their_make_repro(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with repro(("music",)) as parent:
         monkeypatch.setenv("REPRO_RUN", parent.id)
