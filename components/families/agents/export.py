@@ -94,7 +94,9 @@ def _scenes(agent: Agent, environment: Environment, params: Export) -> list[Scen
     for title, network in [*stages, ("exported", agent.network.actions)]:
         player = copy.deepcopy(agent)
         player.network.actions = network  # type: ignore[assignment]
-        scenes.append(_scene(title, environment, lambda seen, by=player: int(by.greedy(seen)), params))  # type: ignore[misc]
+        scenes.append(
+            _scene(title, environment, lambda shown, by=player: int(by.probabilities(shown).argmax(1)), params)
+        )  # type: ignore[misc]
     return scenes
 
 

@@ -60,7 +60,9 @@ class Train(TrainParams):
     """The algorithm and its training. Only the section of the chosen algorithm is read."""
 
     algorithm: Literal["ppo", "reinforce", "dqn"]
-    observation_unit: tuple[Rate, ...]
+    senses: Literal["numbers", "pong_positions"]
+    observation_unit: tuple[Rate, ...] = Field(min_length=1)
+    point_ends: bool
     return_unit: Rate
     validation_episodes: int = Field(ge=1, le=1000)
     validation_noise: float = Field(ge=0)
