@@ -52,6 +52,7 @@ def _atari(environment: Environment, count: int) -> VectorEnv[Any, Any, Any]:
         _rom(environment.id),
         count,
         repeat_action_probability=environment.options["repeat_action_probability"],
+        max_num_frames_per_episode=environment.options["max_num_frames_per_episode"],
         img_height=height,
         img_width=width,
         stack_num=stack["stack_size"],

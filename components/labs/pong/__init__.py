@@ -10,6 +10,8 @@ from components.labs.pong import params
 class PongLab(AgentLab):
     name = "pong"
     dataset = "pong"
+    gate_metrics = (*AgentLab.gate_metrics, "sticky_return")
+    headline = ("mean_return", "min_return", "solved_share", "random_return", "sticky_return", "noisy_return")
     Params = params.PongParams
     published = (
         Published("PPO from pixels, RL Baselines3 Zoo", 20.99, "rl-zoo3, benchmark.md (10 million frames)"),

@@ -15,7 +15,7 @@ from components.families.agents.params import Train
 from components.families.agents.training.games import Games, Step, first_episodes
 from components.families.agents.training.history import History
 from components.families.agents.training.networks import Network
-from components.families.agents.training.senses import senses
+from components.families.agents.training.preprocessing import preprocessing
 from components.families.agents.training.stages import Stages
 from components.training.epochs import epoch_seed, generator
 from components.training.lr_schedule import set_learning_rate
@@ -33,8 +33,8 @@ class Agent(pl.LightningModule):
         self.automatic_optimization = False
         self.environment, self.params = environment, params
         chosen = params.chosen
-        self.senses = senses(environment, params)
-        self.network = Network(self.senses.size, chosen.hidden_sizes, environment.action_count, params.return_unit)
+        self.preprocessing = preprocessing(environment, params)
+        self.network = Network(self.preprocessing.size, chosen.hidden_sizes, environment.action_count, params.return_unit)
         self.stages = Stages(self.network.actions, params.max_epochs)
         self.history = History(params.max_epochs)
         self._games: Games | None = None
@@ -51,13 +51,13 @@ class Agent(pl.LightningModule):
 
     def probabilities(self, observations: Tensor) -> Tensor:
         """(B, actions): how likely the policy takes each action, of raw observations (B, ...)."""
-        return self.network(self.senses(observations)).softmax(1)
+        return self.network(self.preprocessing(observations)).softmax(1)
 
     @property
     def games(self) -> Games:
         """In which it learns."""
         if self._games is None:
-            self._games = Games(self.environment, self.params.chosen.games, self.senses)
+            self._games = Games(self.environment, self.params.chosen.games, self.preprocessing)
         return self._games
 
     def on_train_epoch_start(self) -> None:
@@ -88,8 +88,8 @@ class Agent(pl.LightningModule):
 
         def see(observations: Tensor) -> Tensor:
             if noise:
-                observations = self.senses.disturbed(observations, noise, draw)
-            found: Tensor = self.senses(observations)
+                observations = self.preprocessing.disturbed(observations, noise, draw)
+            found: Tensor = self.preprocessing(observations)
             return found
 
         if self._judging is None:

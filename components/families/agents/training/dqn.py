@@ -30,7 +30,7 @@ class Dqn(Agent):
 
     def probabilities(self, observations: Tensor) -> Tensor:
         """(B, actions): 1 for the best one. Q-values are returns, not probabilities, and the policy is greedy."""
-        scores = self.network(self.senses(observations))
+        scores = self.network(self.preprocessing(observations))
         return functional.one_hot(scores.argmax(1), scores.shape[1]).float()
 
     def update(self, games: Games) -> dict[str, Tensor | float]:

@@ -18,7 +18,7 @@ class Network(nn.Module):
     """
 
     def __init__(self, size: int, hidden_sizes: Sequence[int], actions: int, return_unit: float) -> None:
-        """size: how many numbers the senses give. return_unit: what values are measured in."""
+        """size: how many numbers preprocessing gives. return_unit: what values are measured in."""
         super().__init__()
         self.return_unit = return_unit
         self.actions = _layers(size, hidden_sizes, actions, 0.01)

@@ -13,7 +13,7 @@ from components.errors import UserError
 from components.families.agents.params import Train
 
 
-class Senses(nn.Module):
+class Preprocessing(nn.Module):
     """unit: what a raw observation's numbers are measured in, (N,) or (1,) of all; noise is a share of it."""
 
     unit: Tensor
@@ -36,7 +36,7 @@ class Senses(nn.Module):
         return moved.round().clamp(0, 255).to(observations.dtype)
 
 
-class Numbers(Senses):
+class Scaled(Preprocessing):
     """Observations that are a few numbers: each is divided by its unit, so that it is about 1."""
 
     def __init__(self, unit: Sequence[float]) -> None:
@@ -46,57 +46,59 @@ class Numbers(Senses):
         return observations / self.unit
 
 
-class PongPositions(Senses):
+class PongPositions(Preprocessing):
     """Where the ball and the paddles of Pong are, and how fast they move, of grey frames (B, frames, 210, 160) uint8.
 
     Nothing of this is learnt: the ball is what is white on the field, a paddle what is brighter than the field in its
-    columns. A position is the centre of those pixels, from -1 to 1 over the field; a speed its change over a frame.
+    columns. A position is the centre of the rows or columns that have such a pixel, from -1 to 1 over the field; a speed
+    is its change from one frame to the next.
     """
 
     FIELD = slice(34, 194)
     """Rows between the walls."""
-    WIDTH = slice(20, 140)
+    BETWEEN = slice(20, 140)
     """Columns between the paddles."""
     THEIRS, OURS = slice(16, 20), slice(140, 144)
     """Columns of the paddles."""
     BALL, PADDLE = 190, 118
     """Grey levels that they exceed: the field has 87, paddles 147 and 148, the ball 236."""
-    FAST = 8.0
-    """Speeds are multiplied by this, so that they are about 1."""
+    SPEED = 8.0
+    """What speeds are multiplied by, so that they are about 1."""
 
     def __init__(self, unit: Sequence[float], frames: int) -> None:
         super().__init__(unit, 5 * frames + 4 * (frames - 1))
-        rows, columns = self.FIELD.stop - self.FIELD.start, self.WIDTH.stop - self.WIDTH.start
+        rows, columns = (part.stop - part.start for part in (self.FIELD, self.BETWEEN))
         self.register_buffer("rows", torch.linspace(-1, 1, rows), persistent=False)
         self.register_buffer("columns", torch.linspace(-1, 1, columns), persistent=False)
 
     def forward(self, observations: Tensor) -> Tensor:
-        field = observations[:, :, self.FIELD, self.THEIRS.start : self.OURS.stop].float()
-        left = self.THEIRS.start
-        ball = (field[..., self.WIDTH.start - left : self.WIDTH.stop - left] > self.BALL).float()
-        across, down = _centre(ball.sum(2), self.columns), _centre(ball.sum(3), self.rows)
-        seen = (ball.sum((2, 3)) > 0).float()
-        ours = _centre((field[..., self.OURS.start - left :] > self.PADDLE).float().sum(3), self.rows)
-        theirs = _centre((field[..., : self.THEIRS.stop - left] > self.PADDLE).float().sum(3), self.rows)
-        places = torch.stack([across, down, ours, theirs], 2)
+        field = observations[:, :, self.FIELD]
+        between = field[..., self.BETWEEN]
+        across, down = between.amax(2) > self.BALL, between.amax(3) > self.BALL
+        paddles = [field[..., columns].amax(3) > self.PADDLE for columns in (self.OURS, self.THEIRS)]
+        places = torch.stack(
+            [_centre(across, self.columns), _centre(down, self.rows), *(_centre(each, self.rows) for each in paddles)], 2
+        )
+        seen = across.any(2)
         # A ball that appears or disappears has no speed.
-        both = torch.stack([seen[:, 1:] * seen[:, :-1]] * 2 + [torch.ones_like(seen[:, 1:])] * 2, 2)
-        speeds = self.FAST * (places[:, 1:] - places[:, :-1]) * both
-        return torch.cat([places.flatten(1), seen, speeds.flatten(1)], 1)
+        both = (seen[:, 1:] & seen[:, :-1])[..., None]
+        moves = torch.cat([both, both, torch.ones_like(both), torch.ones_like(both)], 2)
+        speeds = self.SPEED * (places[:, 1:] - places[:, :-1]) * moves
+        return torch.cat([places.flatten(1), seen.float(), speeds.flatten(1)], 1)
 
 
-def _centre(weights: Tensor, places: Tensor) -> Tensor:
-    """(B, frames) mean place of weights (B, frames, places); 0 where there are none."""
-    return (weights * places).sum(2) / weights.sum(2).clamp(min=1)
+def _centre(found: Tensor, places: Tensor) -> Tensor:
+    """(B, frames) mean of the places (P,) that were found (B, frames, P); 0 where there are none."""
+    return found.float() @ places / found.sum(2).clamp(min=1)
 
 
-def senses(environment: Environment, params: Train) -> Senses:
-    """Those that `train.senses` names. Raises UserError where they cannot take the environment's observations."""
+def preprocessing(environment: Environment, params: Train) -> Preprocessing:
+    """Those that `train.preprocessing` names. Raises UserError where they cannot take the environment's observations."""
     shape, unit = environment.observation_shape, params.observation_unit
-    if params.senses == "pong_positions":
+    if params.preprocessing == "pong_positions":
         if shape[1:] != (210, 160) or environment.observation_dtype != "uint8" or len(unit) != 1:
             raise UserError(
-                f"train.senses is pong_positions, which takes grey frames of 210 x 160 bytes and one observation_unit; "
+                f"train.preprocessing is pong_positions, which takes grey frames of 210 x 160 bytes and one observation_unit; "
                 f"an observation of {environment.name} is {shape} {environment.observation_dtype}"
             )
         return PongPositions(unit, shape[0])
@@ -105,4 +107,4 @@ def senses(environment: Environment, params: Train) -> Senses:
             f"train.observation_unit has {len(unit)} numbers, and an observation of {environment.name} is of shape "
             f"{shape}"
         )
-    return Numbers(unit)
+    return Scaled(unit)
