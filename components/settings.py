@@ -1,6 +1,7 @@
 """Environment variables: the only place where they are read."""
 
 import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -71,6 +72,11 @@ def settings() -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
         raise UserError(f"{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def path_with_this_python() -> str:
+    """PATH with this Python's folder first: so that a command named `python` is this one."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
 
 def draw_without_display() -> None:

@@ -44,7 +44,7 @@ def evaluate(
     chance = returns_of(environment, random(environment, params.seed), params.episodes)
     disturbed = robustness(environment, policies[served], np.asarray(bundle.spec["observation_unit"]), params)
     varied = {
-        name: returns_of(environment, acting(policies[served]), params.episodes, **options)
+        name: returns_of(environment, acting(policies[served]), params.episodes, None, **options)
         for name, options in params.variations.items()
     }
     low, high = bootstrap_interval(returns[served], params.resamples, params.seed)

@@ -34,7 +34,9 @@ class Agent(pl.LightningModule):
         self.environment, self.params = environment, params
         chosen = params.chosen
         self.preprocessing = preprocessing(environment, params)
-        self.network = Network(self.preprocessing.size, chosen.hidden_sizes, environment.action_count, params.return_unit)
+        self.network = Network(
+            self.preprocessing.size, chosen.hidden_sizes, environment.action_count, params.return_unit
+        )
         self.stages = Stages(self.network.actions, params.max_epochs)
         self.history = History(params.max_epochs)
         self._games: Games | None = None

@@ -35,7 +35,7 @@ See = Callable[[Tensor], Tensor]
 class Games:
     """`count` games of an environment side by side. They are played on the CPU; their tensors are on `device`."""
 
-    def __init__(self, environment: Environment, count: int, see: See) -> None:
+    def __init__(self, environment: Environment, count: int, see: See = Tensor.float) -> None:
         """see: raw observations (B, ...) to what is learnt from (B, size)."""
         self.environment, self.count, self.see = environment, count, see
         self._games = vector(environment, count)

@@ -50,8 +50,8 @@ class PongPositions(Preprocessing):
     """Where the ball and the paddles of Pong are, and how fast they move, of grey frames (B, frames, 210, 160) uint8.
 
     Nothing of this is learnt: the ball is what is white on the field, a paddle what is brighter than the field in its
-    columns. A position is the centre of the rows or columns that have such a pixel, from -1 to 1 over the field; a speed
-    is its change from one frame to the next.
+    columns. A position is the centre of the rows or columns that have such a pixel, from -1 to 1 over the field; a
+    speed is its change from one frame to the next.
     """
 
     FIELD = slice(34, 194)
@@ -65,6 +65,9 @@ class PongPositions(Preprocessing):
     SPEED = 8.0
     """What speeds are multiplied by, so that they are about 1."""
 
+    rows: Tensor
+    columns: Tensor
+
     def __init__(self, unit: Sequence[float], frames: int) -> None:
         super().__init__(unit, 5 * frames + 4 * (frames - 1))
         rows, columns = (part.stop - part.start for part in (self.FIELD, self.BETWEEN))
@@ -76,9 +79,8 @@ class PongPositions(Preprocessing):
         between = field[..., self.BETWEEN]
         across, down = between.amax(2) > self.BALL, between.amax(3) > self.BALL
         paddles = [field[..., columns].amax(3) > self.PADDLE for columns in (self.OURS, self.THEIRS)]
-        places = torch.stack(
-            [_centre(across, self.columns), _centre(down, self.rows), *(_centre(each, self.rows) for each in paddles)], 2
-        )
+        ball = [_centre(across, self.columns), _centre(down, self.rows)]
+        places = torch.stack([*ball, *(_centre(paddle, self.rows) for paddle in paddles)], 2)
         seen = across.any(2)
         # A ball that appears or disappears has no speed.
         both = (seen[:, 1:] & seen[:, :-1])[..., None]
@@ -93,13 +95,13 @@ def _centre(found: Tensor, places: Tensor) -> Tensor:
 
 
 def preprocessing(environment: Environment, params: Train) -> Preprocessing:
-    """Those that `train.preprocessing` names. Raises UserError where they cannot take the environment's observations."""
+    """What `train.preprocessing` names. Raises UserError where it cannot take the environment's observations."""
     shape, unit = environment.observation_shape, params.observation_unit
     if params.preprocessing == "pong_positions":
         if shape[1:] != (210, 160) or environment.observation_dtype != "uint8" or len(unit) != 1:
             raise UserError(
-                f"train.preprocessing is pong_positions, which takes grey frames of 210 x 160 bytes and one observation_unit; "
-                f"an observation of {environment.name} is {shape} {environment.observation_dtype}"
+                "train.preprocessing is pong_positions, which takes grey frames of 210 x 160 bytes and one "
+                f"observation_unit; an observation of {environment.name} is {shape} {environment.observation_dtype}"
             )
         return PongPositions(unit, shape[0])
     if shape != (len(unit),):

@@ -50,11 +50,12 @@ def test_positions_are_those_in_the_memory_of_the_game(environment: Environment)
     across, down, ours, theirs = found[:, 4:8].T  # of the second frame
     seen = found[:, 9] > 0
     assert 0.5 < seen.mean() < 1, "between two points there is no ball"
-    for place, byte, rows in (
-        (across, BALL_X, seen), (down, BALL_Y, seen), (ours, OUR_Y, memory[:, OUR_Y] > 60), (theirs, THEIR_Y, memory[:, THEIR_Y] > 60)
-    ):  # fmt: skip
-        assert np.corrcoef(place[rows], memory[rows, byte])[0, 1] > 0.99
-    away = np.abs(down[seen] * HALF_FIELD - (memory[seen, BALL_Y] - memory[seen, BALL_Y].mean() + (down[seen] * HALF_FIELD).mean()))
+    shown = {OUR_Y: memory[:, OUR_Y] > 60, THEIR_Y: memory[:, THEIR_Y] > 60}
+    shown |= {BALL_X: seen, BALL_Y: seen}
+    for byte, place in {BALL_X: across, BALL_Y: down, OUR_Y: ours, THEIR_Y: theirs}.items():
+        assert np.corrcoef(place[shown[byte]], memory[shown[byte], byte])[0, 1] > 0.99
+    rows, known = HALF_FIELD * down[seen], memory[seen, BALL_Y]
+    away = np.abs((rows - rows.mean()) - (known - known.mean()))
     assert np.median(away) < 2.5, "rows; the frame is the brighter of two, in which the ball moved"
 
 
@@ -85,7 +86,7 @@ def test_games_side_by_side_show_the_same_frames_as_gymnasium(environment: Envir
 
 
 def test_positions_of_another_game_are_refused_in_one_line(environment: Environment) -> None:
-    params = load(find("pong"), project_root() / "params.yaml").train
+    params: Any = load(find("pong"), project_root() / "params.yaml").train
     other = environment.model_copy(update={"observation_shape": (2, 84, 84)})
     with pytest.raises(UserError, match="pong_positions, which takes grey frames of 210 x 160"):
         preprocessing(other, params)
