@@ -38,10 +38,10 @@ class Settings(BaseSettings):
     git_commit: str | None = None
     """Commit of the code where there is no repository, as in an image."""
     rank: int = Field(0, ge=0)
-    """Of this process among those that train together; torchrun sets all three."""
+    """Number of this process among those that train together; torchrun sets all three."""
     world_size: int = Field(1, ge=1)
     local_world_size: int = Field(1, ge=1)
-    """Of them, those on this machine."""
+    """Number of them on this machine."""
     kubeflow_host: str | None = None
     """Address of Kubeflow Pipelines."""
     kubeflow_namespace: str | None = None
