@@ -50,8 +50,8 @@ class PongPositions(Preprocessing):
     """Where the ball and the paddles of Pong are, and how fast they move, of grey frames (B, frames, 210, 160) uint8.
 
     Nothing of this is learnt: the ball is what is white on the field, a paddle what is brighter than the field in its
-    columns. A position is the centre of the rows or columns that have such a pixel, from -1 to 1 over the field; a
-    speed is its change from one frame to the next.
+    columns. A position is the centre of the rows or columns with such a pixel, from -1 to 1 over the field; a speed is
+    its change from one frame to the next.
     """
 
     FIELD = slice(34, 194)
@@ -77,11 +77,12 @@ class PongPositions(Preprocessing):
     def forward(self, observations: Tensor) -> Tensor:
         field = observations[:, :, self.FIELD]
         between = field[..., self.BETWEEN]
-        across, down = between.amax(2) > self.BALL, between.amax(3) > self.BALL
+        # The ball is two columns wide and four rows high: it hides in no gap between those that are looked at.
+        across, down = between[:, :, ::4].amax(2) > self.BALL, between[..., ::2].amax(3) > self.BALL
         paddles = [field[..., columns].amax(3) > self.PADDLE for columns in (self.OURS, self.THEIRS)]
-        ball = [_centre(across, self.columns), _centre(down, self.rows)]
-        places = torch.stack([*ball, *(_centre(paddle, self.rows) for paddle in paddles)], 2)
-        seen = across.any(2)
+        found = [_centre(across, self.columns), *(_centre(each, self.rows) for each in (down, *paddles))]
+        places = torch.stack(found, 2)
+        seen = across.any(2) & down.any(2)
         # A ball that appears or disappears has no speed.
         both = (seen[:, 1:] & seen[:, :-1])[..., None]
         moves = torch.cat([both, both, torch.ones_like(both), torch.ones_like(both)], 2)
