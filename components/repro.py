@@ -7,6 +7,7 @@ from pathlib import Path
 from components import params as parameters
 from components.datasets import find_dataset
 from components.labs import LABS, Lab, find
+from components.settings import path_with_this_python
 from components.sources.pin import check_pin
 from components.tracking.runs import repro as recorded
 
@@ -26,8 +27,9 @@ def repro(names: tuple[str, ...]) -> int:
         check_pin(Path(), name, parameters.load_dataset(find_dataset(name), path).profile)
     with recorded(tuple(labs), datasets) as run:
         stages = [f"promote@{name}" for name in names]
-        command = ["env", f"REPRO_RUN={run.id}", sys.executable, "-m", "dvc", "repro", *stages]
-        return subprocess.run(command, check=False).returncode
+        # The stages run `python`: the one that runs this, also where its environment is not activated.
+        command = ["env", f"REPRO_RUN={run.id}", f"PATH={path_with_this_python()}", sys.executable]
+        return subprocess.run([*command, "-m", "dvc", "repro", *stages], check=False).returncode
 
 
 def with_reference_models(name: str) -> dict[str, Lab]:

@@ -1,6 +1,7 @@
 """Environment variables: the only place where they are read."""
 
 import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
@@ -37,10 +38,10 @@ class Settings(BaseSettings):
     git_commit: str | None = None
     """Commit of the code where there is no repository, as in an image."""
     rank: int = Field(0, ge=0)
-    """Of this process among those that train together; torchrun sets all three."""
+    """Number of this process among those that train together; torchrun sets all three."""
     world_size: int = Field(1, ge=1)
     local_world_size: int = Field(1, ge=1)
-    """Of them, those on this machine."""
+    """Number of them on this machine."""
     kubeflow_host: str | None = None
     """Address of Kubeflow Pipelines."""
     kubeflow_namespace: str | None = None
@@ -71,6 +72,11 @@ def settings() -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper()
         raise UserError(f"{name} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def path_with_this_python() -> str:
+    """PATH with this Python's folder first: so that a command named `python` is this one."""
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
 
 def draw_without_display() -> None:

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 DIGEST = "labs/model-digest"
 ROLLED_OUT = "labs/rolled-out-at"
-"""Of the pods, too. A new time makes new pods for a digest that they have already; an old time finds its old pods."""
+"""Time of a rollout, also on its pods. A new one makes new pods for the digest that they have; an old one finds its old
+pods."""
 SERVED = "labs/served-model-digest"
 SERVED_SINCE = "labs/served-rolled-out-at"
 PREVIOUS = "labs/previous-model-digest"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 STARTING = ("PodInitializing", "ContainerCreating")
 """Reasons to wait that say nothing is wrong."""
 LOG_LINES = 20
-"""Of a container's log, from which the last one with words is shown."""
+"""Lines of a container's log that are read; the last one with words is shown."""
 
 Meanings = Mapping[int, tuple[type[UserError], str]]
 """HTTP status -> the error that it means, and its words."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 STYLE = "body { font: 15px/1.45 system-ui, sans-serif; margin: 1rem; } iframe { width: 100%; height: 80vh; border: 0; }"
 ROC_POINTS = 200
-"""Of a curve: Kubeflow keeps them with the run, not in a file."""
+"""Points of a curve: Kubeflow keeps them with the run, not in a file."""
 
 
 def numbers(metrics: Metrics, values: Mapping[str, float]) -> None:

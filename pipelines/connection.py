@@ -164,7 +164,7 @@ class Kubeflow:
             yield
 
     def address(self, run_id: str) -> str:
-        """Of a run's page."""
+        """Address of a run's page."""
         return f"{self.connection.host.rstrip('/')}/#/runs/details/{run_id}"
 
     def workflow(self, run_id: str) -> dict[str, Any]:

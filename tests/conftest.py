@@ -155,7 +155,7 @@ def prepared_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def train_params() -> Train:
-    """Of a small face model."""
+    """Parameters of a small face model."""
     from components.labs.faces.params import Train
     from tests.face_data import section
 

@@ -24,6 +24,7 @@ SMOKE: dict[str, dict[str, Any]] = {
         "music": {"limit": 60},
         "digits": {"limit": 1000},
         "cartpole": {"limit": 2},
+        "pong": {"limit": 1, "options": {"max_num_frames_per_episode": 800}},
         "driving": {"options": {"max_episode_steps": 100}},
         "uci": {"limit": 200},
     },
@@ -58,6 +59,16 @@ SMOKE: dict[str, dict[str, Any]] = {
         },
         "export": {"calibration": 32, "film_steps": 20, "film_pictures": 4},
         "evaluate": {"episodes": 4, "robustness_episodes": 1, "resamples": 100},
+    },
+    "pong": {
+        "train": {
+            "max_epochs": 2,
+            "validation_episodes": 2,
+            "ppo": {"hidden_sizes": [8], "games": 4, "updates": 2, "steps": 32, "passes": 1},
+            "dqn": {"hidden_sizes": [8], "games": 4, "updates": 2, "steps": 16, "warmup": 64, "replay": 500},
+        },
+        "export": {"calibration": 32, "film_steps": 20, "film_pictures": 4},
+        "evaluate": {"episodes": 2, "robustness_episodes": 1, "resamples": 100},
     },
     "driving": {
         "train": {

@@ -26,7 +26,7 @@ from components.files import write_json
 log = logging.getLogger(__name__)
 
 NAME = ".runs"
-"""Of the folder of journals, in the folder of the steps' outputs."""
+"""Name of the folder of journals, in the folder of the steps' outputs."""
 JOURNALS = Path("build", NAME)
 START, EVENTS, ARTIFACTS = "start.json", "events.jsonl", "artifacts"
 

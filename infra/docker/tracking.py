@@ -36,7 +36,7 @@ SECRETS = {
 """What must be given, and how many characters of it at least."""
 NEEDED = ("MLFLOW_ARTIFACTS_DESTINATION", "MLFLOW_SERVER_ALLOWED_HOSTS")
 REFERENCE = re.compile(r"\$\(\w+\)")
-"""Of a variable to another, as a manifest writes it."""
+"""A variable that names another one, as a manifest writes it."""
 LOCK = 0x6C616273
 """Any number: whoever holds it in PostgreSQL is the one that changes tables."""
 

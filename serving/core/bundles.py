@@ -32,7 +32,7 @@ class Served:
     decision: Decision | None
     promotion: Promotion | None
     audit: AuditReport | None = None
-    """Of an audited lab; its reports lie in the bundle's folder, as it left them."""
+    """The audit of an audited lab; its reports lie in the bundle's folder, as it left them."""
 
     @property
     def lab(self) -> str:
@@ -47,7 +47,7 @@ class Served:
 
     @property
     def version(self) -> str:
-        """Of the model, short."""
+        """First twelve digits of the bundle's digest."""
         return self.bundle.digest[:12]
 
     @property

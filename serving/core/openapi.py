@@ -28,7 +28,7 @@ PROBLEMS = {
 }
 BINARY = {"type": "string", "contentMediaType": "application/octet-stream"}
 WORK_PROBLEMS = (408, 413, 429, 500, 503)
-"""Of every operation that takes a body and does work."""
+"""Statuses that every operation has which takes a body and does work."""
 
 
 def document(

@@ -16,7 +16,7 @@ JSON = "application/json"
 
 
 def media_type(request: Request) -> str:
-    """Of the body, in small letters and without parameters."""
+    """Media type of the body, in small letters and without parameters."""
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 

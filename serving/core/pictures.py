@@ -14,7 +14,7 @@ from serving.core.problems import RefusalError
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """Pillow knows dozens more, and each decoder is a way in."""
 MAX_SCANS = 100
-"""Of a JPEG. A progressive one has about ten; thousands of empty ones make a small file take minutes."""
+"""Most scans of a JPEG. A progressive one has about ten; thousands of empty ones make a small file take minutes."""
 ORIENTATION = 0x0112
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,

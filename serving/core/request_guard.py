@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 LINGER_BYTES = 2**20
-"""Of a body too large, this much more is read and thrown away: so the refusal reaches a client that still sends."""
+"""Bytes of too large a body that are read and thrown away, so that the refusal reaches a client that still sends."""
 
 
 @dataclass(frozen=True)

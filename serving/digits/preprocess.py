@@ -17,9 +17,9 @@ LARGEST = 20 * SIZE
 REWEIGHTINGS = 20
 """After which the paper's brightness moves by less than one of 255."""
 EVEN = 5
-"""Of 255: where half of the picture's edges are as near to their median, the light is even."""
+"""Levels of 255: where half of the picture's edges are as near to their median, the light is even."""
 LEAST_CONTRAST = 25
-"""Of 255, between paper and the strongest mark: with less there is nothing to read."""
+"""Levels of 255 between paper and the strongest mark: with less there is nothing to read."""
 
 
 def framed(picture: Image.Image, paper: float) -> np.ndarray:

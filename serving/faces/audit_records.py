@@ -54,7 +54,7 @@ def audit_records(served: Served, origin: AuditedOrigin) -> AuditRecords | None:
 
 
 def _worst_group(details: dict[str, Any]) -> WorstGroup | None:
-    """Of the groups that the audit gates, as audit.json says under `details`."""
+    """The worst of the groups that the audit gates, as audit.json says under `details`."""
     groups = [
         WorstGroup(
             attribute=attribute["name"],

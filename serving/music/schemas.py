@@ -139,13 +139,13 @@ class GenerateAnswer(BaseModel):
 
 
 class TextEvent(BaseModel):
-    """Of /stream: characters that were just written."""
+    """An event of /stream: characters that were just written."""
 
     text: str
 
 
 class DoneEvent(BaseModel):
-    """Of /stream: the last event."""
+    """The last event of /stream."""
 
     tune: TuneAnswer
     model: Origin

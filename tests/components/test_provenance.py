@@ -71,7 +71,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def hashes() -> dict[tuple[str, str], str]:
-    """Of the code of every step of every lab and dataset."""
+    """Hashes of the code of every step of every lab and dataset."""
     of_labs = {(name, step): lab_code(find(name), step) for name in LABS for step in PARTS}
     steps = ("prepare", "validate")
     return of_labs | {

@@ -79,7 +79,7 @@ def test_a_bento_carries_its_promoted_model_and_serves_it(promoted_bundle: Path,
 
 
 def _free_port() -> int:
-    """Of those that the system gives nobody by itself, so that no client or server takes it before the API does."""
+    """A port that the system gives nobody by itself, so that no client or server takes it before the API does."""
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.randrange(lowest // 2, lowest)  # noqa: S311

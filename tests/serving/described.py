@@ -12,7 +12,7 @@ from PIL import Image
 from serving.core.pictures import FORMATS
 
 REJECTED = {"expected-statuses": ["4xx"]}
-"""Of what a schema forbids: a text that is too long may be too large a body, which is a 413."""
+"""Answers to what a schema forbids: a text that is too long may be too large a body, which is a 413."""
 
 
 def schema_of(description: dict[str, Any]) -> schemathesis.schemas.BaseSchema:

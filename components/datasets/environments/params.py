@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from components.config import DatasetParams, Section
 
 Split = Literal["train", "validation", "test"]
-Option = bool | int | float | str | None
+Option = bool | int | float | str | tuple[int, ...] | None
 
 
 class Seeds(Section):

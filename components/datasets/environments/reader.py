@@ -65,11 +65,11 @@ class Environment(BaseModel):
         import gymnasium
 
         draw_without_display()
-        _register(self.packages)
+        register(self.packages)
         kwargs = {**self.options, **options, **({"render_mode": "rgb_array"} if render else {})}
         made: gymnasium.Env[Any, Any] = gymnasium.make(self.id, **kwargs)
         for name, arguments in self.wrappers:
-            made = getattr(gymnasium.wrappers, name)(made, **arguments)
+            made = getattr(gymnasium.wrappers, name)(made, **{key: _plain(value) for key, value in arguments.items()})
         return _with_actions(made, self.actions)
 
     def seed(self, split: str, index: int) -> int:
@@ -80,7 +80,7 @@ class Environment(BaseModel):
         return first + index
 
 
-def _register(packages: Mapping[str, str]) -> None:
+def register(packages: Mapping[str, str]) -> None:
     """Makes gymnasium know the games of other packages."""
     if "ale-py" in packages:
         import ale_py
@@ -88,6 +88,11 @@ def _register(packages: Mapping[str, str]) -> None:
 
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # it greets in three lines
         gymnasium.register_envs(ale_py)
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no tuples, and gymnasium takes no lists for them."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _with_actions(made: gymnasium.Env[Any, Any], actions: tuple[int, ...]) -> gymnasium.Env[Any, Any]:

@@ -94,7 +94,11 @@ def _scenes(agent: Agent, environment: Environment, params: Export) -> list[Scen
     for title, network in [*stages, ("exported", agent.network.actions)]:
         player = copy.deepcopy(agent)
         player.network.actions = network  # type: ignore[assignment]
-        scenes.append(_scene(title, environment, lambda seen, by=player: int(by.greedy(seen)), params))  # type: ignore[misc]
+
+        def act(shown: Tensor, by: Agent = player) -> int:
+            return int(by.probabilities(shown).argmax(1))
+
+        scenes.append(_scene(title, environment, act, params))
     return scenes
 
 

@@ -20,8 +20,22 @@ class AgentLab(Lab):
     """Its dataset is an environment."""
 
     monitor = Monitor("val_score", "max")
-    gate_metrics = ("mean_return", "median_return", "min_return", "solved_share", "noisy_return", "delayed_return")
-    headline = ("mean_return", "min_return", "solved_share", "random_return", "noisy_return", "delayed_return")
+    gate_metrics: tuple[str, ...] = (
+        "mean_return",
+        "median_return",
+        "min_return",
+        "solved_share",
+        "noisy_return",
+        "delayed_return",
+    )
+    headline: tuple[str, ...] = (
+        "mean_return",
+        "min_return",
+        "solved_share",
+        "random_return",
+        "noisy_return",
+        "delayed_return",
+    )
     api = Api("agents", extras=("games",))
     Params = params.AgentParams
     published: tuple[Published, ...] = ()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.config import ExportParams, LabParams, Limits, Section, TrainParams, Width
+from components.datasets.environments.params import Option
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
@@ -60,7 +61,9 @@ class Train(TrainParams):
     """The algorithm and its training. Only the section of the chosen algorithm is read."""
 
     algorithm: Literal["ppo", "reinforce", "dqn"]
-    observation_unit: tuple[Rate, ...]
+    preprocessing: Literal["scale", "pong_positions"]
+    observation_unit: tuple[Rate, ...] = Field(min_length=1)
+    point_ends: bool
     return_unit: Rate
     validation_episodes: int = Field(ge=1, le=1000)
     validation_noise: float = Field(ge=0)
@@ -95,6 +98,7 @@ class Evaluate(Section):
     robustness_episodes: int = Field(ge=1, le=10_000)
     noises: tuple[Annotated[float, Field(gt=0)], ...] = Field(min_length=1)
     delays: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(min_length=1)
+    variations: dict[Annotated[str, Field(pattern=r"^[a-z_]+$")], dict[str, Option]]
     failures: int = Field(ge=0, le=20)
     strip: int = Field(ge=1, le=20)
     seed: int = Field(ge=0, lt=2**32)

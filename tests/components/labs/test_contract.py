@@ -248,7 +248,7 @@ def test_its_graphs_compute_what_the_model_does(name: str, steps: Steps) -> None
 
 
 def nodes(graph: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.NodeProto]:
-    """Of a graph and of all graphs inside its nodes."""
+    """Nodes of a graph and of all graphs inside its nodes."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:

@@ -45,7 +45,7 @@ def draw(page: Page, points: list[tuple[float, float]]) -> None:
 
 
 def shares(page: Page) -> list[float]:
-    """Of the whole drawing: what is shown while it is still read is of a part."""
+    """Shares of the whole drawing: what is shown while it is still read is of a part."""
     expect(page.locator("#bars")).not_to_have_attribute("aria-busy", "true")
     return shares_now(page)
 

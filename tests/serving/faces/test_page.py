@@ -44,7 +44,7 @@ def choose(page: Page, content: bytes) -> None:
 
 
 def colour(page: Page, x: float, y: float) -> list[int]:
-    """Of a pixel of the canvas: red, green, blue."""
+    """Colour of a pixel of the canvas: red, green, blue."""
     found: list[int] = page.locator("#canvas").evaluate(
         "(canvas, [x, y]) => [...canvas.getContext('2d').getImageData(x, y, 1, 1).data].slice(0, 3)", [x, y]
     )

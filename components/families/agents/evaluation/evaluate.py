@@ -43,6 +43,10 @@ def evaluate(
     served = choose_variant(variants, cost, params.max_quantisation_cost)
     chance = returns_of(environment, random(environment, params.seed), params.episodes)
     disturbed = robustness(environment, policies[served], np.asarray(bundle.spec["observation_unit"]), params)
+    varied = {
+        name: returns_of(environment, acting(policies[served]), params.episodes, None, **options)
+        for name, options in params.variations.items()
+    }
     low, high = bootstrap_interval(returns[served], params.resamples, params.seed)
     metrics = {
         **variants[served],
@@ -51,7 +55,9 @@ def evaluate(
         "random_return": float(chance.mean()),
         "noisy_return": disturbed[f"noise {params.noises[-1]:g}"],
         "delayed_return": disturbed[f"delay {params.delays[-1]}"],
+        **{f"{name}_return": float(found.mean()) for name, found in varied.items()},
     }
+    disturbed |= {name: float(found.mean()) for name, found in varied.items()}
     counts = dict.fromkeys(metrics, params.episodes)
     counts |= dict.fromkeys(("noisy_return", "delayed_return"), params.robustness_episodes)
     write_csv(out / "plots" / "returns.csv", {"place": range(1, len(chance) + 1), "agent": sorted(returns[served])})

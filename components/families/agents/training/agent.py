@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from components.datasets.environments.reader import Environment
-from components.errors import UserError
 from components.families.agents.params import Train
-from components.families.agents.training.games import Games, first_episodes
+from components.families.agents.training.games import Games, Step, first_episodes
 from components.families.agents.training.history import History
 from components.families.agents.training.networks import Network
+from components.families.agents.training.preprocessing import preprocessing
 from components.families.agents.training.stages import Stages
 from components.training.epochs import epoch_seed, generator
 from components.training.lr_schedule import set_learning_rate
@@ -32,14 +32,10 @@ class Agent(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.environment, self.params = environment, params
-        if environment.observation_shape != (len(params.observation_unit),):
-            raise UserError(
-                f"train.observation_unit has {len(params.observation_unit)} numbers, and an observation of "
-                f"{environment.name} is of shape {environment.observation_shape}"
-            )
         chosen = params.chosen
+        self.preprocessing = preprocessing(environment, params)
         self.network = Network(
-            params.observation_unit, chosen.hidden_sizes, environment.action_count, params.return_unit
+            self.preprocessing.size, chosen.hidden_sizes, environment.action_count, params.return_unit
         )
         self.stages = Stages(self.network.actions, params.max_epochs)
         self.history = History(params.max_epochs)
@@ -51,19 +47,19 @@ class Agent(pl.LightningModule):
     def update(self, games: Games) -> dict[str, Tensor | float]:
         """Plays, learns from it, and returns what is to be logged."""
 
-    def greedy(self, observations: Tensor) -> Tensor:
-        """The best action (B,) of each observation (B, ...): what is exported."""
-        return self.network(observations).argmax(1)
+    def greedy(self, seen: Tensor) -> Tensor:
+        """The best action (B,) for each of what is seen (B, size): what is exported."""
+        return self.network(seen).argmax(1)
 
     def probabilities(self, observations: Tensor) -> Tensor:
-        """(B, actions): how likely the policy takes each action."""
-        return self.network(observations).softmax(1)
+        """(B, actions): how likely the policy takes each action, of raw observations (B, ...)."""
+        return self.network(self.preprocessing(observations)).softmax(1)
 
     @property
     def games(self) -> Games:
         """In which it learns."""
         if self._games is None:
-            self._games = Games(self.environment, self.params.chosen.games)
+            self._games = Games(self.environment, self.params.chosen.games, self.preprocessing)
         return self._games
 
     def on_train_epoch_start(self) -> None:
@@ -81,26 +77,28 @@ class Agent(pl.LightningModule):
         self.log_dict(found, on_step=False, on_epoch=True, batch_size=1)
 
     def validation_step(self, batch: Tensor, index: int) -> None:
-        if self._judging is None:
-            self._judging = Games(self.environment, self.params.validation_episodes)
-        returns = self._judged(self._judging, 0.0)
-        noisy = self._judged(self._judging, self.params.validation_noise)
+        returns = self._judged(0.0)
+        noisy = self._judged(self.params.validation_noise) if self.params.validation_noise else returns
         clean = sum(returns) / len(returns)
         found = {"val_return": clean, "val_min_return": min(returns), "val_noisy_return": sum(noisy) / len(noisy)}
         # Where many epochs reach the highest return that there is, the steadiest of them is kept.
         self.log_dict({**found, "val_score": (clean + found["val_noisy_return"]) / 2}, batch_size=1)
 
-    def _judged(self, games: Games, noise: float) -> list[float]:
-        """Returns of validation episodes. noise: of each number that is seen, as a share of its unit."""
+    def _judged(self, noise: float) -> list[float]:
+        """Returns of validation episodes. noise: of each number that is observed, as a share of its unit."""
         draw = generator(self.params.seed)
-        games.begin("validation", 0, self.device)
 
-        def act(observations: Tensor) -> Tensor:
-            if not noise:
-                return self.greedy(observations)
-            return self.greedy(self.network.disturbed(observations, noise, draw))
+        def see(observations: Tensor) -> Tensor:
+            if noise:
+                observations = self.preprocessing.disturbed(observations, noise, draw)
+            found: Tensor = self.preprocessing(observations)
+            return found
 
-        return first_episodes(games, act)
+        if self._judging is None:
+            self._judging = Games(self.environment, self.params.validation_episodes, see)
+        self._judging.see = see
+        self._judging.begin("validation", 0, self.device)
+        return first_episodes(self._judging, self.greedy)
 
     def on_train_epoch_end(self) -> None:
         self.stages.record(self.current_epoch + 1)
@@ -108,6 +106,13 @@ class Agent(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.network.parameters(), lr=self.params.chosen.learning_rate, eps=1e-5, fused=True)
+
+    def cut(self, step: Step) -> Step:
+        """The step as it is learnt from: where a point ends what its rewards are for, a reward terminates."""
+        if not self.params.point_ends:
+            return step
+        scored = (step.rewards != 0).float()
+        return step._replace(terminated=step.terminated.maximum(scored), done=step.done.maximum(scored))
 
     def descend(self, loss: Tensor) -> None:
         """One step of the optimizer, with a bounded gradient."""

@@ -30,13 +30,13 @@ class Dqn(Agent):
 
     def probabilities(self, observations: Tensor) -> Tensor:
         """(B, actions): 1 for the best one. Q-values are returns, not probabilities, and the policy is greedy."""
-        scores = self.network(observations)
+        scores = self.network(self.preprocessing(observations))
         return functional.one_hot(scores.argmax(1), scores.shape[1]).float()
 
     def update(self, games: Games) -> dict[str, Tensor | float]:
         params, errors = self.params.dqn, []
         for _ in range(params.steps):
-            self.replay.add(games.step(self._explore(games.observations)))
+            self.replay.add(self.cut(games.step(self._explore(games.observations))))
             if self.replay.seen >= params.warmup:
                 errors.append(self._learn())
         error = torch.stack(errors).mean() if errors else torch.zeros(())
@@ -66,7 +66,7 @@ class Dqn(Agent):
         some = self.replay.draw(params.minibatch, self.generator, self.device)
         with torch.no_grad():
             best = self.network(some.following).argmax(1, keepdim=True)
-            scores = self.target(some.following / self.network.unit).gather(1, best).squeeze(1)
+            scores = self.target(some.following).gather(1, best).squeeze(1)
             wanted = some.rewards + params.discount * scores * (1 - some.terminated)
         found = self.network(some.observations).gather(1, some.actions[:, None]).squeeze(1)
         self.descend(functional.smooth_l1_loss(found, wanted))

@@ -16,7 +16,7 @@ from components.datasets.environments.vector_reader import vector
 class Step(NamedTuple):
     """What happened in each of B games. Where `valid` is 0 the game was being reset, and nothing happened.
 
-    observations, following: (B, ...), before and after; of a game that ended `following` is its last observation.
+    observations, following: (B, size), what was seen before and after; of a game that ended the last that it showed.
     The others: (B,) float32, but actions (B,) int64. done: terminated, or cut off by the time limit.
     """
 
@@ -29,11 +29,15 @@ class Step(NamedTuple):
     valid: Tensor
 
 
+See = Callable[[Tensor], Tensor]
+
+
 class Games:
     """`count` games of an environment side by side. They are played on the CPU; their tensors are on `device`."""
 
-    def __init__(self, environment: Environment, count: int) -> None:
-        self.environment, self.count = environment, count
+    def __init__(self, environment: Environment, count: int, see: See = Tensor.float) -> None:
+        """see: raw observations (B, ...) to what is learnt from (B, size)."""
+        self.environment, self.count, self.see = environment, count, see
         self._games = vector(environment, count)
         self.device = torch.device("cpu")
         self.observations = torch.zeros(0)
@@ -46,7 +50,7 @@ class Games:
         start = index % max(1, last - first + 2 - self.count)
         observations, _ = self._games.reset(seed=self.environment.seed(split, start))
         self.device = device or self.device
-        self.observations = self._tensor(np.array(observations))
+        self.observations = self._seen(observations)
         self.finished = []
         self._resetting = torch.zeros(self.count, dtype=torch.bool, device=self.device)
         self._totals = torch.zeros(self.count, device=self.device)
@@ -55,7 +59,7 @@ class Games:
         """Takes an action (B,) int64 in each game."""
         found, rewards, terminated, truncated, _ = self._games.step(actions.cpu().numpy())
         observations, valid = self.observations, ~self._resetting
-        self.observations = self._tensor(np.array(found))
+        self.observations = self._seen(found)
         ended = self._tensor(np.asarray(terminated, bool))
         done = ended | self._tensor(np.asarray(truncated, bool))
         gained = self._tensor(np.asarray(rewards, np.float32)) * valid
@@ -64,6 +68,10 @@ class Games:
         self._totals[done] = 0.0
         self._resetting = done
         return Step(observations, actions, gained, self.observations, ended.float(), done.float(), valid.float())
+
+    @torch.no_grad()
+    def _seen(self, observations: np.ndarray) -> Tensor:
+        return self.see(self._tensor(np.array(observations)))
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)

@@ -1,4 +1,4 @@
-"""Networks from raw observations to a number for each action, and to a value."""
+"""Networks from what is seen to a number for each action, and to a value."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 
@@ -18,33 +17,25 @@ class Network(nn.Module):
     better for small observations, tanh better than ReLU, and a last policy layer with small weights best.
     """
 
-    unit: Tensor
-
-    def __init__(self, unit: Sequence[float], hidden_sizes: Sequence[int], actions: int, return_unit: float) -> None:
-        """unit: what an observation's numbers (N,) are divided by, so that they are about 1; return_unit: likewise."""
+    def __init__(self, size: int, hidden_sizes: Sequence[int], actions: int, return_unit: float) -> None:
+        """size: how many numbers preprocessing gives. return_unit: what values are measured in."""
         super().__init__()
         self.return_unit = return_unit
-        self.register_buffer("unit", torch.tensor(list(unit)))
-        self.actions = _layers(len(unit), hidden_sizes, actions, 0.01)
-        self.value = _layers(len(unit), hidden_sizes, 1, 1.0)
+        self.actions = _layers(size, hidden_sizes, actions, 0.01)
+        self.value = _layers(size, hidden_sizes, 1, 1.0)
 
-    def forward(self, observations: Tensor) -> Tensor:
-        """Logits, or Q-values, (B, actions) of raw observations (B, N)."""
-        scores: Tensor = self.actions(observations / self.unit)
+    def forward(self, seen: Tensor) -> Tensor:
+        """Logits, or Q-values, (B, actions) of what is seen (B, size)."""
+        scores: Tensor = self.actions(seen)
         return scores
-
-    def disturbed(self, observations: Tensor, noise: float, generator: torch.Generator) -> Tensor:
-        """Observations with Gaussian noise: `noise` is its standard deviation, as a share of each number's unit."""
-        drawn = torch.randn(observations.shape, generator=generator).to(observations)
-        return observations + noise * self.unit * drawn
 
     if TYPE_CHECKING:  # torch says that a call returns anything
 
-        def __call__(self, observations: Tensor) -> Tensor: ...
+        def __call__(self, seen: Tensor) -> Tensor: ...
 
-    def values(self, observations: Tensor) -> Tensor:
-        """(B,) estimated returns of raw observations (B, N)."""
-        values: Tensor = self.value(observations / self.unit)
+    def values(self, seen: Tensor) -> Tensor:
+        """(B,) estimated returns of what is seen (B, size)."""
+        values: Tensor = self.value(seen)
         return self.return_unit * values.squeeze(1)
 
 

@@ -50,7 +50,7 @@ class Ppo(Agent):
             scores = self.network(games.observations).log_softmax(1)
             actions = self.sample(scores)
             logs.append(scores.gather(1, actions[:, None]).squeeze(1))
-            found.append(games.step(actions))
+            found.append(self.cut(games.step(actions)))
         return Step(*(torch.stack(part) for part in zip(*found, strict=True))), torch.stack(logs)
 
     def _learn(

@@ -44,7 +44,7 @@ class Reinforce(Agent):
         found, running = [], torch.ones(games.count, device=games.device)
         while running.any():
             step = games.step(self.sample(self.network(games.observations)))
-            found.append(step._replace(valid=step.valid * running))
+            found.append(self.cut(step)._replace(valid=step.valid * running))
             # The step after the end resets the game, and what follows belongs to no episode of this update.
             running = running * (1 - step.done)
         return Step(*(torch.stack(part) for part in zip(*found, strict=True)))

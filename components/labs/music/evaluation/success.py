@@ -16,7 +16,7 @@ METRE_NAMES = {"C": "4/4", "C|": "2/2"}
 
 
 class Success(NamedTuple):
-    """Of a number of requests."""
+    """How many requests ended in a tune, and how many samples they took."""
 
     requests: int
     accepted: int

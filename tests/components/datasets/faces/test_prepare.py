@@ -42,7 +42,7 @@ LEAKS = {
     "train/9828.jpg": "val/3623.jpg",
     "train/9888.jpg": "val/454.jpg",
 }
-"""Of FairFace: the first three are the same files under other labels, the others the same photographs."""
+"""Pictures of FairFace: the first three are the same files under other labels, the others the same photographs."""
 
 PARAMS = FacesParams(profile="course", seed=1, size=80, crops=3, validation_share=0.15, audit_share=0.25, limit=0)
 

@@ -95,7 +95,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def audited(folder: Path) -> tuple[AuditFindings, Path, Candidate]:
-    """Of a model with an encoder, beside a champion that finds a little less."""
+    """The audit of a model with an encoder, beside a champion that finds a little less."""
     candidate = judged(folder.parent / "candidate", encoder=True, variant="int8", threshold=0.0)
     champion = judged(folder.parent / "champion", threshold=0.0)
     out = folder.parent / "audit"
