@@ -21,7 +21,7 @@ from serving.core.problems import wrong_fields
 from serving.core.schemas import Origin
 
 QUALITY = 85
-"""Of JPEG files: one is made in a fifth of the time that a PNG file takes."""
+"""JPEG quality. A JPEG file is made in a fifth of the time that a PNG file takes."""
 
 
 class Game(Protocol):

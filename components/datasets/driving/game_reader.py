@@ -77,8 +77,13 @@ class Racing(CarRacing):
         self._draw()
         return self._scaled(STATE_W, STATE_H)
 
+    def picture(self) -> np.ndarray:
+        """(400, 600, 3) uint8: this moment for people."""
+        self._draw()
+        return self._scaled(VIDEO_W, VIDEO_H)
+
     def frame_and_picture(self) -> tuple[np.ndarray, np.ndarray]:
-        """The observation, and a picture of the same moment for people, (400, 600, 3) uint8."""
+        """What `frame` and `picture` return, drawn once."""
         self._draw()
         return self._scaled(STATE_W, STATE_H), self._scaled(VIDEO_W, VIDEO_H)
 

@@ -93,7 +93,7 @@ class Game:
     """
 
     PICTURES = 2
-    """Of a decision: one in its middle and one at its end, so that a film of them has 25 pictures a second."""
+    """Pictures of a decision, in its middle and at its end: a film of them has 25 pictures a second."""
 
     def __init__(self, environment: Environment, policy: DrivingPolicy, seed: int) -> None:
         from components.datasets.driving.game_reader import racing
@@ -101,7 +101,8 @@ class Game:
         self.total, self.reward, self.ended = 0.0, 0.0, False
         self._racing, self._policy = racing(environment), policy
         self._racing.start(seed)
-        self._before = self._look()
+        self.pictures = [self._look()]
+        self._before = self._frame
 
     def take(self, actions: Sequence[Sequence[float]]) -> int:
         """Takes actions (3,) one after the other; draws only what is seen after the last. Returns how many it took.
@@ -131,12 +132,10 @@ class Game:
             reward, self.ended = self._racing.hold(action, frames)
             self.reward, left = self.reward + reward, left - frames
             if look:
-                self._look()
-                pictures += self.pictures
+                pictures.append(self._look() if self.ended or not left else self._racing.picture())
         self.total += self.reward
         self.pictures = pictures
 
     def _look(self) -> np.ndarray:
         self._frame, picture = self._racing.frame_and_picture()
-        self.pictures = [picture]
-        return self._frame
+        return picture
