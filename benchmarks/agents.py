@@ -29,6 +29,7 @@ import pytorch_lightning as pl
 import torch
 
 from benchmarks.agents_peers import ZOO_CARTPOLE, Progress, Zoo, course_cartpole, stable_baselines
+from benchmarks.driving import UNKNOWN, decisions
 from benchmarks.generation import processor
 from components.bundle import Bundle, write_bundle
 from components.datasets.environments.reader import Environment
@@ -40,13 +41,9 @@ from components.families.agents.training.games import Games
 from components.files import write_json
 from components.labs import Inputs, Lab, find
 from components.params import load
-from components.records import Provenance
 from components.training.trainer import fit
 
 ROOT = Path(__file__).resolve().parent.parent
-UNKNOWN = Provenance(
-    git_commit="", git_dirty=True, data_version="", data_profile="course", params_hash="", code_hash=""
-)
 Side = Callable[[Environment, int, Progress, int], None]
 """Learns in an environment from a seed, and is judged every so many steps."""
 
@@ -133,19 +130,14 @@ def exported(lab: Lab, inputs: Inputs, params: Train, episodes: int) -> tuple[di
     return {"mean": float(returns.mean()), "min": float(returns.min()), "seconds": took, "cpu_seconds": used}, policy
 
 
-def decisions(policy: Policy, environment: Environment, count: int = 5000) -> dict[str, float]:
-    """Milliseconds of one decision for one observation, on one thread."""
-    games, seen = Games(environment, 1), []
+def observed(environment: Environment, count: int = 100) -> list[np.ndarray]:
+    """Observations (1, ...) of an episode that takes the first action again and again."""
+    games, seen = Games(environment, 1), list[np.ndarray]()
     games.begin("validation", 0)
-    for _ in range(100):
+    for _ in range(count):
         seen.append(games.observations.numpy().copy())
         games.step(torch.zeros(1, dtype=torch.int64))
-    times = []
-    for index in range(count):
-        began = time.perf_counter()
-        policy(seen[index % len(seen)])
-        times.append(1000 * (time.perf_counter() - began))
-    return {"p50": float(np.percentile(times, 50)), "p99": float(np.percentile(times, 99))}
+    return seen
 
 
 def step_rates(environment: Environment, seconds: float, count: int = 8) -> dict[str, float]:
@@ -233,7 +225,7 @@ def main() -> None:
         "summary": summary(found, CONTESTS[lab.name].goals),
         "runs": found,
         "exported": whole,
-        "decision_ms": decisions(policy, environment),
+        "decision_ms": decisions(policy, observed(environment)),
         "machine": {"processor": processor(), "torch": torch.__version__, "python": platform.python_version()},
     }
     write_json(options.out or ROOT / "benchmarks" / "results" / f"agents-{lab.name}.json", result)

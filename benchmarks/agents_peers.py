@@ -165,5 +165,5 @@ def stable_baselines(environment: Environment, seed: int, progress: Progress, ev
 
     games = make_vec_env(environment.make, zoo.games, seed=seed)
     progress.go()
-    rates = {"learning_rate": falling(zoo.learning_rate), "clip_range": falling(zoo.clip_range)}
+    rates: dict[str, Any] = {"learning_rate": falling(zoo.learning_rate), "clip_range": falling(zoo.clip_range)}
     PPO(zoo.policy, games, seed=seed, device="cpu", **rates, **zoo.others).learn(zoo.steps, callback=Judge())

@@ -25,7 +25,7 @@ QUALITY = 85
 
 
 class Game(Protocol):
-    """pictures: what was seen since the action before the last, (H, W, 3) uint8 each; the last one is of now."""
+    """pictures: what was seen during the last action, (H, W, 3) uint8 each; the last one is of now."""
 
     pictures: list[np.ndarray]
     reward: float

@@ -55,7 +55,7 @@ class PlayAnswer(BaseModel):
 
     step: int = Field(description="actions that were taken")
     pictures: list[str] = Field(
-        description="what was seen since the action before the last, as JPEG files in base64; the last one is of now"
+        description="what was seen during the last action, as JPEG files in base64; the last one is of now"
     )
     action: int | list[float] = Field(description="what the agent would do now: it does nothing unless it is sent back")
     probabilities: list[float]
