@@ -78,6 +78,7 @@ SMOKE: dict[str, dict[str, Any]] = {
             "final_updates": 20,
             "validation_tracks": 1,
             "film_rounds": [1, 2],
+            "fine_tuning": {"updates": 2, "tracks": 1, "passes": 2, "minibatch": 16},
             "max_epochs": 2,
         },
         "export": {"calibration_tracks": 1},

@@ -10,8 +10,17 @@ from components.families.agents.params import Serve
 from components.sources.installed import check_installed
 from serving.agents import openapi
 from serving.agents.episodes import Episodes
+from serving.agents.games import Games
 from serving.agents.players import player
-from serving.agents.schemas import ActAnswer, ActRequest, act_request, episode_query
+from serving.agents.schemas import (
+    ActAnswer,
+    ActRequest,
+    PlayAnswer,
+    PlayRequest,
+    act_request,
+    episode_query,
+    play_request,
+)
 from serving.core.backend import Backend
 from serving.core.bundles import Served
 from serving.core.schemas import Info
@@ -29,7 +38,9 @@ class AgentsBackend(Backend):
         self.player = player(served.bundle, served.variant, self.environment)
         dtype = self.environment.observation_dtype
         self.act_request, self.episode_query = act_request(limits, self.player.shape, dtype), episode_query(limits)
+        self.play_request = play_request(limits, self.environment.action_count)
         self.episodes = Episodes(limits.waiting, limits.max_episodes)
+        self._games = Games(self.player.game, limits.max_episodes)
         info = Info.of(served, limits, self.player.providers)
         document = openapi.document(limits, served.version, self.environment, self.player.shape)
         super().__init__(served, limits, self.episodes, info, document)
@@ -38,3 +49,6 @@ class AgentsBackend(Backend):
     def act(self, asked: ActRequest) -> ActAnswer:
         actions, probabilities = self.player.decide(np.array(asked.observations))
         return ActAnswer(actions=actions, probabilities=probabilities, model=self.origin)
+
+    def play(self, asked: PlayRequest) -> PlayAnswer:
+        return self._games.play(asked, self.origin)

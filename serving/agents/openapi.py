@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from components.datasets.environments.reader import Environment
 from components.families.agents.params import Serve
-from serving.agents.schemas import ActAnswer, DoneEvent, StepEvent, act_request, episode_query
+from serving.agents.schemas import (
+    ActAnswer,
+    DoneEvent,
+    PlayAnswer,
+    StepEvent,
+    act_request,
+    episode_query,
+    play_request,
+)
 from serving.core import openapi
 from serving.core.openapi import PROBLEMS, Json, json_of, operation, work_problems
 
@@ -17,6 +25,13 @@ ACT = work_problems(
         400: "the body is not JSON",
         415: "the body is not announced as JSON",
         422: "an observation has another shape, or holds what is no number",
+    }
+)
+PLAY = work_problems(
+    {
+        400: "the body is not JSON",
+        415: "the body is not announced as JSON",
+        422: "a field is wrong, or there are actions after the episode's end",
     }
 )
 
@@ -38,6 +53,15 @@ def document(limits: Serve, version: str, environment: Environment, observed: tu
                 "act", "Actions for observations", json_of("ActAnswer"), body=json_of("ActRequest"), problems=ACT
             )
         },
+        "/play": {
+            "post": operation(
+                "play",
+                "An episode after the actions of whoever plays it: what is seen, and what the agent would do",
+                json_of("PlayAnswer"),
+                body=json_of("PlayRequest"),
+                problems=PLAY,
+            )
+        },
         "/episode": {
             "get": operation(
                 "episode",
@@ -49,7 +73,8 @@ def document(limits: Serve, version: str, environment: Environment, observed: tu
         },
     }
     asked = act_request(limits, observed or environment.observation_shape, environment.observation_dtype)
-    return openapi.document(about, paths, [asked, ActAnswer, StepEvent, DoneEvent])
+    played = play_request(limits, environment.action_count)
+    return openapi.document(about, paths, [asked, ActAnswer, played, PlayAnswer, StepEvent, DoneEvent])
 
 
 def _parameters(properties: Json) -> list[Json]:

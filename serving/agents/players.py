@@ -13,6 +13,7 @@ from components.errors import UserError
 from components.families.agents.runtime.episodes import Moment, play
 from components.families.agents.runtime.policy import Policy
 from components.labs.driving import runtime as driving
+from serving.agents.games import ChosenGame, DrivenGame, Game
 
 Actions = list[int | list[float]]
 
@@ -28,6 +29,9 @@ class Player(Protocol):
         """Actions for observations (B, ...), and probabilities where it has them. Raises UserError for others."""
 
     def play(self, seed: int, render: bool) -> Iterator[Moment]: ...
+
+    def game(self, seed: int) -> Game:
+        """For whoever likes to play."""
 
 
 class Chooser:
@@ -50,6 +54,9 @@ class Chooser:
 
         return play(self.environment, act, seed, render=render)
 
+    def game(self, seed: int) -> Game:
+        return ChosenGame(self.environment, self.policy, seed)
+
 
 class CarDriver:
     """Steers. An observation is two frames, those of the last decision and of this one."""
@@ -70,6 +77,9 @@ class CarDriver:
 
     def play(self, seed: int, render: bool) -> Iterator[Moment]:
         return driving.play(self.environment, self.policy, seed, render)
+
+    def game(self, seed: int) -> Game:
+        return DrivenGame(self.environment, self.policy, seed)
 
 
 def player(bundle: Bundle, variant: str, environment: Environment) -> Player:

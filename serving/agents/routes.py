@@ -27,6 +27,13 @@ async def act(request: Request) -> Response:
         return answer(await backend.episodes.run(backend.act, asked))
 
 
+async def play(request: Request) -> Response:
+    backend = _backend(request)
+    asked = await json_body(request, backend.play_request)
+    async with asyncio.timeout(backend.limits.request_seconds):
+        return answer(await backend.episodes.run(backend.play, asked))
+
+
 async def episode(request: Request) -> EventStream:
     backend = _backend(request)
     events = _events(backend, query(request, backend.episode_query))
@@ -65,4 +72,4 @@ def _backend(request: Request) -> AgentsBackend:
     return backend
 
 
-ROUTES = [Route("/act", act, methods=["POST"]), Route("/episode", episode)]
+ROUTES = [Route("/act", act, methods=["POST"]), Route("/play", play, methods=["POST"]), Route("/episode", episode)]

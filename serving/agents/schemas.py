@@ -43,6 +43,28 @@ class EpisodeQuery(BaseModel):
     pictures: bool = Field(True, description="whether every step has a picture")
 
 
+class PlayRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    seed: int = Field(1, ge=0, le=LARGEST_SEED, strict=True, description="of the game")
+    actions: list[Any] = Field([], description="every action of the episode so far, from its start")
+
+
+class PlayAnswer(BaseModel):
+    """The episode as it stands after the actions."""
+
+    step: int = Field(description="actions that were taken")
+    pictures: list[str] = Field(
+        description="what was seen during the last action, as JPEG files in base64; the last one is of now"
+    )
+    action: int | list[float] = Field(description="what the agent would do now: it does nothing unless it is sent back")
+    probabilities: list[float]
+    reward: float = Field(description="of the last action")
+    total: float = Field(description="the return up to here")
+    ended: bool
+    model: Origin
+
+
 class StepEvent(BaseModel):
     """A step of a played episode. Rewards and return are after the action."""
 
@@ -76,6 +98,19 @@ def act_request(limits: Serve, shape: Sequence[int], dtype: str) -> type[ActRequ
     observations = Annotated[list[kind], Len(1, limits.max_observations)]
     return create_model(
         "ActRequest", __base__=ActRequest, observations=(observations, Field(description=given.description))
+    )
+
+
+def play_request(limits: Serve, action_count: int) -> type[PlayRequest]:
+    """As a server takes it with these limits. action_count: 0 where an action is steering, gas and brake."""
+    action: Any = Annotated[int, Strict(), Ge(0), Le(action_count - 1)]
+    if action_count == 0:
+        pedal = Annotated[float, Strict(), Ge(0), Le(1)]
+        action = tuple[Annotated[float, Strict(), Ge(-1), Le(1)], pedal, pedal]
+    given = PlayRequest.model_fields["actions"]
+    actions = Annotated[list[action], Len(0, limits.max_steps)]
+    return create_model(
+        "PlayRequest", __base__=PlayRequest, actions=(actions, Field([], description=given.description))
     )
 
 

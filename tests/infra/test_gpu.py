@@ -29,5 +29,5 @@ def test_a_setting_fits_its_lab_and_names_only_what_is_there(file: Path, tmp_pat
     assert by_kubeflow.train != load(lab, project_root() / "params.yaml").train
 
 
-def test_there_is_one_for_every_lab_that_makes_pictures() -> None:
-    assert [file.stem for file in SETTINGS] == ["digit_generation", "face_generation"]
+def test_there_is_one_for_every_lab_that_makes_pictures_and_for_the_one_that_drives() -> None:
+    assert [file.stem for file in SETTINGS] == ["digit_generation", "driving", "face_generation"]

@@ -16,6 +16,8 @@ from gymnasium.envs.box2d.car_racing import (
     SCALE,
     STATE_H,
     STATE_W,
+    VIDEO_H,
+    VIDEO_W,
     WINDOW_H,
     WINDOW_W,
     ZOOM,
@@ -71,7 +73,27 @@ class Racing(CarRacing):
         return reward, over
 
     def frame(self) -> np.ndarray:
-        """(96, 96, 3) uint8: the observation that gymnasium would give now. The order of drawing is gymnasium's."""
+        """(96, 96, 3) uint8: the observation that gymnasium would give now."""
+        self._draw()
+        return self._scaled(STATE_W, STATE_H)
+
+    def picture(self) -> np.ndarray:
+        """(400, 600, 3) uint8: this moment for people."""
+        self._draw()
+        return self._scaled(VIDEO_W, VIDEO_H)
+
+    def frame_and_picture(self) -> tuple[np.ndarray, np.ndarray]:
+        """What `frame` and `picture` return, drawn once."""
+        self._draw()
+        return self._scaled(STATE_W, STATE_H), self._scaled(VIDEO_W, VIDEO_H)
+
+    def _scaled(self, width: int, height: int) -> np.ndarray:
+        theirs: Any = self  # whose methods carry no types
+        found: np.ndarray = theirs._create_image_array(self.surf, (width, height))
+        return found
+
+    def _draw(self) -> None:
+        """Draws this moment at full size. The order of drawing is gymnasium's."""
         car = self.car
         if self._surface is None or self._font is None:
             pygame.font.init()
@@ -91,8 +113,6 @@ class Racing(CarRacing):
         place = text.get_rect()
         place.center = (60, WINDOW_H - WINDOW_H * 2.5 / 40.0)
         self.surf.blit(text, place)
-        frame: np.ndarray = theirs._create_image_array(self.surf, (STATE_W, STATE_H))
-        return frame
 
     def _render(self, mode: str) -> None:
         """Called by gymnasium's step: draws nothing, but the frame would show the return so far, without this step."""

@@ -41,7 +41,7 @@ class Policy(nn.Module):
 
 
 def export(model: DrivingModel, prepared: Path, out: Path, params: Export) -> BundleSpec:
-    """Writes <variant>.onnx of each variant, parity.json and progress.gif.
+    """Writes <variant>.onnx of each variant, parity.json, training.json and progress.gif.
 
     The ranges of int8 are fixed by frames of training tracks on which the model drives. Raises UserError when a weight
     is NaN or infinite, or the float graph differs from the model by more than `params.parity_tolerance`.
@@ -64,6 +64,7 @@ def export(model: DrivingModel, prepared: Path, out: Path, params: Export) -> Bu
         )
         report["int8"] = compare(graphs["int8"], policy, cases)
     write_json(out / "parity.json", report)
+    write_json(out / "training.json", model.curve.columns())
     if "float" not in params.variants:
         graphs.pop("float").unlink()
     save_film(out / "progress.gif", model.film)
@@ -72,7 +73,7 @@ def export(model: DrivingModel, prepared: Path, out: Path, params: Export) -> Bu
         graphs=graphs,
         spec={
             "environment": environment.model_dump(mode="json"),
-            "algorithm": "dagger",
+            "algorithm": "dagger+ppo" if model.fine_tuning else "dagger",
             "variants": list(params.variants),
             "frames": FRAMES,
             "hold": model.params.hold,

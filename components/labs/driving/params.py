@@ -1,8 +1,8 @@
 """Parameters of the lab driving."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.config import ExportParams, LabParams, Section, TrainParams, Width
 from components.datasets.driving.params import Expert
@@ -22,8 +22,28 @@ class Bursts(Section):
     """Standard deviation of what is added to the gas; the brake gets a quarter of it."""
 
 
+class FineTuning(Section):
+    """PPO (Schulman et al. 2017) after the rounds of DAgger."""
+
+    epochs: int = Field(ge=0)
+    """The last ones of `max_epochs`."""
+    critic_epochs: int = Field(ge=0)
+    """The first of them, in which only the value is learnt."""
+    updates: int = Field(ge=1)
+    tracks: int = Field(ge=1)
+    passes: int = Field(ge=1)
+    minibatch: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+    deviation: float = Field(gt=0, le=1)
+    discount: float = Field(gt=0, lt=1)
+    trace: float = Field(ge=0, le=1)
+    clip: float = Field(gt=0, lt=1)
+    gradient_norm: float = Field(gt=0)
+    return_unit: float = Field(gt=0)
+
+
 class Train(TrainParams):
-    """The rounds of DAgger, an epoch each, and the network."""
+    """The rounds of DAgger, an epoch each, epochs of PPO after them, and the network."""
 
     hold: int = Field(ge=1, le=50)
     expert: Expert
@@ -40,10 +60,24 @@ class Train(TrainParams):
     hidden_size: int = Field(ge=4, le=4096)
     validation_tracks: int = Field(ge=1)
     film_rounds: tuple[Annotated[int, Field(ge=1)], ...] = Field(max_length=8)
+    fine_tuning: FineTuning
+
+    @property
+    def rounds(self) -> int:
+        """Epochs of DAgger; those after them are of PPO."""
+        return self.max_epochs - self.fine_tuning.epochs
 
     def updates_of(self, epoch: int) -> int:
-        """Updates of an epoch, from 0: the last one has its own number."""
-        return self.final_updates if epoch == self.max_epochs - 1 else self.updates
+        """Updates of an epoch, from 0: the last round of DAgger has its own number."""
+        if epoch >= self.rounds:
+            return self.fine_tuning.updates
+        return self.final_updates if epoch == self.rounds - 1 else self.updates
+
+    @model_validator(mode="after")
+    def _rounds_first(self) -> Self:
+        if self.rounds < 1:
+            raise ValueError("fine_tuning.epochs are the last of max_epochs, and a round of DAgger must come before")
+        return self
 
 
 class Export(ExportParams):

@@ -92,6 +92,24 @@ def test_an_episode_may_be_cut_off_and_come_without_pictures(agents_server: Serv
     assert found[-1][1]["ended"] is False
 
 
+def test_a_visitor_plays_and_sees_what_the_policy_would_do(agents_server: Server) -> None:
+    steps = [step for name, step in events(agents_server.client.get("/episode?seed=5").text) if name == "step"]
+    actions = [step["action"] for step in steps]
+    for count in (0, 3, len(actions)):
+        answer = agents_server.client.post("/play", json={"seed": 5, "actions": actions[:count]})
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        assert (found["step"], found["total"], found["ended"]) == (count, float(count), count == len(actions))
+        if count < len(actions):
+            assert found["action"] == actions[count]
+            assert found["probabilities"] == pytest.approx(steps[count]["probabilities"])
+        assert len(found["pictures"]) == 1
+    for wrong in ([*actions, 0], [2], [0.5], [True]):
+        refused = agents_server.client.post("/play", json={"seed": 5, "actions": wrong})
+        assert refused.status_code == 422, refused.text
+        assert refused.json()["errors"][0]["field"].startswith("actions")
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [("seed=-1", "seed"), ("seed=2147483648", "seed"), ("seed=x", "seed"), ("steps=0", "steps"),

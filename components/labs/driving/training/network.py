@@ -51,9 +51,12 @@ def gauges_of(frames: Tensor) -> Tensor:
 
 
 class Driver(nn.Module):
-    """Pictures (B, 2, 42, 48) uint8 and gauges (B, 2, 9) float32 to actions (B, 3): steering, gas and brake."""
+    """Pictures (B, 2, 42, 48) uint8 and gauges (B, 2, 9) float32 to actions (B, 3): steering, gas and brake.
 
-    def __init__(self, channels: Sequence[int], hidden_size: int) -> None:
+    With another number of `outputs` it is a network of the same form for something else, such as a value.
+    """
+
+    def __init__(self, channels: Sequence[int], hidden_size: int, outputs: int = 3) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         height, width = PICTURE
@@ -64,7 +67,7 @@ class Driver(nn.Module):
         self.convolutions = nn.Sequential(*layers, nn.Flatten()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.dense = nn.Linear(channels[-1] * height * width + FRAMES * GAUGES, hidden_size)
         self.middle = nn.Linear(hidden_size, hidden_size // 4)
-        self.head = nn.Linear(hidden_size // 4, 3)
+        self.head = nn.Linear(hidden_size // 4, outputs)
 
     def forward(self, pictures: Tensor, gauges: Tensor) -> Tensor:
         seen = self.convolutions(pictures.float() / 255 - 0.5)

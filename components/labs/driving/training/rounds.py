@@ -43,7 +43,9 @@ class DaggerData(EpochData[Any]):
         self.rounds: list[Rollouts] = []
         self._drive = drive or self._trained
 
-    def epoch(self, epoch: int) -> Epoch[Batch]:
+    def epoch(self, epoch: int) -> Epoch[Any]:
+        if epoch >= self.params.rounds:  # the model drives itself: a batch is the number of an update
+            return Epoch(range(self.params.updates_of(epoch)), lambda index, _: torch.tensor(index))
         if len(self.rounds) == epoch:
             self.rounds.append(self._collect(epoch))
         rounds, seed, params = self.rounds[: epoch + 1], epoch_seed(self.params.seed, epoch), self.params

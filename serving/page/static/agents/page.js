@@ -1,6 +1,8 @@
-// The page: an episode that the server plays, or CartPole in the page, where a visitor may take over.
+// The page: an episode that the server plays, or one where a visitor may take over: CartPole in the page, or a drive on
+// the server, which is told of every action so far and keeps nothing.
 
 import { CartPole, STEP_MS } from './cartpole.js'
+import { ARROWS, Keyboard } from './keyboard.js'
 import { events } from './shared/events.js'
 import { fault } from './shared/form.js'
 import { item, showModel } from './shared/model.js'
@@ -8,12 +10,15 @@ import { Failure, send } from './shared/server.js'
 
 const $ = (id) => document.getElementById(id)
 const NAMES = { 'CartPole-v1': ['push left', 'push right'], 'ALE/Pong-v5': ['stay', 'up', 'down'], 'CarRacing-v3': ['steering', 'gas', 'brake'] }
-const LIVE = 'CartPole-v1' // what can be played in the page
+const LIVE = { 'CartPole-v1': live, 'CarRacing-v3': drive } // what a visitor can take over
 const KEYS = { ArrowLeft: 0, ArrowRight: 1 }
 const FRAME_MS = 30 // between two pictures of an episode that the server plays
 const HELD_MS = 80 // of a car: it holds an action for four frames of a fiftieth of a second
 let playing // an AbortController while something is played
-let hand // the action that a visitor holds down; undefined while the agent plays
+let game // its name
+let hand // the action that a visitor holds down, or the keyboard that drives; undefined while the agent plays
+let wanted // what the agent would do now
+const keyboard = new Keyboard()
 let names = []
 let stepMs = FRAME_MS
 
@@ -21,27 +26,47 @@ $('ask').addEventListener('submit', (event) => {
   event.preventDefault()
   start(watch)
 })
-$('live').addEventListener('click', () => start(live))
+$('live').addEventListener('click', () => start(LIVE[game]))
 $('stop').addEventListener('click', () => playing?.abort())
 $('back').addEventListener('click', () => takes(undefined))
-$('left').addEventListener('click', () => takes(0))
-$('right').addEventListener('click', () => takes(1))
+for (const [id, key] of [['left', 'ArrowLeft'], ['right', 'ArrowRight'], ['gas', 'ArrowUp'], ['brake', 'ArrowDown']]) {
+  $(id).addEventListener('click', () => drives() || takes(KEYS[key]))
+  $(id).addEventListener('pointerdown', () => drives() && press(key))
+  for (const end of ['pointerup', 'pointerleave', 'pointercancel']) $(id).addEventListener(end, () => keyboard.held.delete(key))
+}
 document.addEventListener('keydown', (event) => {
-  if (!(event.key in KEYS) || $('hands').hidden || event.target.matches('input, select')) return
+  if (!ARROWS.includes(event.key) || $('hands').hidden || event.target.matches('input, select')) return
+  if (!drives() && !(event.key in KEYS)) return
   event.preventDefault()
-  takes(KEYS[event.key])
+  if (drives()) press(event.key)
+  else takes(KEYS[event.key])
 })
+document.addEventListener('keyup', (event) => keyboard.held.delete(event.key))
+window.addEventListener('blur', () => keyboard.held.clear())
 
-/** action: what the visitor does from now on; undefined gives control back. */
+function drives() {
+  return LIVE[game] === drive
+}
+
+/** A key that is pressed takes the car over. */
+function press(key) {
+  keyboard.held.add(key)
+  if (hand) return
+  keyboard.takeOver(wanted)
+  takes(keyboard)
+}
+
+/** action: what the visitor does from now on, or the keyboard; undefined gives control back. */
 function takes(action) {
   hand = action
-  $('who').textContent = action === undefined ? 'The agent plays.' : `You play: ${names[action]}.`
+  const mine = action === keyboard ? 'You drive.' : `You play: ${names[action]}.`
+  $('who').textContent = action === undefined ? `The agent ${drives() ? 'drives' : 'plays'}.` : mine
   $('back').disabled = action === undefined
 }
 
 /** Plays something until it ends or is stopped; problems are said. */
 async function start(play) {
-  const wrong = play === watch && fault($('ask'))
+  const wrong = play !== live && fault($('ask'))
   if (wrong) return problem(wrong)
   playing?.abort()
   const mine = (playing = new AbortController())
@@ -89,9 +114,9 @@ async function watch(signal) {
   if (!ended) throw new Failure('The connection broke, so the rest of this episode is missing.')
 }
 
-async function show(picture) {
+async function show(picture, type = 'image/png') {
   const bytes = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0))
-  const image = await createImageBitmap(new Blob([bytes], { type: 'image/png' }))
+  const image = await createImageBitmap(new Blob([bytes], { type }))
   Object.assign($('picture'), { width: image.width, height: image.height })
   $('picture').getContext('2d').drawImage(image, 0, 0)
 }
@@ -117,6 +142,41 @@ async function live(signal) {
     $('said').textContent = game.fell ? `It fell after ${game.steps} steps.` : `It stood for ${game.steps} steps.`
     takes(undefined)
     await pause(1500, signal)
+  }
+}
+
+/** A drive on the server: the page says the seed and all actions so far, and is shown what comes of them. */
+async function drive(signal) {
+  const [seed, actions] = [Number($('seed').value), []]
+  const decide = async () => (await send('play', { json: { seed, actions }, signal })).json()
+  let now = await decide()
+  wanted = now.action
+  keyboard.held.clear()
+  $('hands').hidden = false
+  takes(undefined)
+  $('picture').focus()
+  while (!now.ended) {
+    const held = HELD_MS / Number($('speed').value)
+    const next = pause(held, signal)
+    next.catch(() => undefined) // when stopped, nobody may be waiting for it any more
+    const taken = hand ? hand.action() : wanted
+    actions.push(taken)
+    now = await decide()
+    wanted = now.action
+    think([], taken)
+    await film(now.pictures, held, signal)
+    $('said').textContent = `Seed ${seed}, step ${now.step}.`
+    $('score').textContent = `Return ${rounded(now.total)}`
+    await next
+  }
+  $('said').textContent = `Seed ${seed}: over after ${now.step} steps.`
+}
+
+/** Shows pictures one after the other, so that all of them and a decision take `duration` milliseconds. */
+async function film(pictures, duration, signal) {
+  for (const [place, picture] of pictures.entries()) {
+    if (place) await pause(duration / pictures.length, signal)
+    await show(picture, 'image/jpeg')
   }
 }
 
@@ -171,10 +231,14 @@ const model = await showModel((answer) => [
 ])
 if (model) {
   const { environment } = model.spec
-  names = NAMES[environment.id] ?? []
-  $('live').hidden = environment.id !== LIVE
+  game = environment.id
+  names = NAMES[game] ?? []
+  $('live').hidden = !(game in LIVE)
   if (environment.action_count === 0) {
     stepMs = HELD_MS
+    $('live').textContent = 'Drive'
+    $('how').textContent = 'an arrow key to take over: ← and → steer, ↑ is the gas, ↓ the brake.'
+    $('gas').hidden = $('brake').hidden = false
     $('lead').textContent =
       'A small neural network has learnt to drive by imitating a driver who knows the whole track. It sees what you see.'
     think([], names.map(() => 0))

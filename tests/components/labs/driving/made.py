@@ -39,7 +39,8 @@ def write_prepared(folder: Path, frames: int = FRAMES) -> Path:
 
 def train(**changes: Any) -> Train:
     small: dict[str, Any] = SMOKE["driving"]["train"]
-    return section(Train, "driving", "train", **{**small, **changes})
+    tuning = section(Train, "driving", "train").fine_tuning.model_dump() | small["fine_tuning"]
+    return section(Train, "driving", "train", **{**small, "fine_tuning": tuning, **changes})
 
 
 def advanced(game: Racing, steps: int) -> Racing:
