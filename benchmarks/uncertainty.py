@@ -2,7 +2,7 @@
 
 Evidential networks, Gaussian networks and Gaussian networks under dropout train with the recipes of params.yaml on the
 same rows of the same splits, and their exported graphs are measured on the same test rows. "Alone" is the first member
-of each ensemble, not calibrated apart from it. Differences are paired over splits, with Nadeau and Bengio's variance.
+of each ensemble, calibrated by itself. Differences are paired over splits, with Nadeau and Bengio's variance.
 Trains what `--sets` names: all sets take about half an hour of processor time a method.
 """
 
