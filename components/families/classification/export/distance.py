@@ -44,7 +44,8 @@ class Directions(Blur):
 
     def forward(self, images: Tensor) -> Tensor:
         blurred = super().forward(images)
-        return blurred / blurred.norm(dim=1, keepdim=True).clamp(min=1e-6)
+        found: Tensor = blurred / blurred.norm(dim=1, keepdim=True).clamp(min=1e-6)
+        return found
 
 
 class Nearest(nn.Module):
@@ -67,12 +68,12 @@ class Nearest(nn.Module):
         self.register_buffer("lengths", (prototypes**2).sum(dim=1))
 
     def forward(self, images: Tensor) -> Tensor:
-        values = self.read(images)
-        products = (values @ self.components) @ self.prototypes.T
+        values: Tensor = self.read(images)
+        products: Tensor = (values @ self.components) @ self.prototypes.T
         if self.angle:
             return (1 - products.amax(dim=1)).clamp(min=0)
         # What the components leave out of the picture counts; what they leave out of prototypes is little.
-        squared = (values**2).sum(dim=1) + (self.lengths - 2 * products).amin(dim=1)
+        squared: Tensor = (values**2).sum(dim=1) + (self.lengths - 2 * products).amin(dim=1)
         return squared.clamp(min=0).sqrt() / LONGEST
 
 
@@ -90,7 +91,7 @@ class Subspaces(nn.Module):
         self.register_buffer("components", components.clone())
 
     def forward(self, images: Tensor) -> Tensor:
-        reduced = self.read(images) @ self.components
+        reduced: Tensor = self.read(images) @ self.components
         return (1 - (reduced**2).sum(dim=2).amax(dim=0)).clamp(min=0)
 
 

@@ -67,8 +67,8 @@ class LeftOut(NamedTuple):
         chosen = [[(first + place) % count for place in range(size)] for first in range(count)]
         chosen = chosen if size < count else chosen[:1]
         parts = (self.location, self.scale, self.freedom, self.claimed)
-        found = (np.concatenate([values[:, some] for some in chosen]) for values in parts)
-        return LeftOut(np.tile(self.target, len(chosen)), *found, spread=np.tile(self.spread, len(chosen)))
+        found = [np.concatenate([values[:, some] for some in chosen]) for values in parts]
+        return LeftOut(np.tile(self.target, len(chosen)), *found, np.tile(self.spread, len(chosen)))
 
     @property
     def mixture(self) -> Mixture:
@@ -104,24 +104,24 @@ def extended(values: np.ndarray, members: int) -> np.ndarray:
     """
     squares = values**2
     if len(values) == 1:
-        found: np.ndarray = values[0]
-        return found
+        alone: np.ndarray = values[0]
+        return alone
     shares = 1 / np.arange(1, len(values) + 1)
     away = shares[:-1] - shares[-1]
     slopes = np.tensordot(away, squares[:-1] - squares[-1], axes=1) / (away**2).sum()
     extension = squares[-1] + slopes * (1 / members - shares[-1])
-    return np.sqrt(np.maximum(extension, SMALLEST_PART * squares[-1]))
+    root: np.ndarray = np.sqrt(np.maximum(extension, SMALLEST_PART * squares[-1]))
+    return root
 
 
 def left_out(stack: Stack, problem: Problem, masks: Sequence[torch.Tensor], split: int) -> LeftOut:
     """Every training row of a split; each is left out by as many members."""
     center, spread, target_center, target_spread = (values[split] for values in problem.standards)
-    numbers = np.arange(split * problem.members, (split + 1) * problem.members)
+    numbers = range(split * problem.members, (split + 1) * problem.members)
     every = np.concatenate([problem.left_out[network] for network in numbers])
-    member = np.repeat(np.arange(problem.members), [len(problem.left_out[network]) for network in numbers])
-    order = np.argsort(every, kind="stable")
+    leaving = np.repeat(np.arange(problem.members), [len(problem.left_out[network]) for network in numbers])
     rows = np.unique(every)
-    member = member[order].reshape(len(rows), -1)
+    member = leaving[np.argsort(every, kind="stable")].reshape(len(rows), -1)
     features = torch.from_numpy((problem.features[rows] - center) / spread).float()
     with torch.inference_mode():
         parts = [networks_of(stack, some, masks, numbers) for some in torch.split(features, AT_ONCE)]
@@ -142,8 +142,9 @@ def left_out(stack: Stack, problem: Problem, masks: Sequence[torch.Tensor], spli
 
 def networks_of(stack: Stack, features: torch.Tensor, masks: Sequence[torch.Tensor], numbers: np.ndarray) -> Components:
     """(networks, T, B) of the networks of these numbers, on the same standardised features (B, d)."""
-    weights = [weight[numbers] for weight in stack.weights]
-    biases = [bias[numbers] for bias in stack.biases]
+    chosen = torch.tensor(numbers)
+    weights = [weight[chosen] for weight in stack.weights]
+    biases = [bias[chosen] for bias in stack.biases]
     return components(networks(features[None, None], weights, biases, masks), stack.method, stack.min_alpha)
 
 
