@@ -35,8 +35,14 @@ SMOKE: dict[str, dict[str, Any]] = {
         "evaluate": {"scenes": 4},
         "audit": {"draws": 200, "simulation": {"audits": 50}},
     },
-    "digits": {"train": {"channels": [8, 16], "dense_size": 32, "max_epochs": 2}},
-    "mlp": {"train": {"hidden_sizes": [32], "max_epochs": 2}},
+    "digits": {
+        "train": {"channels": [8, 16], "dense_size": 32, "max_epochs": 2},
+        "export": {"detectors": {"angle": [32]}, "outliers": 20},
+    },
+    "mlp": {
+        "train": {"hidden_sizes": [32], "max_epochs": 2},
+        "export": {"detectors": {"angle": [32]}, "outliers": 20},
+    },
     "digit_generation": {
         "train": {"widths": [16, 8], "discriminator_widths": [16, 8], "max_epochs": 2},
         "evaluate": {"samples": 200, "manifold_samples": 200},

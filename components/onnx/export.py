@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 OPSET = 20
 
@@ -20,12 +22,13 @@ def export_graph(
     inputs: Mapping[str, np.ndarray],
     outputs: Iterable[str],
     path: Path,
-    axes: Iterable[int] = (0,),
+    axes: Collection[int] = (0,),
     batch: str | None = "batch",
 ) -> None:
     """Writes `module`, in evaluation mode, as an ONNX graph to `path`, with its weights inside the file.
 
-    inputs: an example of each input, by name; the examples' sizes along `axes` do not bind the graph.
+    inputs: an example of each input, by name; the examples' sizes along `axes`, where they have so many, do not
+    bind the graph.
     batch: the name of axis 0 in all inputs and outputs; None keeps the exporter's names.
     """
     for logger in ("torch.onnx", "onnxscript", "onnx_ir"):
@@ -39,8 +42,7 @@ def export_graph(
             path,
             input_names=list(inputs),
             output_names=list(outputs),
-            # AUTO: in a second export of the same process a named dimension froze without a warning.
-            dynamic_shapes=tuple(dict.fromkeys(axes, torch.export.Dim.AUTO) for _ in examples),
+            dynamic_shapes=_free(module, examples, axes),
             dynamo=True,
             external_data=False,
             opset_version=OPSET,
@@ -49,6 +51,19 @@ def export_graph(
     if batch is not None:
         _name_batch(path, batch)
     onnx.checker.check_model(path)
+
+
+def _free(module: nn.Module, examples: Sequence[Tensor], axes: Collection[int]) -> tuple[Any, ...]:
+    """The axes of every input that do not bind the graph, in the form of the module's arguments: `*rest` is one."""
+    # AUTO: in a second export of the same process a named dimension froze without a warning.
+    free = [
+        dict.fromkeys((axis for axis in axes if axis < example.ndim), torch.export.Dim.AUTO) for example in examples
+    ]
+    kinds = [argument.kind for argument in inspect.signature(module.forward).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        return tuple(free)
+    named = kinds.index(inspect.Parameter.VAR_POSITIONAL)
+    return (*free[:named], tuple(free[named:]))
 
 
 def _name_batch(path: Path, name: str) -> None:

@@ -1,6 +1,6 @@
 """Parameters that every lab on digits has: the types of their sections in params.yaml."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -47,8 +47,14 @@ class Export(ExportParams):
     calibration: int = Field(ge=1)
     prototypes: int = Field(ge=1)
     """Training pictures that a picture is compared with, to see whether it is a digit at all."""
-    prototype_size: int = Field(ge=1, le=784)
-    """Numbers that each of them is reduced to."""
+    detectors: dict[Literal["angle", "distance", "subspace"], tuple[Annotated[int, Field(ge=1, le=784)], ...]] = Field(
+        min_length=1
+    )
+    """Candidates, by how they measure: principal components that each is tried with. Validation pictures choose."""
+    outliers: int = Field(ge=1)
+    """Validation pictures that are no digits, of each kind."""
+    seed: int = Field(ge=0)
+    """Seed of their draws."""
     abstain_percentile: float = Field(gt=0, le=100)
     """Percentile of the distances of validation digits: beyond it a picture is taken for no digit."""
 

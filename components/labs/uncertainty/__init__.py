@@ -24,7 +24,6 @@ class UncertaintyLab(Lab):
         *(f"{name}_{metric}" for name in SETS for metric in params.SET_METRICS),
         "mean_calibration_error",
         "coverage_90",
-        "uncovered_90",
         "least_coverage_90",
         "most_coverage_90",
         "least_sure_coverage_90",

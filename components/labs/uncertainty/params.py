@@ -26,7 +26,7 @@ class Recipe(Section):
     learning_rate: Positive
     """The highest: it rises linearly over `warmup` of the steps and falls along half a cosine."""
     repeats: int = Field(ge=1)
-    """Members of an ensemble that leave out the same fold."""
+    """Members of an ensemble that leave out the same row; two or more show what the size of an ensemble changes."""
     weight_decay: float = Field(ge=0)
     """Decoupled from the gradient (Loshchilov and Hutter 2019), on weights and not on biases."""
 

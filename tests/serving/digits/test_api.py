@@ -15,7 +15,7 @@ from PIL import Image
 
 from components.bundle import Bundle, BundleSpec, write_bundle
 from components.datasets.digits.reader import Split
-from components.families.classification.evaluation.outliers import kinds
+from components.families.classification.export.outliers import TEST, kinds
 from components.families.classification.runtime import BOX, SIZE, DigitModel
 from serving.core.problems import RefusalError
 from serving.digits.openapi import STROKE
@@ -63,7 +63,7 @@ def test_it_abstains_from_what_is_no_digit_and_seldom_from_digits(digits_server:
         assert 0 <= answer["distance"] <= 1
         return bool(answer["abstain"])
 
-    others = kinds(test_digits.images, 20, seed=1)
+    others = kinds(test_digits.images, TEST, 20, seed=1)
     refused = {kind: np.mean([abstains(image) for image in images]) for kind, images in others.items()}
     assert min(refused[kind] for kind in ("noise", "inverted", "faces", "two digits")) >= 0.9
     assert refused["rotated"] > 0.5

@@ -14,6 +14,7 @@ from components.errors import UserError
 from components.families.classification.evaluation import measures, outliers
 from components.families.classification.evaluation.corruptions import corrupted
 from components.families.classification.evaluation.report import UNITS, Findings, write_report
+from components.families.classification.export.outliers import MEAN_OF, mean_auroc
 from components.families.classification.params import Evaluate
 from components.families.classification.runtime import DISTANCE, DigitModel, DistanceModel
 from components.onnx.quantisation import choose_variant, quantisation_cost
@@ -44,15 +45,17 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     reliability = measures.reliability(probabilities, test.labels, params.bins)
     curves = robustness(models[served], test, params)
     distance = DistanceModel.load(bundle)
-    if distance is None:
-        raise UserError(f"the bundle has no graph '{DISTANCE}': export it again")
+    if distance is None or "detectors" not in bundle.spec:
+        raise UserError(f"the bundle has no graph '{DISTANCE}', or says not how it was chosen: export it again")
     refusals, abstain_rate = outliers.measure(distance, test, params.outliers, params.seed)
+    detectors = bundle.spec["detectors"]
     metrics = {
         **variants[served],
         "worst_digit_accuracy": float(np.nanmin(measures.recalls(matrix))),
         "quantisation_cost": cost,
         **{f"{kind}_accuracy": float(np.mean(accuracies)) for kind, (_, accuracies) in curves.items()},
-        "ood_auroc": float(np.mean([refusals[kind].auroc for kind in outliers.MEAN_OF])),
+        "ood_auroc": mean_auroc({kind: found.auroc for kind, found in refusals.items()}),
+        "ood_auroc_validation": mean_auroc(detectors[bundle.spec["detector"]]),
         "abstain_rate": abstain_rate,
     }
     findings = Findings(
@@ -148,10 +151,10 @@ def _write_tables(folder: Path, findings: Findings) -> None:
 
 def _count(metric: str, matrix: np.ndarray, validation: int, refusals: Mapping[str, outliers.Refusals]) -> int:
     """Number of pictures that a metric was measured on."""
-    if metric in ("accuracy_validation", "quantisation_cost"):
+    if metric in ("accuracy_validation", "quantisation_cost", "ood_auroc_validation"):
         return validation
     if metric == "ood_auroc":
-        return sum(refusals[kind].pictures for kind in outliers.MEAN_OF)
+        return sum(refusals[kind].pictures for kind in MEAN_OF)
     if metric == "worst_digit_accuracy":
         return int(matrix.sum(axis=1)[np.nanargmin(measures.recalls(matrix))])
     return int(matrix.sum())

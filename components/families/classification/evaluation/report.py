@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from components.datasets.digits.reader import Split
 from components.families.classification.evaluation import plots
 from components.families.classification.evaluation.measures import Mistake, Reliability
 from components.families.classification.evaluation.outliers import Refusals
+from components.families.classification.export.outliers import mean_auroc
 from components.files import write_text
 from components.report.model import about, limitations, variants
 from components.report.page import figure, note, page, section, table
@@ -21,8 +23,10 @@ from components.stats import wilson_interval
 UNITS = {"shift": "pixels", "rotation": "degrees", "noise": "standard deviation", "blur": "pixels"}
 """Units of the levels of each corruption."""
 REFUSING = (
-    "AUROC: the chance that such a picture is farther from the training digits than a test digit is. Refused: the "
-    "share beyond the limit, which was chosen on validation digits."
+    "AUROC: the chance that such a picture is farther from the training digits than a digit is. The detector with the "
+    "largest mean on validation digits and validation pictures was kept, and its limit is of validation digits. The "
+    "table below judges it on test digits and on pictures from other sources: other letters, fonts and faces. Refused: "
+    "the share beyond the limit."
 )
 
 
@@ -67,14 +71,30 @@ def write_report(out: Path, findings: Findings) -> None:
         limitations(findings.limitations),
         section("Plots", f'<div class="pairs">{confusion}{calibration}</div>'),
         figure("Accuracy on corrupted test digits", plots.robustness(findings.robustness, UNITS)),
-        section("Pictures that are no digits", note(REFUSING), _refusals(findings.refusals)),
+        section(
+            "Pictures that are no digits",
+            note(REFUSING),
+            _detectors(findings.manifest.spec),
+            _refusals(findings.refusals, findings.manifest.spec),
+        ),
         figure("The mistakes with the highest confidence", mistakes),
     ]
     write_text(out / "report.html", page(f"Evaluation of the lab {findings.manifest.lab}", sections))
 
 
-def _refusals(refusals: Mapping[str, Refusals]) -> str:
+def _detectors(spec: Mapping[str, Any]) -> str:
+    """What export tried, on validation pictures."""
     rows = (
-        (kind, f"{found.auroc:.4f}", f"{found.refused:.1%}", str(found.pictures)) for kind, found in refusals.items()
+        (f"{name} (kept)" if name == spec["detector"] else name, f"{mean_auroc(found):.4f}")
+        for name, found in spec["detectors"].items()
     )
-    return table(rows, ["kind", "AUROC", "refused", "pictures"])
+    return table(rows, ["detector", "mean AUROC, validation"])
+
+
+def _refusals(refusals: Mapping[str, Refusals], spec: Mapping[str, Any]) -> str:
+    validation = spec["detectors"][spec["detector"]]
+    rows = (
+        (kind, f"{validation[kind]:.4f}", f"{found.auroc:.4f}", f"{found.refused:.1%}", str(found.pictures))
+        for kind, found in refusals.items()
+    )
+    return table(rows, ["kind", "AUROC, validation", "AUROC, test", "refused, test", "pictures, test"])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from components.bundle import BundleSpec
 from components.datasets.digits.reader import DIGITS, SIZE, read_split
-from components.families.classification.export.distance import distances, prototypes_of
+from components.families.classification.export.detectors import choose_detector
 from components.families.classification.params import Export
 from components.families.classification.runtime import DISTANCE
 from components.families.classification.training.ink import to_ink
@@ -39,18 +39,24 @@ class FromBytes(nn.Module):
 def export(network: nn.Module, prepared: Path, out: Path, params: Export) -> BundleSpec:
     """As `export_classifier`, of a network that reads ink (B, 1, 28, 28) float32, 0 to 1; and distance.onnx.
 
-    distance.onnx says how far a picture is from the training digits. What is farther than all but
-    `params.abstain_percentile` of the validation digits is taken for no digit.
+    distance.onnx says how far a picture is from the training digits: what `choose_detector` chose.
     """
-    images, validation = (read_split(prepared, split).images for split in ("train", "validation"))
-    distance = prototypes_of(images, params.prototypes, params.prototype_size)
-    limit = np.percentile(distances(distance, validation), params.abstain_percentile)
-    spec = {"size": SIZE, "digits": DIGITS, "abstain_distance": float(limit)}
-    found = export_classifier(FromBytes(network), images, out, params, spec, PARITY_BATCHES, CALIBRATION_BATCH)
+    train, validation = (read_split(prepared, split) for split in ("train", "validation"))
+    chosen = choose_detector(train, validation, params)
+    spec = {
+        "size": SIZE,
+        "digits": DIGITS,
+        "abstain_distance": chosen.limit,
+        "detector": chosen.name,
+        "detectors": chosen.tried,
+    }
+    found = export_classifier(FromBytes(network), train.images, out, params, spec, PARITY_BATCHES, CALIBRATION_BATCH)
     path = out / f"{DISTANCE}.onnx"
-    export_graph(distance, {"images": validation[:3]}, ["distance"], path)
-    cases = [{"images": validation[np.arange(batch) % len(validation)]} for batch in PARITY_BATCHES]
-    report = read_json(out / "parity.json") | {DISTANCE: compare(path, distance, cases)}
+    export_graph(chosen.model, {"images": validation.images[:3]}, ["distance"], path)
+    some = [validation.images[np.arange(batch) % len(validation.images)] for batch in PARITY_BATCHES]
+    report = read_json(out / "parity.json") | {
+        DISTANCE: compare(path, chosen.model, [{"images": images} for images in some])
+    }
     check_parity(report, params.parity_tolerance)
     write_json(out / "parity.json", report)
     return BundleSpec(graphs={**found.graphs, DISTANCE: path}, spec=found.spec)

@@ -1,68 +1,129 @@
-"""Is it a digit at all? How far a picture is from the nearest training digit, as a graph beside the classifier's.
+"""Is it a digit at all? How far a picture is from the training digits, as a graph beside the classifier's.
 
 A classifier of digits calls every picture one, and is often sure of it. Distance to the training data asks another
-question. Slightly blurred pictures are compared by the angle between them: strength of ink and size of the pen count
-for little then, and a wrong stroke for much. All pictures are reduced to their first principal components.
+question. Pictures are slightly blurred first, so that a stroke a pixel beside another is near it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from components.datasets.digits.reader import SIZE
+from components.datasets.digits.reader import DIGITS, SIZE
 from components.families.classification.training.ink import to_ink
 
 KERNEL = (0.25, 0.5, 0.25)
-"""Weights of the blur along each axis, so that a stroke a pixel beside another is near it."""
+"""Weights of the blur along each axis."""
+LONGEST = float(SIZE)
+"""Largest Euclidean distance of two pictures."""
 AT_ONCE = 500
 """Pictures that are compared together: more only take memory."""
 
 
-class Distance(nn.Module):
-    """images (B, 28, 28) uint8 to (B,): 1 less the cosine with the nearest prototype.
-
-    components: (784, K), orthonormal. prototypes: (M, K), of length at most 1.
-    """
+class Blur(nn.Module):
+    """images (B, 28, 28) uint8 to blurred ink (B, 784), 0 to 1."""
 
     blur: Tensor
-    components: Tensor
-    prototypes: Tensor
 
-    def __init__(self, components: Tensor, prototypes: Tensor) -> None:
+    def __init__(self) -> None:
         super().__init__()
         places = torch.arange(SIZE)
         apart = (places[:, None] - places).abs()
-        nearby = (apart == 0) * KERNEL[1] + (apart == 1) * KERNEL[0]
-        self.register_buffer("blur", nearby)
-        self.register_buffer("components", components)
-        self.register_buffer("prototypes", prototypes)
+        self.register_buffer("blur", (apart == 0) * KERNEL[1] + (apart == 1) * KERNEL[0])
 
     def forward(self, images: Tensor) -> Tensor:
-        reduced: Tensor = self.directions(images) @ self.components
-        return 1 - (reduced @ self.prototypes.T).amax(dim=1)
-
-    def directions(self, images: Tensor) -> Tensor:
-        """Blurred pictures (B, 784) of length 1; paper without ink stays zero, as far as can be."""
-        blurred = (self.blur @ to_ink(images)[:, 0] @ self.blur).flatten(1)
-        lengths: Tensor = blurred.norm(dim=1, keepdim=True)
-        found: Tensor = blurred / lengths.clamp(min=1e-6)
+        found: Tensor = (self.blur @ to_ink(images)[:, 0] @ self.blur).flatten(1)
         return found
 
 
-def prototypes_of(images: np.ndarray, count: int, size: int) -> Distance:
-    """Keeps at most `count` training pictures (N, 28, 28) uint8, taken evenly, reduced to `size` numbers each."""
-    chosen = torch.from_numpy(images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)])
-    blank = Distance(torch.eye(SIZE * SIZE), torch.zeros(1, SIZE * SIZE))
+class Directions(Blur):
+    """Blurred pictures (B, 784) of length 1; paper without ink stays zero, as far as can be."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        blurred = super().forward(images)
+        found: Tensor = blurred / blurred.norm(dim=1, keepdim=True).clamp(min=1e-6)
+        return found
+
+
+class Nearest(nn.Module):
+    """images (B, 28, 28) uint8 to distances (B,), 0 to 1, from the nearest training digit.
+
+    By the angle, strength of ink and size of the pen count for little: 1 less the cosine. Otherwise it is Euclidean, as
+    a share of the longest. components: (784, K), orthonormal. prototypes: (M, K), reduced by them.
+    """
+
+    components: Tensor
+    prototypes: Tensor
+    lengths: Tensor
+
+    def __init__(self, components: Tensor, prototypes: Tensor, angle: bool) -> None:
+        super().__init__()
+        self.angle = angle
+        self.read = Directions() if angle else Blur()
+        self.register_buffer("components", components.clone())
+        self.register_buffer("prototypes", prototypes)
+        self.register_buffer("lengths", (prototypes**2).sum(dim=1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        values: Tensor = self.read(images)
+        products: Tensor = (values @ self.components) @ self.prototypes.T
+        if self.angle:
+            return (1 - products.amax(dim=1)).clamp(min=0)
+        # What the components leave out of the picture counts; what they leave out of prototypes is little.
+        squared: Tensor = (values**2).sum(dim=1) + (self.lengths - 2 * products).amin(dim=1)
+        return squared.clamp(min=0).sqrt() / LONGEST
+
+
+class Subspaces(nn.Module):
+    """images (B, 28, 28) uint8 to (B,), 0 to 1: the share of a picture that no digit's components explain.
+
+    components: (10, 784, K), orthonormal for each digit (Watanabe's subspace method, CLAFIC).
+    """
+
+    components: Tensor
+
+    def __init__(self, components: Tensor) -> None:
+        super().__init__()
+        self.read = Directions()
+        self.register_buffer("components", components.clone())
+
+    def forward(self, images: Tensor) -> Tensor:
+        reduced: Tensor = self.read(images) @ self.components
+        return (1 - (reduced**2).sum(dim=2).amax(dim=0)).clamp(min=0)
+
+
+def nearest(images: np.ndarray, count: int, sizes: Sequence[int], angle: bool) -> list[Nearest]:
+    """Keeps at most `count` training pictures (N, 28, 28) uint8, taken evenly; a model for each of `sizes`."""
+    chosen = images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
+    values = computed(Directions() if angle else Blur(), chosen)
+    components = principal(values)
+    return [Nearest(components[:, -size:], values @ components[:, -size:], angle).eval() for size in sizes]
+
+
+def subspaces(images: np.ndarray, labels: np.ndarray, sizes: Sequence[int]) -> list[Subspaces]:
+    """A model for each of `sizes`, from training pictures (N, 28, 28) uint8 and their labels (N,)."""
+    parts = [principal(computed(Directions(), images[labels == digit])) for digit in range(DIGITS)]
+    components = torch.stack(parts)
+    return [Subspaces(components[:, :, -size:]).eval() for size in sizes]
+
+
+def principal(values: Tensor) -> Tensor:
+    """(784, 784): components of values (N, 784), the first one last. Not centred: products with pictures are wanted."""
+    found: Tensor = torch.linalg.eigh((values.T @ values).double())[1].float()
+    return found
+
+
+def computed(model: nn.Module, images: np.ndarray) -> Tensor:
+    """What a module makes of images (N, 28, 28) uint8, some at a time."""
     with torch.inference_mode():
-        directions = torch.cat([blank.directions(some) for some in torch.split(chosen, AT_ONCE)])
-        # Not centred: cosines are wanted. eigh sorts from the smallest.
-        components = torch.linalg.eigh((directions.T @ directions).double())[1][:, -size:].float()
-        return Distance(components.clone(), (directions @ components).clone()).eval()
+        parts = torch.split(torch.from_numpy(np.ascontiguousarray(images)), AT_ONCE)
+        return torch.cat([model(part) for part in parts]).clone()
 
 
-def distances(model: Distance, images: np.ndarray) -> np.ndarray:
+def distances(model: nn.Module, images: np.ndarray) -> np.ndarray:
     """(N,) of images (N, 28, 28) uint8."""
-    with torch.inference_mode():
-        return np.concatenate([model(some).numpy() for some in torch.split(torch.from_numpy(images), AT_ONCE)])
+    found: np.ndarray = computed(model, images).numpy()
+    return found

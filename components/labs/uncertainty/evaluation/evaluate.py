@@ -80,7 +80,6 @@ def metrics_of(sets: Mapping[str, SetFindings], toy: ToyFindings, spec: Mapping[
     return metrics | {
         "mean_calibration_error": float(np.mean(by_metric["calibration_error"])),
         "coverage_90": float(np.mean(by_metric["coverage_90"])),
-        "uncovered_90": 1 - float(np.mean(by_metric["coverage_90"])),
         "least_coverage_90": min(by_metric["coverage_90"]),
         "most_coverage_90": max(by_metric["coverage_90"]),
         "least_sure_coverage_90": min(by_metric["sure_coverage_90"]),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,9 +85,7 @@ def _measure_split(
     reach = found.deviation[:, None] * np.array(predictor.sets[name]["conformal"][split])
     error = found.mean - target
     fresh = ~table.copies[split][test]
-    # The first member is alone what others publish as one network; its masks, if it has any, belong to it.
-    masks = found.location.shape[1] // predictor.sets[name]["members"]
-    single = Mixture(found.location[:, :masks], found.scale[:, :masks], found.freedom[:, :masks])
+    single = first_member(found, predictor.sets[name], split)
     shares = measures.shares_below(quantiles, target)
     covered = (low <= target[:, None]) & (target[:, None] <= high)
     surest = np.argsort((high - low).sum(axis=1), kind="stable")[: max(1, round(SUREST * len(target)))]
@@ -118,6 +117,13 @@ def predicted(
         for first in range(0, len(features), batch)
     ]
     return Prediction(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def first_member(found: Prediction, known: Mapping[str, Any], split: int) -> Mixture:
+    """What others publish as one network: the first member alone, calibrated by itself. Its masks belong to it."""
+    raw = mixture(found).widened(1 / known["calibration"][split])
+    masks = raw.location.shape[1] // known["members"]
+    return Mixture(*(values[:, :masks] for values in raw)).widened(known["single_calibration"][split])
 
 
 def mixture(found: Prediction) -> Mixture:

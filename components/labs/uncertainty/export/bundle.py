@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,11 @@ from components.datasets.uci.columns import SETS
 from components.datasets.uci.reader import Table, read_tables
 from components.files import write_json
 from components.labs.uncertainty.export.calibration import Calibrated, calibrate
-from components.labs.uncertainty.export.graph import OUTPUTS, Predictor
-from components.labs.uncertainty.export.quantiles import INPUTS, Quantiles, attach, write_quantiles
+from components.labs.uncertainty.export.graph import OUTPUTS, Predictor, write_graph
 from components.labs.uncertainty.params import Export, Train
 from components.labs.uncertainty.training.model import UncertaintyModel
 from components.labs.uncertainty.training.problems import Problem, read_problems, toy_fits
 from components.labs.uncertainty.training.stack import Stack, fixed_masks
-from components.onnx.export import export_graph
 from components.onnx.parity import Case, check_parity, compare
 from components.training.finite import check_finite
 
@@ -40,16 +36,15 @@ def export(model: UncertaintyModel, prepared: Path, out: Path, params: Export) -
     tables, problems = read_tables(prepared), read_problems(prepared, model.params)
     sets: dict[str, Any] = {}
     report: dict[str, list[Case]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, problem in problems.items():
-            stack = model.stack(name).eval()
-            masks = _masks(stack, model.params)
-            splits = len(problem.train) // problem.members
-            found = calibrate(stack, problem, masks, params.intervals) if name in tables else None
-            scale = torch.from_numpy(found.scale) if found else torch.ones(splits)
-            report[name] = _write(stack, scale, masks, problem, out / f"{name}.onnx", Path(folder))
-            if found:
-                sets[name] = {"members": problem.members, **described(name, tables[name], found, params)}
+    for name, problem in problems.items():
+        stack = model.stack(name).eval()
+        masks = _masks(stack, model.params)
+        splits = len(problem.train) // problem.members
+        found = calibrate(stack, problem, masks, params.intervals) if name in tables else None
+        scale = torch.from_numpy(found.scale) if found else torch.ones(splits)
+        report[name] = _write(Predictor(stack, scale, masks).eval(), problem, out / f"{name}.onnx")
+        if found:
+            sets[name] = {"members": problem.members, **described(name, tables[name], found, params)}
     check_parity(report, params.parity_tolerance)
     write_json(out / "parity.json", report)
     spec = {
@@ -64,36 +59,20 @@ def export(model: UncertaintyModel, prepared: Path, out: Path, params: Export) -
 
 
 def _masks(stack: Stack, params: Train) -> list[Tensor]:
-    """None where the method drops nothing."""
+    """Empty where the method drops nothing."""
     if not stack.dropout_rate:
         return []
     return fixed_masks(stack.recipe, stack.dropout_rate, params.dropout_masks, params.seed)
 
 
-def _write(
-    stack: Stack, scale: Tensor, masks: Sequence[Tensor], problem: Problem, path: Path, folder: Path
-) -> list[Case]:
-    """One set's graph, and how far it is from the model. folder: keeps the graph of quantiles for the next set."""
-    predictor, quantiles = Predictor(stack, scale, masks).eval(), Quantiles(stack.method != "evidential")
-    finder = folder / f"quantiles_{quantiles.gaussian}.onnx"
-    if not finder.exists():
-        write_quantiles(quantiles.gaussian, finder)
-    inputs = example(problem, 3, 0)
-    del inputs["levels"]
-    # Axis 0 is rows in `features` and levels in `levels`: no one name fits.
-    export_graph(predictor, inputs, OUTPUTS, path, batch=None)
-    attach(path, finder)
-
-    def reference(features: Tensor, split: Tensor, levels: Tensor) -> tuple[Tensor, ...]:
-        found = predictor(features, split)
-        mixture = [found[OUTPUTS.index(name)] for name in INPUTS]
-        return (*found, quantiles(*mixture, levels))
-
+def _write(predictor: Predictor, problem: Problem, path: Path) -> list[Case]:
+    """One set's graph, and how far it is from the model."""
+    write_graph(predictor, path)
     splits = len(problem.train) // problem.members
     cases = [example(problem, batch, 7 * index % splits) for index, batch in enumerate(PARITY_BATCHES)]
     # A Gaussian claims zero: there is no share of it.
-    relative = {*OUTPUTS, "quantiles"} - ({"claimed"} if quantiles.gaussian else set())
-    return compare(path, reference, cases, relative)
+    relative = {*OUTPUTS, "quantiles"} - ({"claimed"} if predictor.quantiles.gaussian else set())
+    return compare(path, predictor, cases, relative)
 
 
 def example(problem: Problem, rows: int, split: int) -> dict[str, np.ndarray]:
@@ -101,7 +80,7 @@ def example(problem: Problem, rows: int, split: int) -> dict[str, np.ndarray]:
     return {
         "features": problem.features[np.arange(rows) % len(problem.features)].astype(np.float32),
         "split": np.array([split]),
-        "levels": np.array(PARITY_LEVELS, np.float32)[:, None],
+        "levels": np.array(PARITY_LEVELS, np.float32),
     }
 
 
@@ -123,6 +102,7 @@ def described(name: str, table: Table, found: Calibrated, params: Export) -> dic
         ],
         "conformal": found.conformal.tolist(),
         "calibration": found.scale.tolist(),
+        "single_calibration": found.single.tolist(),
         "spread_percentiles": found.spread_percentiles[split].tolist(),
     }
 

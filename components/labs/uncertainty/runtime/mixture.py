@@ -16,6 +16,11 @@ class Mixture(NamedTuple):
     scale: np.ndarray
     freedom: np.ndarray
 
+    def widened(self, factor: float) -> Mixture:
+        """The same shape, `factor` times as wide about its mean."""
+        mean = self.location.mean(axis=1, keepdims=True)
+        return Mixture(mean + factor * (self.location - mean), factor * self.scale, self.freedom)
+
 
 def negative_log_likelihood(mixture: Mixture, target: np.ndarray) -> np.ndarray:
     """(N,) nats, of target (N,) in the mixture's unit."""

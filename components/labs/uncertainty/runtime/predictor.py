@@ -23,8 +23,9 @@ class Prediction(NamedTuple):
     """N rows, Q levels, C components of the mixture; float64, in the target's unit.
 
     mean, aleatoric, epistemic: (N,): aleatoric is the noise that the model predicts, epistemic the spread of its
-    members, both standard deviations.  quantiles: (N, Q).  location, scale, freedom: (N, C), of Student-t components.
-    claimed: (N, C), what evidential networks call epistemic; zero where the method is another.
+    members as calibration widened or narrowed it, both standard deviations.  quantiles: (N, Q).  location, scale,
+    freedom: (N, C), of Student-t components.  claimed: (N, C), what evidential networks call epistemic; zero where the
+    method is another.
     """
 
     mean: np.ndarray
@@ -95,7 +96,7 @@ class UncertaintyPredictor:
         inputs = {
             "features": features.astype(np.float32),
             "split": np.array([split], np.int64),
-            "levels": np.array(levels, np.float32)[:, None],
+            "levels": np.array(levels, np.float32),
         }
         return Prediction(*(values.astype(np.float64) for values in session.run(list(OUTPUTS), inputs)))
 

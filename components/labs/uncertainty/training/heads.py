@@ -31,7 +31,7 @@ def outputs(method: str) -> int:
     return 4 if method == "evidential" else 2
 
 
-def components(raw: Tensor, method: str, min_alpha: float) -> Components:
+def components(raw: Tensor, method: str, min_alpha: Tensor | float) -> Components:
     """raw: (..., outputs). Amini et al. 2020, eq. 7: the marginal of a normal-inverse-gamma is a Student-t."""
     if method != "evidential":
         location, scale = raw[..., 0], functional.softplus(raw[..., 1]) + FLOOR
@@ -41,7 +41,7 @@ def components(raw: Tensor, method: str, min_alpha: float) -> Components:
     return Components(location, scale, 2 * alpha, torch.sqrt(beta / (nu * (alpha - 1))))
 
 
-def evidence(raw: Tensor, min_alpha: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def evidence(raw: Tensor, min_alpha: Tensor | float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """gamma, nu, alpha, beta of a normal-inverse-gamma from (..., 4)."""
     nu, alpha, beta = (functional.softplus(raw[..., index]) + FLOOR for index in (1, 2, 3))
     return raw[..., 0], nu, min_alpha + alpha, beta

@@ -57,13 +57,18 @@ def read_problems(prepared: Path, params: Train) -> dict[str, Problem]:
 
 
 def problem_of(table: Table, recipe: Recipe, params: Train) -> Problem:
-    """Every split of a set, with folds x repeats members each."""
+    """Every split of a set, with folds x repeats members each: member k leaves out fold k % folds of repeat k // folds.
+
+    Each repeat has folds of its own, so that members which leave out the same row differ as much as any two.
+    """
     members = params.folds * recipe.repeats
+    same = groups(table.features)
     train, left_out = [], []
     for split, test in enumerate(table.test):
-        fold = folds_of(table.features, params, split)
-        train += [np.flatnonzero(~test & (fold != member % params.folds)) for member in range(members)]
-        left_out += [np.flatnonzero(~test & (fold == member % params.folds)) for member in range(members)]
+        for repeat in range(recipe.repeats):
+            fold = folds_of(same, params, split, repeat)
+            train += [np.flatnonzero(~test & (fold != out)) for out in range(params.folds)]
+            left_out += [np.flatnonzero(~test & (fold == out)) for out in range(params.folds)]
     return Problem(
         features=table.features,
         target=table.target,
@@ -78,10 +83,9 @@ def problem_of(table: Table, recipe: Recipe, params: Train) -> Problem:
     )
 
 
-def folds_of(features: np.ndarray, params: Train, split: int) -> np.ndarray:
-    """(N,) fold of every row. Rows with equal features share one: a copy is not held out from its original."""
-    same = groups(features)
-    order = np.random.default_rng((params.seed, split)).permutation(same.max() + 1)
+def folds_of(same: np.ndarray, params: Train, split: int, repeat: int) -> np.ndarray:
+    """(N,) fold of every row. same: (N,) number of each row's group: a copy is not held out from its original."""
+    order = np.random.default_rng((params.seed, split, repeat)).permutation(same.max() + 1)
     found: np.ndarray = order[same] % params.folds
     return found
 

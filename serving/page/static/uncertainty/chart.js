@@ -39,7 +39,7 @@ export function chart(svg, { x, along, now, edges, labels }) {
   parts.push(make('line', { class: 'whisker', x1: at, x2: at, y1: up(bounded(ninety.low)), y2: up(bounded(ninety.high)) }))
   parts.push(make('circle', { class: 'now', cx: at, cy: up(bounded(now.mean)), r: 6 }))
   parts.push(make('text', { class: 'middle', x: (LEFT + RIGHT) / 2, y: BOTTOM + 44 }, labels.x))
-  parts.push(make('text', { x: 4, y: 13 }, labels.y))
+  parts.push(make('text', { x: LEFT, y: 13 }, labels.y))
   svg.replaceChildren(...parts)
 }
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from components.datasets.digits.reader import Split
 from components.families.classification.evaluation import measures
 from components.families.classification.evaluation.corruptions import blurred, noisy, rotated, shifted
-from components.families.classification.evaluation.outliers import MEAN_OF, kinds
-from components.families.classification.export.distance import distances, prototypes_of
+from components.families.classification.export.detectors import choose_detector
+from components.families.classification.export.distance import distances, nearest, subspaces
+from components.families.classification.export.outliers import MEAN_OF, TEST, VALIDATION, kinds, mean_auroc
+from components.families.classification.params import Export
 from components.stats import roc_auc
 from tests.digits_data import raw_folders
 
@@ -76,7 +79,7 @@ def test_noise_is_the_same_for_the_same_seed(images: np.ndarray) -> None:
 
 
 def test_pictures_of_every_kind_are_drawn_the_same_for_the_same_seed(images: np.ndarray) -> None:
-    first, again, other = kinds(images, 5, 1), kinds(images, 5, 1), kinds(images, 5, 2)
+    first, again, other = (kinds(images, TEST, 5, seed) for seed in (1, 1, 2))
     assert set(MEAN_OF) < first.keys()
     for kind, pictures in first.items():
         assert pictures.shape == (5, 28, 28)
@@ -86,10 +89,39 @@ def test_pictures_of_every_kind_are_drawn_the_same_for_the_same_seed(images: np.
 
 
 def test_a_training_digit_is_near_and_noise_is_far(images: np.ndarray) -> None:
-    model = prototypes_of(images, 100, 64)
-    near, others = distances(model, images), kinds(images, 20, 1)
-    assert near.max() < 0.1
-    for kind in ("noise", "inverted", "faces"):
-        assert roc_auc(distances(model, np.ascontiguousarray(others[kind])), near) == 1
-    brighter = distances(model, (images // 2).astype(np.uint8))
-    assert np.abs(brighter - near).max() < 0.02, "how strong the ink is does not count"
+    (angle,), (distance,) = (nearest(images, 100, [64], angle=angle) for angle in (True, False))
+    (subspace,) = subspaces(images, np.arange(100) % 10, [8])
+    others = kinds(images, TEST, 20, 1)
+    for model, closest in ((angle, 0.1), (distance, 0.1), (subspace, 0.3)):
+        near = distances(model, images)
+        assert near.min() >= 0
+        assert near.max() < closest
+        for kind in ("noise", "inverted", "faces"):
+            assert roc_auc(distances(model, np.ascontiguousarray(others[kind])), near) == 1
+    for model in (angle, subspace):
+        brighter = distances(model, (images // 2).astype(np.uint8))
+        assert np.abs(brighter - distances(model, images)).max() < 0.02, "how strong the ink is does not count"
+
+
+def test_test_pictures_share_no_letter_no_font_and_no_face_with_those_that_choose() -> None:
+    assert not set(VALIDATION.letters) & set(TEST.letters)
+    assert not set(VALIDATION.fonts) & set(TEST.fonts)
+    assert VALIDATION.faces.stop <= TEST.faces.start
+
+
+def test_the_detector_with_the_largest_mean_on_validation_pictures_is_kept(images: np.ndarray) -> None:
+    train, validation = (Split(some, np.arange(len(some)) % 10) for some in (images[:70], images[70:]))
+    params = Export(
+        variants=("float",),
+        parity_tolerance=1e-4,
+        calibration=10,
+        prototypes=70,
+        detectors={"distance": (2, 32), "angle": (2, 32)},
+        outliers=20,
+        seed=1,
+        abstain_percentile=90.0,
+    )
+    chosen = choose_detector(train, validation, params)
+    assert list(chosen.tried) == ["distance 2", "distance 32", "angle 2", "angle 32"]
+    assert mean_auroc(chosen.tried[chosen.name]) == max(map(mean_auroc, chosen.tried.values()))
+    assert (distances(chosen.model, validation.images) > chosen.limit).mean() == pytest.approx(0.1, abs=0.02)

@@ -29,6 +29,7 @@ from tests.digits_data import prepared
 DIGITS = find("digits")
 MODELS = ("fully_connected", "convolutional")
 SMALL = {"channels": (8, 16), "dense_size": 32, "hidden_sizes": (48,), "max_epochs": 4, "patience": 4, "batch_size": 32}
+DETECTOR = {"detectors": {"angle": (32,)}, "outliers": 20}
 QUICK = {"shifts": (1,), "rotations": (15.0,), "noises": (0.1,), "blurs": (1.0,)}
 
 
@@ -39,7 +40,7 @@ def params(model: str = "convolutional", **changed: Any) -> DigitsParams:
         update={
             "train": every.train.model_copy(update={"model": model, **SMALL, **changed}),
             "evaluate": every.evaluate.model_copy(update=QUICK),
-            "export": every.export.model_copy(update={"calibration": 100}),
+            "export": every.export.model_copy(update={"calibration": 100, **DETECTOR}),
         }
     )
 
@@ -118,7 +119,7 @@ def test_evaluation_measures_the_bundle_and_shows_its_mistakes(
 
 
 def exporting(**changed: object) -> Export:
-    small = {"calibration": 10, "prototypes": 50, "prototype_size": 16, "parity_tolerance": 1e-4}
+    small = {"calibration": 10, "prototypes": 50, **DETECTOR, "parity_tolerance": 1e-4}
     return params().export.model_copy(update={"variants": ("float", "int8"), **small, **changed})
 
 

@@ -112,7 +112,7 @@ class Stretched(UncertaintyPredictor):
 
 
 @pytest.mark.parametrize(
-    ("by", "missed"), [(0.2, "least_sure_coverage_90"), (0.2, "least_coverage_90"), (20, "uncovered_90")]
+    ("by", "missed"), [(0.2, "least_sure_coverage_90"), (0.2, "least_coverage_90"), (20, "most_coverage_90")]
 )
 def test_a_model_that_is_wrong_and_sure_is_blocked_and_one_that_says_nothing_too(
     uncertainty_bundle: Bundle, prepared_tables: Path, by: float, missed: str

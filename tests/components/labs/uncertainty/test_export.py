@@ -15,7 +15,7 @@ from components.bundle import Bundle
 from components.datasets.uci.reader import read_tables
 from components.errors import UserError
 from components.labs.uncertainty.export.bundle import export
-from components.labs.uncertainty.export.calibration import calibrate
+from components.labs.uncertainty.export.calibration import LeftOut, calibrate, extended, fit_scale
 from components.labs.uncertainty.export.quantiles import normal_score
 from components.labs.uncertainty.runtime.predictor import UncertaintyPredictor
 from components.labs.uncertainty.training.model import UncertaintyModel
@@ -114,4 +114,25 @@ def test_calibration_follows_the_noise_that_left_out_rows_show(
     louder = calibrate(stack, replace(problem, target=problem.target + noise), [], (0.5, 0.9))
     assert (louder.scale > 5 * found.scale).all()
     assert (found.conformal[:, 0] < found.conformal[:, 1]).all()
-    assert np.array_equal(louder.spread_percentiles, found.spread_percentiles)
+    spreads = [each.spread_percentiles / each.scale[:, None] for each in (found, louder)]
+    assert np.allclose(*spreads), "members disagree as before"
+
+
+def test_a_value_whose_square_is_linear_in_the_share_of_a_member_is_extended_exactly() -> None:
+    sizes = np.arange(1, 4)
+    values = np.stack([np.sqrt(0.5 + 2 / sizes), np.sqrt(3 - 1 / sizes)], axis=1)
+    assert extended(values, 10) == pytest.approx([np.sqrt(0.7), np.sqrt(2.9)])
+    assert extended(values[:1], 10) == pytest.approx(values[0])
+    assert extended(np.array([3.0, 1.0]), 10) > 0
+
+
+def test_pairs_of_left_out_members_say_what_scale_the_whole_ensemble_needs() -> None:
+    draw = np.random.default_rng(0)
+    rows, members, noise, wobble = 4000, 10, 1.0, 0.4
+    location = draw.normal(0, wobble, (rows, members, 1))
+    ones = np.ones_like(location)
+    whole = LeftOut(draw.normal(0, noise, rows), location, ones, 1e6 * ones, 0 * ones, np.zeros(rows))
+    pairs = LeftOut(whole.target, *(values[:, :2] for values in (location, ones, 1e6 * ones, 0 * ones)), whole.spread)
+    fitted = np.array([fit_scale(pairs.ensembles(size)) for size in (1, 2)])
+    wanted = fit_scale(whole)
+    assert abs(extended(fitted, members) - wanted) < abs(fitted[1] - wanted) / 3
