@@ -66,17 +66,13 @@ def fetch(
 
 @app.command()
 def accept_data(dataset: DatasetName) -> None:
-    """Take a dataset's folder as it is for a new version. Rewrites its entry in data.dvc, which git then records."""
+    """Take the folder of a dataset, or of pretrained weights, as it is for a new version. Rewrites its entry in data.dvc, which git then records."""
     from components.sources.pin import PIN
     from components.sources.pin import accept_data as accept
 
-    found = find_dataset(dataset)
-    log.info(
-        "%s now pins %s as %s; commit it with git",
-        PIN,
-        dataset,
-        accept(Path(), found.name, profile_in_use(PARAMS, dataset)),
-    )
+    weights = {name for lab in LABS for name in find(lab).pretrained}
+    profile: Profile = "course" if dataset in weights else profile_in_use(PARAMS, find_dataset(dataset).name)
+    log.info("%s now pins %s as %s; commit it with git", PIN, dataset, accept(Path(), dataset, profile))
 
 
 @app.command()
