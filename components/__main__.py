@@ -66,7 +66,10 @@ def fetch(
 
 @app.command()
 def accept_data(dataset: DatasetName) -> None:
-    """Take the folder of a dataset, or of pretrained weights, as it is for a new version. Rewrites its entry in data.dvc, which git then records."""
+    """Take the folder of a dataset, or of pretrained weights, as it is for a new version.
+
+    Rewrites its entry in data.dvc, which git then records.
+    """
     from components.sources.pin import PIN
     from components.sources.pin import accept_data as accept
 

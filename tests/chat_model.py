@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+
+from components.bundle import Bundle, write_bundle
+from components.labs import find
+from components.labs.chat.export.bundle import export
+from components.labs.chat.params import Params
+from components.labs.chat.training.base import read_base
+from components.labs.chat.training.model import ChatModel
+from components.params import load
+from components.settings import project_root
+from tests.components.bundles import PROVENANCE
 
 LAYERS, SIZE, INNER, HEADS, KV_HEADS, CONTEXT = 2, 64, 96, 4, 2, 1024
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -200,3 +211,27 @@ def write_prepared(folder: Path) -> Path:
     for name, found in (("conversations.jsonl", rows), ("lines.jsonl", lines)):
         (folder / name).write_text("".join(json.dumps(row) + "\n" for row in found))
     return folder
+
+
+def make_bundle(folder: Path, base: Path, prepared: Path) -> Bundle:
+    """A bundle whose adapters are noise, so that they change what the base says."""
+    model = make_model(base)
+    folder.mkdir(parents=True)
+    write_bundle(folder, "chat", export(model, prepared, folder, params().export), PROVENANCE)
+    return Bundle.open(folder, "chat")
+
+
+def make_model(base: Path) -> ChatModel:
+    model = ChatModel(read_base(base), params().train.model_copy(update={"max_tokens": 900}))
+    draw = torch.Generator().manual_seed(0)
+    for name, weight in model.named_parameters():
+        if name.endswith(".b"):
+            weight.data.normal_(0, 0.3, generator=draw)
+    return model
+
+
+def params() -> Params:
+    """The project's parameters of the lab."""
+    found = load(find("chat"), project_root() / "params.yaml")
+    assert isinstance(found, Params)
+    return found

@@ -73,7 +73,7 @@ class ChatModel:
         rows = len(ids)
         logits = np.empty((len(take), self.vocabulary), np.float32)
         # Named, so that they live until the graph has run: a binding holds addresses only.
-        inputs = {
+        inputs: dict[str, NDArray[Any]] = {
             "ids": np.ascontiguousarray(ids),
             "adapter": np.ascontiguousarray(adapted, np.float32),
             "take": np.ascontiguousarray(take, np.int64),
