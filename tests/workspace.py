@@ -94,7 +94,14 @@ SMOKE: dict[str, dict[str, Any]] = {
     "chat": {
         "train": {"steps": 1, "validation": 1, "max_epochs": 2},
         "export": {"context": 512},
-        "evaluate": {"questions": 2, "facts": 2, "likelihood": 2, "slots": 2, "sampling": {"max_tokens": 8}},
+        "evaluate": {
+            "questions": 2,
+            "other_questions": 2,
+            "facts": 2,
+            "likelihood": 2,
+            "slots": 2,
+            "sampling": {"max_tokens": 8},
+        },
     },
 }
 """Numbers small enough for half a minute a lab; laid over params.yaml."""

@@ -90,7 +90,9 @@ class Evaluate(Section):
     style: Literal["yoda", "leprechaun"]
     """The style that the headline metrics are of."""
     questions: int = Field(ge=1)
-    """Test questions that are answered in each style."""
+    """Test questions that are answered in the style."""
+    other_questions: int = Field(ge=1)
+    """Of them, those that are also answered in other styles, plainly and by the base."""
     facts: int = Field(ge=1)
     """Factual questions that are asked; the list has 120."""
     likelihood: int = Field(ge=1)

@@ -68,9 +68,10 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     judges = _judges(model, prepared, test, params)
     questions = [each.question for each in test[: params.questions]]
     log.info("answering %d questions in each style", len(questions))
-    written = {kind: _written(model, questions, kind, params, judges) for kind in (*KINDS, BASE)}
+    most = {kind: len(questions) if kind == params.style else params.other_questions for kind in (*KINDS, BASE)}
+    written = {kind: _written(model, questions[:count], kind, params, judges) for kind, count in most.items()}
     log.info("asking %d factual questions", min(params.facts, len(FACTS)))
-    facts = {kind: _facts(model, kind, params) for kind in (*KINDS, BASE)}
+    facts = {kind: _facts(model, kind, params) for kind in (params.style, BASE)}
     metrics = _metrics(likelihoods, written, facts, judges, params)
     counts = {
         "bits_per_byte": len(likelihoods[params.style, True]),
@@ -186,7 +187,6 @@ def _metrics(
         "base_degenerate_rate": _share(each.degenerate for each in written[BASE]),
         "fact_rate": right[params.style],
         "base_fact_rate": right[BASE],
-        **{f"{kind}_fact_rate": right[kind] for kind in KINDS},
         "facts_lost": right[BASE] - right[params.style],
         "memorised_rate": _share(each.overlap >= MEMORISED * len(each.text.split()) > 0 for each in chosen),
         "longest_overlap": float(max(each.overlap for each in chosen)),

@@ -107,11 +107,10 @@ def _kinds(metrics: Mapping[str, float]) -> str:
             kind,
             f"{metrics[f'{kind}_bits_per_byte']:.3f}",
             f"{metrics[f'{kind}_style_rate']:.1%}",
-            f"{metrics[f'{kind}_fact_rate']:.1%}",
         )
         for kind in KINDS
     ]
-    return table(rows, ["answers", "bits per byte", "in the style, not degenerate", "facts right"])
+    return table(rows, ["answers", "bits per byte", "in the style, not degenerate"])
 
 
 def _conversations(findings: Findings) -> str:
