@@ -37,7 +37,7 @@ class Image:
 
 
 IMAGES = {
-    "training": Image("training", ("train", "games", "remote", "cluster")),
+    "training": Image("training", ("train", "games", "chat", "remote", "cluster")),
     "tracking": Image("tracking", ("tracking",)),
     "fetch": Image("serving", ("serve", "fetch"), "fetch"),
     **{

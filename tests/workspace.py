@@ -27,6 +27,7 @@ SMOKE: dict[str, dict[str, Any]] = {
         "pong": {"limit": 1, "options": {"max_num_frames_per_episode": 800}},
         "driving": {"options": {"max_episode_steps": 100}},
         "uci": {"limit": 200},
+        "styles": {"limit": 200},
     },
     "music": {"train": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2}, "evaluate": {"samples": 8}},
     "faces": {
@@ -107,6 +108,18 @@ SMOKE: dict[str, dict[str, Any]] = {
             },
         },
         "evaluate": {"toy_points": 41},
+    },
+    "chat": {
+        "train": {"steps": 1, "validation": 1, "max_epochs": 2},
+        "export": {"context": 512},
+        "evaluate": {
+            "questions": 2,
+            "other_questions": 2,
+            "facts": 2,
+            "likelihood": 2,
+            "slots": 2,
+            "sampling": {"max_tokens": 8},
+        },
     },
 }
 """Numbers small enough for half a minute a lab; laid over params.yaml."""

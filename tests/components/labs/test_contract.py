@@ -35,6 +35,7 @@ from components.steps.evaluate import evaluate
 from components.steps.export import export
 from components.steps.gate import gate
 from components.steps.train import train
+from tests.chat_model import write_gguf
 from tests.components.bundles import PROVENANCE
 from tests.workspace import SMOKE, overlaid
 
@@ -44,7 +45,10 @@ EPOCHS = 3
 SMALLER: dict[str, dict[str, Any]] = {name: {"train": {"max_epochs": EPOCHS}} for name in LABS}
 SMALLER["music"]["evaluate"] = {"requests": 1, "attempts": 2, "max_length": 300}
 SMALLER["faces"]["audit"] = {"small_cell": 5}
+SMALLER["chat"]["train"]["max_tokens"] = 900
 """Laid over SMOKE: what an untrained model is asked for takes most of the time, and groups of a slice are small."""
+PRETRAINED = {"smollm2": write_gguf}
+"""What writes a small stand-in for pretrained weights into a folder, by their name: the real ones take minutes."""
 OTHER_MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "faces-dbvae": ("faces", {"model": "dbvae", "histogram_faces": 64}),
     "digit_generation-gan": ("digit_generation", {"model": "gan"}),
@@ -79,7 +83,11 @@ class Steps:
                 pytest.skip(f"no {dataset.name}: `make data` fetches them")
             prepared.mkdir(parents=True)
             dataset.prepare(raw, prepared, params)
-        return Inputs(prepared)
+        return Inputs(prepared, {weights: self.pretrained(weights) for weights in find(name).pretrained})
+
+    def pretrained(self, name: str) -> Path:
+        folder = self.folder / "pretrained" / name
+        return folder if folder.exists() else PRETRAINED[name](folder)
 
     def trained(self, model: str) -> Path:
         """By the name of a lab, or of one of the other models."""

@@ -1,0 +1,200 @@
+"""Measures an exported chat model as it is served: likelihood, style, facts, and what it has memorised."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from components.datasets.styles.reader import (
+    KINDS,
+    PLAIN,
+    STYLES,
+    Conversation,
+    read_conversations,
+    read_style_lines,
+)
+from components.datasets.styles.template_reader import Message
+from components.errors import UserError
+from components.labs.chat.evaluation.facts import FACTS, is_right
+from components.labs.chat.evaluation.judge import Overlap, StyleJudge, is_degenerate
+from components.labs.chat.evaluation.likelihood import Likelihood, of_answer, of_answers, total
+from components.labs.chat.evaluation.report import Findings, Written, limitations, write_report
+from components.labs.chat.params import Evaluate
+from components.labs.chat.runtime.model import GRAPH, ChatModel
+from components.labs.chat.runtime.sampler import BASE, ask, write_all
+from components.records import Evaluation
+from components.report.csv_table import write_csv
+from components.stats import wilson_interval
+
+if TYPE_CHECKING:
+    from components.bundle import Bundle
+
+log = logging.getLogger(__name__)
+
+OVERLAP = 8
+"""Words: a shorter run that an answer shares with a training answer is no memory."""
+MEMORISED = 0.5
+"""Share of an answer's words that one run of a training answer makes up, from which it counts as memorised."""
+
+
+@dataclass(frozen=True)
+class _Judges:
+    style: StyleJudge
+    overlap: Overlap
+    accuracy: float
+    """Of the style judge, on held-out answers of people's and of the style files."""
+    fluency: float
+    """Bits per byte under the base, beyond which an answer is word salad."""
+
+
+def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Evaluation:
+    """Writes report.html and plots/*.csv into `out`. Raises UserError where the test split has no styled answer."""
+    model = ChatModel.load(bundle, params.slots)
+    test = sorted(read_conversations(prepared, "test"), key=lambda each: hashlib.sha256(each.id.encode()).digest())
+    if not any(params.style in each.answers for each in test):
+        raise UserError(f"{prepared} has no test answer in the style {params.style}")
+    log.info("reading held-out answers")
+    likelihoods = {
+        (kind, adapted): of_answers(model, test, kind, adapted, params.likelihood)
+        for kind in KINDS
+        for adapted in (True, False)
+    }
+    judges = _judges(model, prepared, test, params)
+    questions = [each.question for each in test[: params.questions]]
+    log.info("answering %d questions in each style", len(questions))
+    most = {kind: len(questions) if kind == params.style else params.other_questions for kind in (*KINDS, BASE)}
+    written = {kind: _written(model, questions[:count], kind, params, judges) for kind, count in most.items()}
+    log.info("asking %d factual questions", min(params.facts, len(FACTS)))
+    facts = {kind: _facts(model, kind, params) for kind in (params.style, BASE)}
+    metrics = _metrics(likelihoods, written, facts, judges, params)
+    counts = {
+        "bits_per_byte": len(likelihoods[params.style, True]),
+        "plain_loss": len(likelihoods[PLAIN, True]),
+        "facts_lost": len(facts[BASE]),
+        "fact_rate": len(facts[BASE]),
+        **dict.fromkeys(("style_rate", "style_rate_low", "degenerate_rate", "memorised_rate"), len(questions)),
+    }
+    findings = Findings(
+        manifest=bundle.manifest,
+        metrics=metrics,
+        counts=counts,
+        style=params.style,
+        written=written,
+        facts=[(question, *(facts[kind][place] for kind in (BASE, params.style))) for place, (question, _) in enumerate(
+            FACTS[: params.facts])],
+        shown=params.conversations,
+        limitations=tuple(limitations(metrics, params.style, len(questions))),
+    )  # fmt: skip
+    write_report(out, findings)
+    write_csv(
+        out / "plots" / "styles.csv",
+        {"kind": STYLES, "in_style": [_share(each.in_style for each in written[kind]) for kind in STYLES]},
+    )
+    return Evaluation(
+        metrics=metrics,
+        counts=counts,
+        variants={GRAPH: {"bits_per_byte": metrics["bits_per_byte"]}},
+        serve={"variant": GRAPH},
+        limitations=findings.limitations,
+    )
+
+
+def _judges(model: ChatModel, prepared: Path, test: Sequence[Conversation], params: Evaluate) -> _Judges:
+    """The style judge learns from training answers and from styled lines without a question."""
+    training = read_conversations(prepared, "train")
+    texts = [(kind, text) for each in training for kind, text in each.answers.items()]
+    lines = [(line.style, line.text) for line in read_style_lines(prepared)]
+    style = StyleJudge([text for _, text in texts + lines], [kind for kind, _ in texts + lines])
+    held_out = [(kind, text) for each in test for kind, text in each.answers.items()]
+    right = [kind == found for (kind, _), found in zip(held_out, style.kinds([t for _, t in held_out]), strict=True)]
+    validation = read_conversations(prepared, "validation")
+    references = [
+        found.bits_per_byte
+        for kind in STYLES
+        for found in of_answers(model, validation, kind, False, params.likelihood)
+    ]
+    fluency = float(np.percentile(references, params.judge.fluency_percentile))
+    overlap = Overlap([text for kind, text in texts + lines if kind != PLAIN], OVERLAP)
+    return _Judges(style, overlap, float(np.mean(right)), fluency)
+
+
+def _written(model: ChatModel, questions: Sequence[str], kind: str, params: Evaluate, judges: _Judges) -> list[Written]:
+    texts = _answers(model, questions, kind, params)
+    found = judges.style.kinds(texts)
+    fluent = [
+        of_answer(model, model.instructions[PLAIN], question, text, False).bits_per_byte <= judges.fluency
+        for question, text in zip(questions, texts, strict=True)
+    ]
+    return [
+        Written(
+            question,
+            text,
+            judged,
+            degenerate=is_degenerate(text, params.judge) or not clear,
+            in_style=judged == kind and clear and not is_degenerate(text, params.judge),
+            overlap=judges.overlap.longest(text),
+        )
+        for question, text, judged, clear in zip(questions, texts, found, fluent, strict=True)
+    ]
+
+
+def _facts(model: ChatModel, kind: str, params: Evaluate) -> list[tuple[str, bool]]:
+    """The answer to each factual question, and whether it is right."""
+    chosen = FACTS[: params.facts]
+    texts = _answers(model, [question for question, _ in chosen], kind, params)
+    return [(text, is_right(text, pattern)) for text, (_, pattern) in zip(texts, chosen, strict=True)]
+
+
+def _answers(model: ChatModel, questions: Sequence[str], kind: str, params: Evaluate) -> list[str]:
+    requests = [
+        ask(model, [Message("user", question)], kind, params.sampling, params.seed + place)
+        for place, question in enumerate(questions)
+    ]
+    return [answer.text.strip() for answer in write_all(model, requests)]
+
+
+def _metrics(
+    likelihoods: dict[tuple[str, bool], list[Likelihood]],
+    written: dict[str, list[Written]],
+    facts: dict[str, list[tuple[str, bool]]],
+    judges: _Judges,
+    params: Evaluate,
+) -> dict[str, float]:
+    sums = {key: total(found) for key, found in likelihoods.items()}
+    chosen = written[params.style]
+    styled = sum(each.in_style for each in chosen)
+    low, high = wilson_interval(styled, len(chosen))
+    right = {kind: _share(fine for _, fine in found) for kind, found in facts.items()}
+    plain, plain_base = (sums[PLAIN, adapted] for adapted in (True, False))
+    return {
+        "bits_per_byte": sums[params.style, True].bits_per_byte,
+        "base_bits_per_byte": sums[params.style, False].bits_per_byte,
+        **{f"{kind}_bits_per_byte": sums[kind, True].bits_per_byte for kind in KINDS},
+        "base_plain_bits_per_byte": plain_base.bits_per_byte,
+        "nats_per_token": sums[params.style, True].nats / sums[params.style, True].tokens,
+        "plain_loss": plain.nats / plain.tokens - plain_base.nats / plain_base.tokens,
+        "style_rate": styled / len(chosen),
+        "style_rate_low": low,
+        "style_rate_high": high,
+        **{f"{kind}_style_rate": _share(each.in_style for each in written[kind]) for kind in KINDS},
+        "degenerate_rate": _share(each.degenerate for each in chosen),
+        "base_degenerate_rate": _share(each.degenerate for each in written[BASE]),
+        "fact_rate": right[params.style],
+        "base_fact_rate": right[BASE],
+        "facts_lost": right[BASE] - right[params.style],
+        "memorised_rate": _share(each.overlap >= MEMORISED * len(each.text.split()) > 0 for each in chosen),
+        "longest_overlap": float(max(each.overlap for each in chosen)),
+        "judge_accuracy": judges.accuracy,
+        "fluency_bound": judges.fluency,
+    }
+
+
+def _share(found: object) -> float:
+    values = list(found)  # type: ignore[call-overload]
+    return sum(map(bool, values)) / len(values)

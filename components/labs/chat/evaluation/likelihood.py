@@ -1,0 +1,54 @@
+"""Bits per byte of texts under the exported model, read as the API reads prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from math import log
+from typing import NamedTuple
+
+import numpy as np
+
+from components.datasets.styles.reader import PLAIN, Conversation
+from components.datasets.styles.template_reader import Message
+from components.labs.chat.runtime.model import ChatModel
+
+
+class Likelihood(NamedTuple):
+    """Of one answer, the mark of its end included: nats, tokens, bytes."""
+
+    nats: float
+    tokens: int
+    size: int
+
+    @property
+    def bits_per_byte(self) -> float:
+        return self.nats / log(2) / max(1, self.size)
+
+
+def total(found: Iterable[Likelihood]) -> Likelihood:
+    return Likelihood(*(sum(values) for values in zip(*found, strict=True)))
+
+
+def of_answers(
+    model: ChatModel, conversations: Iterable[Conversation], kind: str, adapted: bool, most: int
+) -> list[Likelihood]:
+    """Of the first `most` answers of a kind, asked for with its instruction; the base is asked for plain ones."""
+    instruction = model.instructions[kind if adapted else PLAIN]
+    asked = [(each.question, each.answers[kind]) for each in conversations if kind in each.answers][:most]
+    return [of_answer(model, instruction, question, answer, adapted) for question, answer in asked]
+
+
+def of_answer(model: ChatModel, instruction: str, question: str, answer: str, adapted: bool) -> Likelihood:
+    """An answer that exceeds the context is cut off."""
+    prompt = model.template.prompt([Message("system", instruction), Message("user", question)])
+    tokens = [*prompt, *model.template.answer(answer)][: model.context]
+    logits = model.read(0, tokens[:-1], 0, adapted, every=True)[len(prompt) - 1 :]
+    return Likelihood(float(nats(logits, tokens[len(prompt) :]).sum()), len(tokens) - len(prompt), len(answer.encode()))
+
+
+def nats(logits: np.ndarray, tokens: Sequence[int]) -> np.ndarray:
+    """Negative log-likelihood (T,) of tokens under logits (T, vocabulary)."""
+    values = logits.astype(np.float64)
+    highest = values.max(axis=1)
+    sums = highest + np.log(np.exp(values - highest[:, None]).sum(axis=1))
+    return np.asarray(sums - values[np.arange(len(tokens)), np.array(tokens)])

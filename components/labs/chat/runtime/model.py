@@ -1,0 +1,92 @@
+"""Runs an exported chat model with a cache of its own: numpy and onnxruntime, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.datasets.styles.template_reader import Template
+from components.errors import BundleError, UserError
+from components.files import sha256_file
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+    from components.bundle import Bundle
+
+TOKENIZER = "tokenizer.json"
+GRAPH = "float"
+Floats = NDArray[np.float32]
+
+
+class ChatModel:
+    """A bundle's graph and a cache of `slots` conversations. Not safe to call from two threads at once."""
+
+    def __init__(self, spec: dict[str, Any], session: InferenceSession, template: Template, slots: int) -> None:
+        self.template, self.slots = template, slots
+        self.context: int = spec["context"]
+        self.vocabulary: int = spec["vocabulary"]
+        self.instructions: dict[str, str] = spec["instructions"]
+        self._session = session
+        shape = (slots, spec["kv_heads"], spec["context"], spec["head_size"])
+        # Slot by slot: the first n slots, and any one, are one piece of memory, in which the graph works in place.
+        self._cache = [np.zeros(shape, np.float32) for _ in range(2 * spec["layers"])]
+
+    @classmethod
+    def load(cls, bundle: Bundle, slots: int = 1, threads: int = 1) -> Self:
+        """Raises BundleError where the tokenizer is not the one that the graph was exported with."""
+        path = bundle.folder / TOKENIZER
+        if not path.is_file() or sha256_file(path) != bundle.spec["tokenizer_sha256"]:
+            raise BundleError(f"{path} is not the tokenizer that the model was exported with")
+        template = Template(path.read_text(encoding="utf-8"))
+        return cls(bundle.spec, bundle.session(GRAPH, threads), template, slots)
+
+    @property
+    def providers(self) -> list[str]:
+        return list(self._session.get_providers())
+
+    def read(self, slot: int, tokens: Sequence[int], start: int, adapted: bool, every: bool = False) -> Floats:
+        """Reads tokens (T,) into a slot from position `start` on: logits (1, vocabulary) of what follows the last one,
+        or with `every` (T, vocabulary) of what follows each. Raises UserError where the slot cannot hold them."""
+        count = len(tokens)
+        if not count or start + count > self.context:
+            raise UserError(f"a conversation has from 1 to {self.context} tokens, not {start + count}")
+        take = np.arange(count) if every else np.array([count - 1])
+        last = np.array([start + count - 1], np.int32)
+        return self._run(slot, np.array([tokens], np.int64), np.array([adapted], np.float32), take, last)
+
+    def step(self, tokens: NDArray[np.int64], positions: NDArray[np.int32], adapted: Floats) -> Floats:
+        """One more token (n,) of each of the first n slots, at its position: logits (n, vocabulary)."""
+        return self._run(0, tokens[:, None], adapted, np.arange(len(tokens)), positions)
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copies the first `length` tokens of a slot to another."""
+        for part in self._cache:
+            part[target, :, :length] = part[source, :, :length]
+
+    def _run(
+        self, first: int, ids: NDArray[np.int64], adapted: Floats, take: NDArray[Any], last: NDArray[np.int32]
+    ) -> Floats:
+        rows = len(ids)
+        logits = np.empty((len(take), self.vocabulary), np.float32)
+        # Named, so that they live until the graph has run: a binding holds addresses only.
+        inputs: dict[str, NDArray[Any]] = {
+            "ids": np.ascontiguousarray(ids),
+            "adapter": np.ascontiguousarray(adapted, np.float32),
+            "take": np.ascontiguousarray(take, np.int64),
+            "last": np.ascontiguousarray(last, np.int32),
+            "total": np.array([last.max() + 1], np.int32),
+        }
+        binding = self._session.io_binding()
+        binding.bind_output("logits", "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
+        for name, value in inputs.items():
+            binding.bind_input(name, "cpu", 0, value.dtype, value.shape, value.ctypes.data)
+        for place, part in enumerate(self._cache):
+            name, view = f"{('key', 'value')[place % 2]}_{place // 2}", part[first : first + rows]
+            binding.bind_input(f"past_{name}", "cpu", 0, np.float32, view.shape, view.ctypes.data)
+            binding.bind_output(f"present_{name}", "cpu", 0, np.float32, view.shape, view.ctypes.data)
+        self._session.run_with_iobinding(binding)
+        return logits

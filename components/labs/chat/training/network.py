@@ -1,0 +1,120 @@
+"""A Llama with low-rank adapters beside its frozen linear layers (LoRA, Hu et al. 2021), over packed sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from components.labs.chat.training.base import LINEARS, Base, Shape
+from components.labs.chat.training.matrices import floats
+
+
+class Adapter(nn.Module):
+    """B A x, of rank r; B begins at zero, so that an untrained adapter changes nothing."""
+
+    def __init__(self, inputs: int, outputs: int, rank: int) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.empty(rank, inputs))
+        self.b = nn.Parameter(torch.zeros(outputs, rank))
+        nn.init.kaiming_uniform_(self.a, a=5**0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.linear(functional.linear(x, self.a), self.b)
+
+
+class Frozen:
+    """Weights that are neither trained nor saved, and so are no part of a module's state."""
+
+    def __init__(self, base: Base) -> None:
+        self.embedding = torch.from_numpy(floats(base.embedding))
+        self.norm = torch.from_numpy(base.norm)
+        self.linears = [
+            {name: torch.from_numpy(floats(matrix)) for name, matrix in block.linears.items()} for block in base.blocks
+        ]
+        self.norms = [
+            (torch.from_numpy(block.attention_norm), torch.from_numpy(block.feed_forward_norm)) for block in base.blocks
+        ]
+
+    def to(self, device: torch.device) -> None:
+        self.embedding, self.norm = self.embedding.to(device), self.norm.to(device)
+        self.linears = [{name: value.to(device) for name, value in block.items()} for block in self.linears]
+        self.norms = [(first.to(device), second.to(device)) for first, second in self.norms]
+
+
+class Network(nn.Module):
+    """The base and its adapters. Its state is theirs, and `base_sha256`, which a checkpoint is checked against."""
+
+    def __init__(self, base: Base, rank: int, alpha: float) -> None:
+        """rank, alpha: an adapter's output counts alpha / rank."""
+        super().__init__()
+        self.base, self.shape, self.rank, self.scale = base, base.shape, rank, alpha / rank
+        self.frozen = Frozen(base)
+        self.adapters = nn.ModuleList(
+            nn.ModuleDict(
+                {name: Adapter(block.linears[name].shape[1], block.linears[name].shape[0], rank) for name in LINEARS}
+            )
+            for block in base.blocks
+        )
+        self.base_sha256: Tensor
+        self.register_buffer("base_sha256", torch.tensor(list(bytes.fromhex(base.sha256)), dtype=torch.uint8))
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: object) -> None:
+        found = state.get(f"{prefix}base_sha256")
+        if found is not None and not torch.equal(found.cpu(), self.base_sha256.cpu()):
+            raise RuntimeError("its adapters belong to another base")
+        super()._load_from_state_dict(state, prefix, *rest)
+
+    def hidden(self, ids: Tensor, lengths: Sequence[int], adapted: bool = True) -> Tensor:
+        """The last layer's output (N, size) for packed ids (N,): sequences of `lengths` tokens, one after another."""
+        if self.frozen.embedding.device != ids.device:
+            self.frozen.to(ids.device)
+        cos, sin = rotations(self.shape, lengths, ids.device)
+        x = functional.embedding(ids, self.frozen.embedding)
+        for layer, (first, second) in enumerate(self.frozen.norms):
+            x = x + self._attention(layer, self._norm(x, first), lengths, cos, sin, adapted)
+            y = self._norm(x, second)
+            gated = functional.silu(self._linear(layer, "gate", y, adapted)) * self._linear(layer, "up", y, adapted)
+            x = x + self._linear(layer, "down", gated, adapted)
+        return self._norm(x, self.frozen.norm)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(N, vocabulary)."""
+        return functional.linear(hidden, self.frozen.embedding)
+
+    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
+        return functional.rms_norm(x, (self.shape.size,), weight, self.shape.epsilon)
+
+    def _linear(self, layer: int, name: str, x: Tensor, adapted: bool) -> Tensor:
+        y = functional.linear(x, self.frozen.linears[layer][name])
+        return y + self.scale * self.adapters[layer][name](x) if adapted else y  # type: ignore[index]
+
+    def _attention(
+        self, layer: int, x: Tensor, lengths: Sequence[int], cos: Tensor, sin: Tensor, adapted: bool
+    ) -> Tensor:
+        q, k, v = (
+            self._linear(layer, name, x, adapted).view(len(x), -1, self.shape.head_size) for name in ("q", "k", "v")
+        )
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        sequences = zip(*(each.transpose(0, 1)[None].split(list(lengths), dim=2) for each in (q, k, v)), strict=True)
+        parts = [
+            functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)[0].transpose(0, 1)
+            for q, k, v in sequences
+        ]
+        return self._linear(layer, "o", torch.cat(parts).reshape(len(x), -1), adapted)
+
+
+def rotations(shape: Shape, lengths: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (N, 1, head_size / 2) of each token's position in its sequence."""
+    positions = torch.cat([torch.arange(length, device=device) for length in lengths])
+    powers = torch.arange(0, shape.head_size, 2, device=device) / shape.head_size
+    angles = positions[:, None, None] * shape.rope_base**-powers
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary position embedding of x (N, heads, head_size): halves of a head are the two coordinates."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)

@@ -1,0 +1,1 @@
+"""The chat API: answers in a style, streamed, and the same as an OpenAI-compatible API."""

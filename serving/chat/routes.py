@@ -1,0 +1,155 @@
+"""The routes of the chat API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from components.labs.chat.params import Sampling
+from components.labs.chat.runtime.sampler import AnswerRequest
+from serving.chat import schemas
+from serving.chat.backend import ChatBackend
+from serving.chat.batching import ServedAnswer
+from serving.core.application import answer
+from serving.core.events import EventStream, event
+from serving.core.parsing import json_body
+from serving.core.problems import BrokenError, as_refusal
+
+
+async def chat(request: Request) -> EventStream:
+    backend = _backend(request)
+    asked = cast(schemas.ChatRequest, await json_body(request, backend.requests["ChatRequest"]))
+    sampling = Sampling(**asked.model_dump(include=set(Sampling.model_fields)))
+    wanted = backend.request(asked.messages, asked.style, sampling, backend.seed(asked.seed))
+    events = _chat_events(backend, wanted, asked.style)
+    # Nothing is sent before the first characters, so a refusal until then is a status and not an event.
+    return EventStream(await anext(events), events)
+
+
+async def _chat_events(backend: ChatBackend, wanted: AnswerRequest, style: str) -> AsyncGenerator[bytes]:
+    with backend.batcher.write(wanted) as written:
+        async with aclosing(_pieces(backend, written)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, str):
+                    yield event("text", json.dumps({"text": piece}))
+                else:
+                    yield event("error", json.dumps({"detail": _detail(backend, piece)}))
+                    return
+        done = schemas.DoneEvent(
+            text=written.text,
+            style=style,
+            finish_reason=written.finished or "length",
+            prompt_tokens=len(wanted.prompt),
+            completion_tokens=len(written.tokens),
+            seed=wanted.seed,
+            model=backend.origin,
+        )
+        yield event("done", done.model_dump_json())
+
+
+async def completions(request: Request) -> Response | EventStream:
+    backend = _backend(request)
+    asked = cast(schemas.CompletionRequest, await json_body(request, backend.requests["CompletionRequest"]))
+    given = backend.limits.sampling
+    most = asked.max_completion_tokens or asked.max_tokens or given.max_tokens
+    update = {"temperature": asked.temperature, "top_p": asked.top_p, "max_tokens": most}
+    wanted = backend.request(asked.messages, asked.model, given.model_copy(update=update), backend.seed(asked.seed))
+    if asked.stream:
+        events = _completion_events(backend, wanted, asked.model)
+        return EventStream(await anext(events), events)
+    with backend.batcher.write(wanted) as written:
+        async with aclosing(_pieces(backend, written)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Exception):
+                    raise piece
+        counts = (len(wanted.prompt), len(written.tokens))
+        return answer(
+            schemas.Completion(
+                id=_identity(),
+                created=int(time.time()),
+                model=asked.model,
+                choices=[
+                    schemas.Choice(
+                        message=schemas.CompletionMessage(content=written.text),
+                        finish_reason=written.finished or "length",
+                    )
+                ],
+                usage=schemas.Usage(
+                    prompt_tokens=counts[0], completion_tokens=counts[1], total_tokens=counts[0] + counts[1]
+                ),
+            )
+        )
+
+
+async def _completion_events(backend: ChatBackend, wanted: AnswerRequest, style: str) -> AsyncGenerator[bytes]:
+    head = {"id": _identity(), "object": "chat.completion.chunk", "created": int(time.time()), "model": style}
+
+    def chunk(delta: dict[str, str], reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        return f"data: {json.dumps({**head, 'choices': [choice]})}\n\n".encode()
+
+    with backend.batcher.write(wanted) as written:
+        first = True
+        async with aclosing(_pieces(backend, written)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Exception):
+                    error = {"message": _detail(backend, piece), "type": "server_error"}
+                    yield f"data: {json.dumps({'error': error})}\n\n".encode()
+                    return
+                yield chunk({"role": "assistant", "content": piece} if first else {"content": piece})
+                first = False
+        yield chunk({}, written.finished or "length")
+        yield b"data: [DONE]\n\n"
+
+
+async def _pieces(backend: ChatBackend, written: ServedAnswer) -> AsyncGenerator[str | Exception]:
+    """The answer's text as it is written; what broke it off is raised before the first piece, and given after it."""
+    loop = asyncio.get_running_loop()
+    started, sent = loop.time(), False
+    deadline = started + backend.limits.request_seconds
+    async with aclosing(cast(AsyncGenerator[str], written.pieces())) as pieces:
+        while True:
+            try:
+                if loop.time() > deadline:  # a timeout does not fire where nothing has to be waited for
+                    raise TimeoutError
+                async with asyncio.timeout_at(deadline):
+                    piece = await anext(pieces)
+            except StopAsyncIteration:
+                return
+            except (BrokenError, TimeoutError) as error:
+                if not sent:
+                    raise
+                yield error
+                return
+            if not sent:
+                backend.metrics.first_text.observe(loop.time() - started)
+                sent = True
+            yield piece
+
+
+def _detail(backend: ChatBackend, error: Exception) -> str:
+    return as_refusal(error, backend.limits.retry_after_seconds).detail
+
+
+def _identity() -> str:
+    return f"chatcmpl-{uuid.uuid4().hex}"
+
+
+def _backend(request: Request) -> ChatBackend:
+    backend: ChatBackend = request.app.state.backend
+    return backend
+
+
+ROUTES = [
+    Route("/chat", chat, methods=["POST"]),
+    Route("/v1/chat/completions", completions, methods=["POST"]),
+]

@@ -1,0 +1,134 @@
+"""Answers: the same alone and among others, whole characters only, and chosen as the request says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from components.bundle import Bundle
+from components.datasets.styles.template_reader import Message
+from components.errors import BundleError, UserError
+from components.labs.chat.params import Sampling
+from components.labs.chat.runtime.model import ChatModel
+from components.labs.chat.runtime.sampler import Answer, Batch, ask, choose, write_all
+
+GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.2, max_tokens=12)
+BOLD = GREEDY.model_copy(update={"temperature": 1.0})
+QUESTIONS = [
+    "What is gold?",
+    "Tea?",
+    "Why is the sky blue, and why does it rain so often?",
+    "Hi",
+    "What is ice?",
+]
+
+
+def test_answers_written_together_are_those_written_alone(bundle: Bundle) -> None:
+    together, alone = ChatModel.load(bundle, slots=3), ChatModel.load(bundle, slots=1)
+    requests = [
+        ask(together, [Message("user", question)], style, sampling, seed)
+        for seed, (question, style, sampling) in enumerate(
+            zip(
+                QUESTIONS,
+                ["yoda", "base", "leprechaun", "plain", "yoda"],
+                [GREEDY, BOLD, BOLD, GREEDY, BOLD],
+                strict=True,
+            )
+        )
+    ]
+    wanted = [write_all(alone, [request])[0] for request in requests]
+    for stretch in (7, 400):
+        found = write_all(together, requests, stretch)
+        assert [answer.tokens for answer in found] == [answer.tokens for answer in wanted]
+    assert len({tuple(answer.tokens) for answer in wanted}) > 1
+
+
+def test_the_adapters_are_off_for_the_base(bundle: Bundle) -> None:
+    model = ChatModel.load(bundle)
+    ids = model.template.prompt([Message("user", "What is gold?")])
+    on, off, again = (model.read(0, ids, 0, adapted) for adapted in (True, False, True))
+    assert np.abs(on - off).max() > 0.1
+    assert np.array_equal(on, again)
+
+
+def test_an_answer_that_leaves_makes_room_and_disturbs_nobody(bundle: Bundle) -> None:
+    model = ChatModel.load(bundle, slots=3)
+    requests = [ask(model, [Message("user", question)], "yoda", GREEDY, 1) for question in QUESTIONS[:3]]
+    wanted = write_all(model, [requests[2]])[0].tokens
+    batch: Batch[Answer] = Batch(model, 500)
+    answers = [Answer(request, model) for request in requests]
+    for answer in answers:
+        batch.join(answer)
+    with pytest.raises(ValueError, match="every slot is taken"):
+        batch.join(answers[0])
+    for _ in range(5):
+        batch.step()
+    batch.leave([answer for answer in answers[:2] if answer in batch.answers])
+    while len(batch):
+        batch.step()
+    assert answers[2].tokens == wanted
+
+
+def test_half_a_character_is_never_told(bundle: Bundle) -> None:
+    model = ChatModel.load(bundle)
+    told: list[str] = []
+    answer = Answer(ask(model, [Message("user", "x")], "yoda", BOLD, 1), model)
+    tokens = model.template.text("é東🎉")
+    for token in tokens:
+        logits = np.zeros(model.vocabulary, np.float32)
+        logits[token] = 1e9
+        answer.take(logits)
+        told.append(answer.new_text())
+    assert "".join(told) == "é東🎉"[: len("".join(told))]
+    assert "\ufffd" not in "".join(told)
+    assert len("".join(told)) >= 2
+
+
+def test_an_answer_ends_where_the_context_does(bundle: Bundle) -> None:
+    model = ChatModel.load(bundle)
+    with pytest.raises(UserError, match="tokens; the model reads 1024"):
+        ask(model, [Message("user", "word " * 500)], "yoda", GREEDY, 1)
+    with pytest.raises(UserError, match="there is no style pirate"):
+        ask(model, [Message("user", "hi")], "pirate", GREEDY, 1)
+
+
+def test_another_tokenizer_is_refused(bundle: Bundle) -> None:
+    path = bundle.folder / "tokenizer.json"
+    content = path.read_bytes()
+    try:
+        path.write_bytes(content + b" ")
+        with pytest.raises(BundleError, match="is not the tokenizer"):
+            ChatModel.load(bundle)
+    finally:
+        path.write_bytes(content)
+
+
+@given(
+    values=some.lists(some.floats(-30, 30, width=32), min_size=2, max_size=40, unique=True),
+    top_k=some.integers(0, 50),
+    top_p=some.floats(0.01, 1),
+    temperature=some.floats(0, 5),
+    seed=some.integers(0, 1000),
+)
+def test_a_token_is_among_those_that_the_request_allows(
+    values: list[float], top_k: int, top_p: float, temperature: float, seed: int
+) -> None:
+    logits = np.array(values, np.float32)
+    sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, repetition_penalty=1.0, max_tokens=1)
+    token = choose(logits, sampling, [], np.random.default_rng(seed))
+    order = list(np.argsort(-logits, kind="stable"))
+    rank = order.index(token)
+    assert rank == 0 or temperature > 0
+    assert not top_k or rank < top_k
+    if temperature > 0 and rank:
+        powers = np.exp((logits[order] - logits[order[0]]).astype(float) / temperature)[: top_k or None]
+        assert powers[:rank].sum() / powers.sum() <= top_p + 1e-6
+
+
+def test_a_penalty_lowers_tokens_that_were_written() -> None:
+    logits, draw = np.array([2.0, 1.9, -1.0], np.float32), np.random.default_rng(0)
+    assert choose(logits, GREEDY, [], draw) == 0
+    assert choose(logits, GREEDY, [0], draw) == 1
+    assert choose(np.array([-1.0, -1.1], np.float32), GREEDY, [0], draw) == 1
