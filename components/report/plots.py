@@ -72,6 +72,9 @@ def _finished(figure: Figure, axes: Axes, x_label: str, y_label: str) -> str:
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_ylim(bottom=0)
+    if axes.dataLim.y0 >= 0:
+        axes.set_ylim(bottom=0)
+    else:
+        axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.legend(frameon=False)
     return svg(figure, x_label + y_label)

@@ -57,7 +57,7 @@ def evaluate(
         "delayed_return": disturbed[f"delay {params.delays[-1]}"],
         **{f"{name}_return": float(found.mean()) for name, found in varied.items()},
     }
-    disturbed |= {name: float(found.mean()) for name, found in varied.items()}
+    disturbed |= {f"the variation {name}": float(found.mean()) for name, found in varied.items()}
     counts = dict.fromkeys(metrics, params.episodes)
     counts |= dict.fromkeys(("noisy_return", "delayed_return"), params.robustness_episodes)
     write_csv(out / "plots" / "returns.csv", {"place": range(1, len(chance) + 1), "agent": sorted(returns[served])})
