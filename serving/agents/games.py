@@ -17,7 +17,6 @@ from components.datasets.environments.reader import Environment
 from components.families.agents.runtime.policy import Policy
 from components.labs.driving import runtime as driving
 from serving.agents.schemas import PlayAnswer, PlayRequest
-from serving.core.problems import wrong_fields
 from serving.core.schemas import Origin
 
 QUALITY = 85
@@ -49,14 +48,13 @@ class ChosenGame:
         self.pictures = [self._picture()]
 
     def take(self, actions: Sequence[int]) -> int:
-        for taken, action in enumerate(actions):
-            if self.ended:
-                return taken
-            self._seen, reward, terminated, truncated, _ = self._game.step(action)
-            self.reward = float(reward)
+        taken = 0
+        while taken < len(actions) and not self.ended:
+            self._seen, reward, terminated, truncated, _ = self._game.step(actions[taken])
+            self.reward, taken = float(reward), taken + 1
             self.total, self.ended = self.total + self.reward, bool(terminated or truncated)
         self.pictures = [self._picture()]
-        return len(actions)
+        return taken
 
     def decide(self) -> tuple[int | list[float], list[float]]:
         found = self._policy(np.asarray(self._seen)[None])
@@ -88,13 +86,11 @@ class Games:
         """The one that was asked for last is the last."""
 
     def play(self, asked: PlayRequest, origin: Origin) -> PlayAnswer:
-        """The episode of the seed after the actions. Raises RefusalError (422) for actions after its end."""
+        """The episode of the seed after the actions; those after its end are not taken."""
         seed, actions = asked.seed, list(asked.actions)
         done, game = self._found(seed, actions)
         if len(actions) > done:
-            taken = done + game.take(actions[done:])
-            if taken < len(actions):
-                raise wrong_fields([("actions", f"the episode is over after {taken} of {len(actions)}")])
+            del actions[done + game.take(actions[done:]) :]
         self._kept = [*self._kept, _Kept(seed, actions, game)][-self._most :]
         action, probabilities = game.decide()
         return PlayAnswer(

@@ -31,7 +31,7 @@ PLAY = work_problems(
     {
         400: "the body is not JSON",
         415: "the body is not announced as JSON",
-        422: "a field is wrong, or there are actions after the episode's end",
+        422: "a field is wrong, such as an action that the game does not have",
     }
 )
 

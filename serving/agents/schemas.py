@@ -53,7 +53,7 @@ class PlayRequest(BaseModel):
 class PlayAnswer(BaseModel):
     """The episode as it stands after the actions."""
 
-    step: int = Field(description="actions that were taken")
+    step: int = Field(description="actions that were taken: those after the end of the episode are not")
     pictures: list[str] = Field(
         description="what was seen during the last action, as JPEG files in base64; the last one is of now"
     )

@@ -105,9 +105,9 @@ class Game:
         self._before = self._frame
 
     def take(self, actions: Sequence[Sequence[float]]) -> int:
-        """Takes actions (3,) one after the other; draws only what is seen after the last. Returns how many it took.
+        """Takes actions (3,) one after the other until the episode ends; returns how many it took.
 
-        Fewer than there are where the episode ends.
+        Only what is seen after the last of them is drawn.
         """
         for taken, action in enumerate(actions):
             if self.ended:
@@ -131,10 +131,15 @@ class Game:
             frames = -(-left // part)
             reward, self.ended = self._racing.hold(action, frames)
             self.reward, left = self.reward + reward, left - frames
-            if look:
-                pictures.append(self._look() if self.ended or not left else self._racing.picture())
+            if look and left and not self.ended:
+                pictures.append(self._racing.picture())
         self.total += self.reward
-        self.pictures = pictures
+        if self.ended:  # nothing is decided any more, and there is one picture, however the end was reached
+            pictures = []
+        if look or self.ended:
+            self.pictures = [*pictures, self._look()]
+        if self.ended:
+            self._before = self._frame
 
     def _look(self) -> np.ndarray:
         self._frame, picture = self._racing.frame_and_picture()

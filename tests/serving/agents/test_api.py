@@ -104,7 +104,9 @@ def test_a_visitor_plays_and_sees_what_the_policy_would_do(agents_server: Server
             assert found["action"] == actions[count]
             assert found["probabilities"] == pytest.approx(steps[count]["probabilities"])
         assert len(found["pictures"]) == 1
-    for wrong in ([*actions, 0], [2], [0.5], [True]):
+    late = agents_server.client.post("/play", json={"seed": 5, "actions": [*actions, 0]}).json()
+    assert (late["step"], late["ended"]) == (len(actions), True)
+    for wrong in ([2], [0.5], [True]):
         refused = agents_server.client.post("/play", json={"seed": 5, "actions": wrong})
         assert refused.status_code == 422, refused.text
         assert refused.json()["errors"][0]["field"].startswith("actions")

@@ -98,11 +98,18 @@ def test_a_game_that_is_no_longer_kept_is_played_again_from_its_seed_to_the_same
     assert [picture.size for picture in pictures] == [(600, 400)] * 2
 
 
+def test_actions_after_the_end_are_not_taken(driving_server: Server) -> None:
+    too_many = play(driving_server, 3, [[0.0, 0.5, 0.0]] * 30).json()
+    assert (too_many["step"], too_many["ended"], len(too_many["pictures"])) == (25, True, 1)
+    for count in (24, 25):
+        one_by_one = play(driving_server, 3, [[0.0, 0.5, 0.0]] * count).json()
+    assert one_by_one == too_many
+
+
 @pytest.mark.parametrize(
     ("actions", "field"),
     [([[0.0, 0.5]], "actions.0"), ([[0.0, 1.5, 0.0]], "actions.0"), ([[0.0, float("nan"), 0.0]], "actions.0"),
-     ([1], "actions.0"), ("left", "actions"), ([[0.0, 0.0, 0.0]] * 1001, "actions"),
-     ([[0.0, 0.0, 0.0]] * 26, "actions")],
+     ([1], "actions.0"), ("left", "actions"), ([[0.0, 0.0, 0.0]] * 1001, "actions")],
 )  # fmt: skip
 def test_actions_that_no_game_takes_are_refused_by_name(driving_server: Server, actions: Any, field: str) -> None:
     body = json.dumps({"seed": 3, "actions": actions})
