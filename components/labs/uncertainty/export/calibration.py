@@ -66,9 +66,13 @@ class LeftOut(NamedTuple):
         count = self.location.shape[1]
         chosen = [[(first + place) % count for place in range(size)] for first in range(count)]
         chosen = chosen if size < count else chosen[:1]
-        parts = (self.location, self.scale, self.freedom, self.claimed)
-        found = [np.concatenate([values[:, some] for some in chosen]) for values in parts]
-        return LeftOut(np.tile(self.target, len(chosen)), *found, np.tile(self.spread, len(chosen)))
+
+        def every(values: np.ndarray) -> np.ndarray:
+            return np.concatenate([values[:, some] for some in chosen])
+
+        parts = {name: every(getattr(self, name)) for name in ("location", "scale", "freedom", "claimed")}
+        rows = {name: np.tile(getattr(self, name), len(chosen)) for name in ("target", "spread")}
+        return self._replace(**parts, **rows)
 
     @property
     def mixture(self) -> Mixture:
@@ -140,7 +144,9 @@ def left_out(stack: Stack, problem: Problem, masks: Sequence[torch.Tensor], spli
     )
 
 
-def networks_of(stack: Stack, features: torch.Tensor, masks: Sequence[torch.Tensor], numbers: np.ndarray) -> Components:
+def networks_of(
+    stack: Stack, features: torch.Tensor, masks: Sequence[torch.Tensor], numbers: Sequence[int]
+) -> Components:
     """(networks, T, B) of the networks of these numbers, on the same standardised features (B, d)."""
     chosen = torch.tensor(numbers)
     weights = [weight[chosen] for weight in stack.weights]

@@ -132,7 +132,8 @@ def test_pairs_of_left_out_members_say_what_scale_the_whole_ensemble_needs() -> 
     location = draw.normal(0, wobble, (rows, members, 1))
     ones = np.ones_like(location)
     whole = LeftOut(draw.normal(0, noise, rows), location, ones, 1e6 * ones, 0 * ones, np.zeros(rows))
-    pairs = LeftOut(whole.target, *(values[:, :2] for values in (location, ones, 1e6 * ones, 0 * ones)), whole.spread)
+    two = {key: getattr(whole, key)[:, :2] for key in ("location", "scale", "freedom", "claimed")}
+    pairs = whole._replace(**two)
     fitted = np.array([fit_scale(pairs.ensembles(size)) for size in (1, 2)])
     wanted = fit_scale(whole)
     assert abs(extended(fitted, members) - wanted) < abs(fitted[1] - wanted) / 3
