@@ -49,7 +49,6 @@ class ChatBackend(Backend):
         self.batcher = Batcher(self.model, limits.waiting, limits.prefill_tokens)
         self.requests = schemas.requests(limits)
         info = Info.of(served, limits, self.model.providers)
-        info = info.model_copy(update={"limits": {**_numbers(limits)}})
         document = openapi.document(self.requests, served.version)
         super().__init__(served, limits, self.batcher, info, document, ChatMetrics(self.batcher))
 
@@ -76,8 +75,3 @@ def warm_up(model: ChatModel) -> None:
     for rows in (1, model.slots):
         ids, positions = np.full(rows, model.template.start), np.ones(rows, np.int32)
         model.step(ids, positions, np.ones(rows, np.float32))
-
-
-def _numbers(limits: Serve) -> dict[str, int | float]:
-    values = limits.model_dump()
-    return {**{name: value for name, value in values.items() if name != "sampling"}, **values["sampling"]}

@@ -117,8 +117,17 @@ class Serve(Limits):
     max_messages: int = Field(ge=1)
     max_characters: int = Field(ge=1)
     """Of all messages together."""
-    sampling: Sampling
-    """What a request that does not say otherwise gets; max_tokens is also the most that one may ask for."""
+    temperature: float = Field(ge=0, le=5)
+    top_k: int = Field(ge=0)
+    top_p: float = Field(gt=0, le=1)
+    repetition_penalty: float = Field(ge=1, le=5)
+    max_tokens: int = Field(ge=1)
+    """Also the most that a request may ask for."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """What a request that does not say otherwise gets."""
+        return Sampling(**self.model_dump(include=set(Sampling.model_fields)))
 
 
 class Params(LabParams):
