@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
-from pydantic import BaseModel, ConfigDict, Field, Strict, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, create_model
 
 from components.families.agents.params import Serve
 from serving.core.schemas import Origin
@@ -43,10 +43,17 @@ class EpisodeQuery(BaseModel):
     pictures: bool = Field(True, description="whether every step has a picture")
 
 
+def _whole(value: Any) -> Any:
+    """JSON does not tell 1.0 from 1."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class PlayRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    seed: int = Field(1, ge=0, le=LARGEST_SEED, strict=True, description="of the game")
+    seed: Annotated[int, Strict(), Ge(0), Le(LARGEST_SEED), BeforeValidator(_whole)] = Field(
+        1, description="of the game"
+    )
     actions: list[Any] = Field([], description="every action of the episode so far, from its start")
 
 
@@ -103,7 +110,7 @@ def act_request(limits: Serve, shape: Sequence[int], dtype: str) -> type[ActRequ
 
 def play_request(limits: Serve, action_count: int) -> type[PlayRequest]:
     """As a server takes it with these limits. action_count: 0 where an action is steering, gas and brake."""
-    action: Any = Annotated[int, Strict(), Ge(0), Le(action_count - 1)]
+    action: Any = Annotated[int, Strict(), Ge(0), Le(action_count - 1), BeforeValidator(_whole)]
     if action_count == 0:
         pedal = Annotated[float, Strict(), Ge(0), Le(1)]
         action = tuple[Annotated[float, Strict(), Ge(-1), Le(1)], pedal, pedal]
