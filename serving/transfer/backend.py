@@ -54,7 +54,8 @@ class TransferBackend(Backend):
 
     def features(self, picture: Picture) -> np.ndarray:
         """(F,). Raises RefusalError where the picture is damaged."""
-        return self._model.features(self._read(picture)[None])[0]
+        features: np.ndarray = self._model.features(self._read(picture)[None])[0]
+        return features
 
     def teach(self, names: list[str], features: np.ndarray) -> TeachAnswer:
         """names: of each picture's category; features: (N, F) of the pictures."""

@@ -86,8 +86,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
         counts=counts,
         style=params.style,
         written=written,
-        facts=[(question, *(facts[kind][place] for kind in (BASE, params.style))) for place, (question, _) in enumerate(
-            FACTS[: params.facts])],
+        facts=[(FACTS[place][0], base, tuned) for place, (base, tuned) in enumerate(zip(
+            facts[BASE], facts[params.style], strict=True))],
         shown=params.conversations,
         limitations=tuple(limitations(metrics, params.style, len(questions))),
     )  # fmt: skip

@@ -46,7 +46,7 @@ class _Builder:
 
     def model(self) -> onnx.ModelProto:
         shape = self.shape
-        cache = ["rows", shape.kv_heads, self.context, shape.head_size]
+        cache: list[str | int | None] = ["rows", shape.kv_heads, self.context, shape.head_size]
         layers = range(shape.layers)
         pasts = [f"past_{part}_{layer}" for layer in layers for part in ("key", "value")]
         presents = [name.replace("past", "present") for name in pasts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,8 @@ def test_logits_are_those_of_transformers(write: object, tmp_path: Path) -> None
 
     folder = write(tmp_path / "base")  # type: ignore[operator]
     options = {"gguf_file": "base.gguf"} if write is write_gguf else {}
-    reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options).eval()
+    reference: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
+    reference.eval()
     ids = list(range(5, 45))
     with torch.inference_mode():
         wanted = reference(torch.tensor([ids])).logits[0].numpy()

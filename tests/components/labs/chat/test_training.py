@@ -49,7 +49,7 @@ def test_adapters_learn_what_they_are_shown(optimizer: str, base_folder: Path, d
     for _ in range(12):
         loss = model._nats(batch).mean()
         kind.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         kind.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.8 * losses[0]
