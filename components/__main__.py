@@ -61,7 +61,7 @@ def fetch(
     labs = [lab for name in wanted if name in LABS for lab in with_reference_models(name).values()]
     datasets = [*(lab.dataset for lab in labs), *(name for name in wanted if name in DATASETS and name not in LABS)]
     weights = [name for lab in labs for name in lab.pretrained]
-    step(dict.fromkeys(datasets), dict.fromkeys(weights), _profile(profile), Path())
+    step(dict.fromkeys(datasets), dict.fromkeys(weights), _profile(profile), Path(), optional=not names)
 
 
 @app.command()

@@ -41,12 +41,25 @@ class Fetched:
     """Why the starter profile was taken although the course profile was meant; None when it was not."""
 
 
-def fetch(datasets: Iterable[str], pretrained: Iterable[str], profile: Profile | None, root: Path) -> list[Fetched]:
+class NoDataError(UserError):
+    """A dataset of which nothing can be had, not even starter data."""
+
+
+def fetch(
+    datasets: Iterable[str],
+    pretrained: Iterable[str],
+    profile: Profile | None,
+    root: Path,
+    optional: bool = False,
+) -> list[Fetched]:
     """Brings the raw files of each dataset to its folder below root/data, and of each set of pretrained weights.
 
     profile: None means each dataset's own (params.yaml: datasets.<dataset>.profile), and allows the fallback: where
     the course profile of a dataset cannot be had complete, its starter profile is fetched and put to use instead,
     loudly, and the other datasets are not touched. A profile that is asked for by name is brought or is an error.
+
+    optional: a dataset of which nothing can be had is a loud warning, and the others are brought; so one that has no
+    starter data keeps nobody without a network from the labs on other data.
 
     Files come from the first place that has them (DATA_MIRROR, then as in sources.toml) and land whole or not at all;
     what is there already is kept. Raises UserError: wrong hash (both named), nothing to be had.
@@ -55,7 +68,16 @@ def fetch(datasets: Iterable[str], pretrained: Iterable[str], profile: Profile |
     if mirror and "://" not in mirror and not Path(mirror).expanduser().is_dir():
         log.warning("DATA_MIRROR names %s, which is no folder: going on without it", mirror)
     with _alone(root):
-        found = [_bring_dataset(dataset, profile, root) for dataset in datasets]
+        found = []
+        for dataset in datasets:
+            try:
+                found.append(_bring_dataset(dataset, profile, root))
+            except NoDataError as error:
+                if not optional:
+                    raise
+                log.warning(
+                    "%s", _boxed(f"THERE IS NO DATA OF {dataset.upper()}: labs on it cannot be made.", str(error))
+                )
         found += [_bring_or_refuse(weights, "course", root) for weights in pretrained]
         if (root / pin.PIN).is_file():
             pin.cache_pinned(root)
@@ -101,7 +123,7 @@ def _fall_back(dataset: str, reason: str, root: Path) -> Fetched:
     try:
         found = _bring(dataset, "starter", root)
     except UnavailableError as also:
-        raise UserError(f"no data of {dataset} can be had; course: {reason}; starter: {also}") from None
+        raise NoDataError(f"no data of {dataset} can be had; course: {reason}; starter: {also}") from None
     log.warning(
         "%s",
         _boxed(

@@ -264,6 +264,20 @@ def test_nothing_to_be_had_names_both_profiles(root: Path, mirror: Path) -> None
     assert (root / "params.yaml").read_text() == PARAMS
 
 
+def test_where_everything_is_asked_for_a_dataset_that_cannot_be_had_is_said_loudly_and_the_others_are_brought(
+    root: Path, mirror: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (mirror / "digits/few.txt").unlink()
+
+    with caplog.at_level(logging.WARNING):
+        found = fetch(("digits", "music"), (), None, root, optional=True)
+
+    assert [each.dataset for each in found] == ["music"]
+    (said,) = boxes(caplog)
+    assert "THERE IS NO DATA OF DIGITS" in said and "no data of digits can be had; course: " in said
+    assert (root / "params.yaml").read_text() == PARAMS
+
+
 def test_a_mirror_that_is_not_there_is_said(
     root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -345,7 +359,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], list[str]]]:
     calls: list[tuple[list[str], list[str]]] = []
     monkeypatch.setattr(
         "components.steps.fetch.fetch",
-        lambda datasets, pretrained, profile, root: calls.append((list(datasets), list(pretrained))),
+        lambda datasets, pretrained, profile, root, optional: calls.append((list(datasets), list(pretrained))),
     )
     return calls
 
