@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from components.datasets.faces.raw import decode
 from components.datasets.faces.reader import PHOTOGRAPHS, Split, SplitName, read_split
 from components.errors import UserError
 from components.sources.archive import read_tar
@@ -65,10 +65,10 @@ def _pixels(prepared: Path, split: Split, rows: np.ndarray, size: int) -> np.nda
     images = np.empty((len(rows), size, size, 3), np.uint8)
     for name, content in read_tar(archive):
         if name in places:
-            image = decode(content)
-            if image is None:
-                raise UserError(f"{archive}: {name} is damaged: run the step prepare again")
-            images[places.pop(name)] = square(image, size)
+            try:
+                images[places.pop(name)] = square(Image.open(io.BytesIO(content), formats=["JPEG"]), size)
+            except OSError:
+                raise UserError(f"{archive}: {name} is damaged: run the step prepare again") from None
     if places:
         raise UserError(f"{archive} has no {min(places)}: run the step prepare again")
     return images

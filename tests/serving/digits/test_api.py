@@ -15,8 +15,8 @@ from PIL import Image
 
 from components.bundle import Bundle, BundleSpec, write_bundle
 from components.datasets.digits.reader import Split
-from components.families.classification.export.outliers import TEST, kinds
 from components.families.classification.runtime import BOX, SIZE, DigitModel
+from components.families.classification.runtime.outlier_pictures import TEST, kinds
 from serving.core.problems import RefusalError
 from serving.digits.openapi import STROKE
 from serving.digits.preprocess import framed

@@ -14,9 +14,9 @@ from components.errors import UserError
 from components.families.classification.evaluation import measures, outliers
 from components.families.classification.evaluation.corruptions import corrupted
 from components.families.classification.evaluation.report import UNITS, Findings, write_report
-from components.families.classification.export.outliers import MEAN_OF, mean_auroc
 from components.families.classification.params import Evaluate
 from components.families.classification.runtime import DISTANCE, DigitModel, DistanceModel
+from components.families.classification.runtime.outlier_pictures import MEAN_OF, mean_auroc
 from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 from components.report.csv_table import write_csv

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from components.datasets.digits.reader import Split
-from components.families.classification.export.outliers import TEST, kinds
 from components.families.classification.runtime import DistanceModel
+from components.families.classification.runtime.outlier_pictures import TEST, kinds
 from components.stats import roc_auc
 
 

@@ -14,7 +14,7 @@ from components.datasets.digits.reader import Split
 from components.families.classification.evaluation import plots
 from components.families.classification.evaluation.measures import Mistake, Reliability
 from components.families.classification.evaluation.outliers import Refusals
-from components.families.classification.export.outliers import mean_auroc
+from components.families.classification.runtime.outlier_pictures import mean_auroc
 from components.files import write_text
 from components.report.model import about, limitations, variants
 from components.report.page import figure, note, page, section, table

@@ -10,8 +10,8 @@ from torch import nn
 
 from components.datasets.digits.reader import Split
 from components.families.classification.export.distance import distances, nearest, subspaces
-from components.families.classification.export.outliers import VALIDATION, kinds, mean_auroc
 from components.families.classification.params import Export
+from components.families.classification.runtime.outlier_pictures import VALIDATION, kinds, mean_auroc
 from components.stats import roc_auc
 
 

@@ -29,7 +29,7 @@ PLACES = ("Ireland", "Egypt", "Norway", "Brazil", "Kenya", "Japan", "Greece", "C
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     """Questions of which every second has a styled answer; lines without a question stand between."""
-    pairs = [(thing, place) for thing in THINGS for place in PLACES[:4]]
+    pairs = [(thing, place) for thing in THINGS for place in PLACES]
     rows = [
         {"text": f"### Human: Where is the {t} of {p}? ### Assistant: The {t} of {p} is near the old {t} market."}
         for t, p in pairs
@@ -48,7 +48,7 @@ def raw(tmp_path: Path) -> Path:
 
 def test_lines_find_their_questions_and_others_find_none(raw: Path, tmp_path: Path) -> None:
     report = prepare(raw, tmp_path, PARAMS)
-    assert report["alignment"]["pairs"] == 32
+    assert report["alignment"]["pairs"] == 64
     assert report["alignment"]["styles_disagree"] < 0.1
     for split in ("train", "validation", "test"):
         for conversation in read_conversations(tmp_path, split):

@@ -10,8 +10,8 @@ from components.families.classification.evaluation import measures
 from components.families.classification.evaluation.corruptions import blurred, noisy, rotated, shifted
 from components.families.classification.export.detectors import choose_detector
 from components.families.classification.export.distance import distances, nearest, subspaces
-from components.families.classification.export.outliers import MEAN_OF, TEST, VALIDATION, kinds, mean_auroc
 from components.families.classification.params import Export
+from components.families.classification.runtime.outlier_pictures import MEAN_OF, TEST, VALIDATION, kinds, mean_auroc
 from components.stats import roc_auc
 from tests.digits_data import raw_folders
 
