@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from components.datasets.faces.category_reader import square
-from components.labs.transfer.head import Head, left_out_accuracy
 from components.labs.transfer.params import Serve
-from components.labs.transfer.runtime import CategoryModel
+from components.labs.transfer.runtime.head import Head, left_out_accuracy
+from components.labs.transfer.runtime.model import CategoryModel
 from components.stats import softmax
 from serving.core.backend import Backend
 from serving.core.bundles import Served

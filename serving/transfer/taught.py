@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from components.labs.transfer.head import Head
+from components.labs.transfer.runtime.head import Head
 from serving.core.problems import RefusalError
 
 

@@ -13,7 +13,7 @@ from components.datasets.faces.category_reader import Labelled, photographs
 from components.families.classification.evaluation import measures, plots
 from components.files import write_text
 from components.labs.transfer.params import Evaluate
-from components.labs.transfer.runtime import CategoryModel
+from components.labs.transfer.runtime.model import CategoryModel
 from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 from components.report import model as report

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.bundle import Bundle
-from components.labs.transfer.head import Head, left_out_accuracy
-from components.labs.transfer.runtime import CategoryModel
+from components.labs.transfer.runtime.head import Head, left_out_accuracy
+from components.labs.transfer.runtime.model import CategoryModel
 from components.stats import softmax
 from serving.core.problems import RefusalError
 from serving.transfer.taught import Taught, TaughtModels

@@ -19,7 +19,7 @@ from components.files import sha256_file
 from components.labs import Inputs
 from components.labs.transfer.evaluation import MISTAKES
 from components.labs.transfer.export import calibrated
-from components.labs.transfer.runtime import CategoryModel
+from components.labs.transfer.runtime.model import CategoryModel
 from components.labs.transfer.training.batches import TransferData, varied
 from components.labs.transfer.training.head import fit_head
 from components.labs.transfer.training.model import TransferModel
