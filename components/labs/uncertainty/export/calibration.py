@@ -30,8 +30,6 @@ MOST_ROWS = 4000
 AT_ONCE = 4000
 """Rows that are predicted together: more only take memory."""
 PERCENTILES = 101
-SMALLEST_PART = 0.1
-"""No square is extended to less than this part of the one that was seen."""
 
 
 class Calibrated(NamedTuple):
@@ -103,19 +101,19 @@ def calibrate(stack: Stack, problem: Problem, masks: Sequence[torch.Tensor], int
 def extended(values: np.ndarray, members: int) -> np.ndarray:
     """What positive values (K, ...) of ensembles of 1 to K members would be for `members`; of one size alone, the same.
 
-    The variance of a mean of k is linear in 1 / k, and so is the members' expected spread: squares of the values are
-    taken to be, and fitted by least squares through the value of the largest size.
+    The variance of a mean of k is linear in 1 / k, and so is the members' expected spread. The values' logarithms are
+    taken to be: squares fall below zero where members are much too sure by themselves, as those of concrete are. They
+    are fitted by least squares through the value of the largest size.
     """
-    squares = values**2
+    logs = np.log(values)
     if len(values) == 1:
         alone: np.ndarray = values[0]
         return alone
     shares = 1 / np.arange(1, len(values) + 1)
     away = shares[:-1] - shares[-1]
-    slopes = np.tensordot(away, squares[:-1] - squares[-1], axes=1) / (away**2).sum()
-    extension = squares[-1] + slopes * (1 / members - shares[-1])
-    root: np.ndarray = np.sqrt(np.maximum(extension, SMALLEST_PART * squares[-1]))
-    return root
+    slopes = np.tensordot(away, logs[:-1] - logs[-1], axes=1) / (away**2).sum()
+    found: np.ndarray = np.exp(logs[-1] + slopes * (1 / members - shares[-1]))
+    return found
 
 
 def left_out(stack: Stack, problem: Problem, masks: Sequence[torch.Tensor], split: int) -> LeftOut:

@@ -118,12 +118,17 @@ def test_calibration_follows_the_noise_that_left_out_rows_show(
     assert np.allclose(*spreads), "members disagree as before"
 
 
-def test_a_value_whose_square_is_linear_in_the_share_of_a_member_is_extended_exactly() -> None:
+def test_a_value_whose_logarithm_is_linear_in_the_share_of_a_member_is_extended_exactly() -> None:
     sizes = np.arange(1, 4)
-    values = np.stack([np.sqrt(0.5 + 2 / sizes), np.sqrt(3 - 1 / sizes)], axis=1)
-    assert extended(values, 10) == pytest.approx([np.sqrt(0.7), np.sqrt(2.9)])
+    values = np.exp(np.stack([0.5 + 2 / sizes, 3 - 1 / sizes], axis=1))
+    assert extended(values, 10) == pytest.approx(np.exp([0.7, 2.9]))
     assert extended(values[:1], 10) == pytest.approx(values[0])
-    assert extended(np.array([3.0, 1.0]), 10) > 0
+
+
+def test_members_that_are_much_too_sure_do_not_make_the_ensemble_narrower_than_it_can_be() -> None:
+    """Concrete's widths for one member and for two: their squares would be extended below zero."""
+    found = float(extended(np.array([2.73, 1.86]), 10))
+    assert 1.2 < found < 1.86
 
 
 def test_pairs_of_left_out_members_say_what_scale_the_whole_ensemble_needs() -> None:
