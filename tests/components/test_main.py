@@ -173,8 +173,9 @@ def test_a_dataset_has_its_steps_and_no_lab_has_them(workplace: Path, dataset: s
 
 
 def pin_everything() -> None:
-    """A pin with an entry of every dataset in every profile."""
+    """A pin with an entry of every dataset in every profile, and of all pretrained weights."""
     folders = [raw_folder(name, profile) for name in DATASETS for profile in PROFILES]
+    folders += [raw_folder(weights, "course") for lab in LABS for weights in find(lab).pretrained]
     Path("data.dvc").write_text("outs:\n" + "".join(f"- {{md5: aaaa.dir, path: {folder}}}\n" for folder in folders))
 
 
