@@ -82,13 +82,13 @@ class CompletionRequest(_Asked):
 
 
 class TextEvent(BaseModel):
-    """Of /chat: characters that were just written."""
+    """An event of /chat: characters that were just written."""
 
     text: str
 
 
 class DoneEvent(BaseModel):
-    """Of /chat: the last event."""
+    """The last event of /chat."""
 
     text: str = Field(description="the whole answer")
     style: str

@@ -68,7 +68,7 @@ class Export(ExportParams):
     context: int = Field(ge=64)
     """Most tokens of a conversation, its answer included."""
     accuracy_level: Literal[0, 1, 4]
-    """Of MatMulNBits: 1 multiplies floats, 4 rounds activations to 8 bits."""
+    """Level of MatMulNBits: 1 multiplies floats, 4 rounds activations to 8 bits."""
 
 
 class Judge(Section):
@@ -80,7 +80,7 @@ class Judge(Section):
     """Most equal words in a row."""
     min_words: int = Field(ge=1)
     fluency_percentile: Annotated[float, Field(gt=0, le=100)]
-    """Of held-out styled answers' bits per byte under the base model; an answer beyond is word salad."""
+    """Percentile of held-out styled answers' bits per byte under the base; an answer beyond it is word salad."""
 
 
 class Evaluate(Section):
@@ -92,7 +92,7 @@ class Evaluate(Section):
     questions: int = Field(ge=1)
     """Test questions that are answered in the style."""
     other_questions: int = Field(ge=1)
-    """Of them, those that are also answered in other styles, plainly and by the base."""
+    """Those of them that are also answered in other styles, plainly and by the base."""
     facts: int = Field(ge=1)
     """Factual questions that are asked; the list has 120."""
     likelihood: int = Field(ge=1)
@@ -116,7 +116,7 @@ class Serve(Limits):
     """Tokens of a prompt that are read between two tokens of the answers that are being written."""
     max_messages: int = Field(ge=1)
     max_characters: int = Field(ge=1)
-    """Of all messages together."""
+    """Most characters of all messages together."""
     temperature: float = Field(ge=0, le=5)
     top_k: int = Field(ge=0)
     top_p: float = Field(gt=0, le=1)

@@ -48,7 +48,7 @@ class _Judges:
     style: StyleJudge
     overlap: Overlap
     accuracy: float
-    """Of the style judge, on held-out answers of people's and of the style files."""
+    """Share of held-out answers, plain and styled, that the style judge gets right."""
     fluency: float
     """Bits per byte under the base, beyond which an answer is word salad."""
 
