@@ -80,7 +80,7 @@ class Judge(Section):
     """Most equal words in a row."""
     min_words: int = Field(ge=1)
     fluency_percentile: Annotated[float, Field(gt=0, le=100)]
-    """Percentile of held-out styled answers' bits per byte under the base; an answer beyond it is word salad."""
+    """Percentile of held-out styled answers' bits per byte under the base; beyond it an answer is word salad."""
 
 
 class Evaluate(Section):
@@ -94,7 +94,7 @@ class Evaluate(Section):
     other_questions: int = Field(ge=1)
     """Those of them that are also answered in other styles, plainly and by the base."""
     facts: int = Field(ge=1)
-    """Factual questions that are asked; the list has 120."""
+    """Most factual questions that are asked; the list has 117."""
     likelihood: int = Field(ge=1)
     """Most held-out answers of each kind whose bits per byte are measured."""
     slots: int = Field(ge=1)

@@ -32,7 +32,7 @@ def total(found: Iterable[Likelihood]) -> Likelihood:
 def of_answers(
     model: ChatModel, conversations: Iterable[Conversation], kind: str, adapted: bool, most: int
 ) -> list[Likelihood]:
-    """Likelihoods of the first `most` answers of a kind, asked for with its instruction; the base is asked for plain ones."""
+    """Likelihoods of the first `most` answers of a kind, asked for with its instruction; the base is asked plainly."""
     instruction = model.instructions[kind if adapted else PLAIN]
     asked = [(each.question, each.answers[kind]) for each in conversations if kind in each.answers][:most]
     return [of_answer(model, instruction, question, answer, adapted) for question, answer in asked]
