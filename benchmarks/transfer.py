@@ -85,26 +85,22 @@ def main() -> None:
     assert isinstance(params, Train)
     inputs, work = inputs_of(LAB, options.build), options.build / "transfer" / "benchmark"
     head: dict[str, Any] = {"max_epochs": 1, "patience": 1}
-    seeds = range(1, options.seeds + 1)
+    sides: dict[str, dict[str, Any]] = {"fine_tuned": {}, "head_alone": head}
     rounds = [
-        {
-            "seed": seed,
-            "fine_tuned": trained(params, inputs, work, seed=seed),
-            "head_alone": trained(params, inputs, work, seed=seed, **head),
-        }
-        for seed in seeds
+        {name: trained(params, inputs, work, seed=seed, **changes) for name, changes in sides.items()}
+        for seed in range(1, options.seeds + 1)
     ]
     scratch = trained(
         params, inputs, work, pretrained=False, thawed_parts=len(backbone(params).parts),
         learning_rate=options.scratch_rate, max_epochs=options.scratch_epochs, patience=options.scratch_epochs,
     )  # fmt: skip
-    means = {name: statistics.mean(each[name]["test"] for each in rounds) for name in ("fine_tuned", "head_alone")}  # type: ignore[index]
+    means = {name: statistics.mean(each[name]["test"] for each in rounds) for name in sides}
     write_json(
         options.out,
         {
             "unit": "share of test photographs put into the right category",
             "mean_accuracy": {**means, "from_scratch": scratch["test"]},
-            "rounds": rounds,
+            "rounds": [{"seed": number, **each} for number, each in enumerate(rounds, start=1)],
             "from_scratch": {**scratch, "epochs": options.scratch_epochs, "learning_rate": options.scratch_rate},
             "head_alone_by_labelled": by_labelled(params, inputs, work, head),
             "labelled": params.labelled,
