@@ -88,11 +88,11 @@ def _free_port() -> int:
             return port
 
 
-def test_only_a_promoted_model_of_a_lab_with_an_api_gets_a_bento(promoted_bundle: Path, tmp_path: Path) -> None:
+def test_only_a_promoted_model_of_the_named_lab_gets_a_bento(promoted_bundle: Path, tmp_path: Path) -> None:
     unpromoted = tmp_path / "bundle"
     shutil.copytree(promoted_bundle, unpromoted)
     (unpromoted / "promotion.json").unlink()
-    for lab, words in (("music", "is not promoted"), ("transfer", "has no API")):
+    for lab, words in (("music", "is not promoted"), ("transfer", "is a bundle of the lab music")):
         done = command(tmp_path / "home", "infra.bento", lab, "--bundle", str(unpromoted))
         assert done.returncode == 2
         assert done.stderr.startswith("error: ")

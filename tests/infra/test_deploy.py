@@ -14,6 +14,7 @@ import typer
 import yaml
 
 from components.errors import UserError
+from components.labs import find
 from infra import deploy, pods
 from infra.deploy import DIGEST, PREVIOUS, SERVED
 from tests.components.steps.test_promote import make_candidate, run_promote
@@ -195,7 +196,9 @@ def test_two_at_once_do_not_overwrite_each_other(running: Cluster) -> None:
     assert served(running) == FIRST
 
 
-def test_what_goes_wrong_is_one_line(running: Cluster, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_goes_wrong_is_one_line(
+    running: Cluster, workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refused(lab: str, **options: Any) -> str:
         code, said = command(capsys, lab, **options)
         assert code == 2
@@ -207,6 +210,7 @@ def test_what_goes_wrong_is_one_line(running: Cluster, workplace: Path, capsys: 
     assert "nothing to go back to" in refused("music", back=True)
     assert "no model's digest" in refused("music", digest="latest")
     assert "no such Deployment" in refused("faces", digest=FIRST)
+    monkeypatch.setattr(type(find("transfer")), "api", None)
     assert "has no API" in refused("transfer")
     write_configuration(workplace / "kubeconfig", running.address, token="another")
     assert "log in" in refused("music", digest=FIRST)

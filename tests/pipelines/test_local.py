@@ -78,17 +78,23 @@ def test_dvc_makes_the_same_model_with_the_same_metrics(ran: Ran) -> None:
     ran.workspace.run("dvc", "repro", "evaluate@mlp")
     build = ran.workspace.folder / "build" / "mlp"
     bundles = [read(folder / "bundle.json") for folder in (build / "export", ran.outputs / "export" / "bundle")]
+    assert bundles[0]["spec"] == bundles[1]["spec"]
+    for name in ("float.onnx", "int8.onnx", "distance.onnx", "parity.json"):
+        ours, theirs = (
+            (folder / name).read_bytes() for folder in (build / "export", ran.outputs / "export" / "bundle")
+        )
+        assert ours == theirs, name
     assert bundles[0]["digest"] == bundles[1]["digest"]
     assert bundles[0]["provenance"] == bundles[1]["provenance"]
     measured = [
         read(folder / "metrics.json") for folder in (build / "evaluate", ran.outputs / "evaluate" / "evaluated")
     ]
     assert measured[0] == measured[1]
-    ours, theirs = (
+    trained = [
         torch.load(folder / "model.ckpt", weights_only=True)["state_dict"]
         for folder in (build / "train", ran.outputs / "train" / "trained")
-    )
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    ]
+    assert all(torch.equal(trained[0][name], trained[1][name]) for name in trained[0])
 
 
 def test_a_candidate_that_is_blocked_is_a_result_and_is_not_promoted(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -538,7 +538,7 @@ def test_the_declared_files_of_every_dataset_are_what_its_entry_in_data_dvc_pins
     pinned = {out["path"]: out for out in yaml.safe_load((PROJECT / "data.dvc").read_text())["outs"]}
     found = {
         raw_folder(name, profile).as_posix(): files
-        for name in DATASETS
+        for name in sorted({*DATASETS, *(source.dataset for source in declared())})
         for profile in PROFILES
         if (files := select(declared(), name, profile))
     }
@@ -576,8 +576,8 @@ def test_files_that_one_place_has_come_before_files_that_several_have() -> None:
         assert counts == sorted(counts)
 
 
-def test_only_music_and_environments_are_in_the_package_index_whole() -> None:
-    """So they have no starter profile and need none: the index is where a starter profile comes from."""
+def test_a_dataset_without_a_starter_profile_is_in_the_package_index_whole_or_has_nothing_there() -> None:
+    """The index is where a starter profile comes from: it has all of music and environments, and no text in a style."""
     indexed = {
         name
         for name in DATASETS
@@ -586,7 +586,7 @@ def test_only_music_and_environments_are_in_the_package_index_whole() -> None:
     }
 
     assert indexed == {"music", *declared_packages()}
-    assert {name for name in DATASETS if not select(declared(), name, "starter")} == indexed
+    assert {name for name in DATASETS if not select(declared(), name, "starter")} == {*indexed, "styles"}
 
 
 def test_upstream_addresses_are_pinned_to_a_commit() -> None:

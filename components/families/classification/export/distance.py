@@ -6,7 +6,8 @@ question. Pictures are slightly blurred first, so that a stroke a pixel beside a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -111,9 +112,23 @@ def subspaces(images: np.ndarray, labels: np.ndarray, sizes: Sequence[int]) -> l
 
 
 def principal(values: Tensor) -> Tensor:
-    """(784, 784): components of values (N, 784), the first one last. Not centred: products with pictures are wanted."""
-    found: Tensor = torch.linalg.eigh((values.T @ values).double())[1].float()
+    """(784, 784): components of values (N, 784), the first one last. Not centred: products with pictures are wanted.
+
+    By one thread: the last digits of LAPACK's result depend on how many there are, and a bundle's digest must not.
+    """
+    with _one_thread():
+        found: Tensor = torch.linalg.eigh((values.T @ values).double())[1].float()
     return found
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def computed(model: nn.Module, images: np.ndarray) -> Tensor:
