@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
+from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -64,14 +64,14 @@ async def completions(request: Request) -> Response | EventStream:
     update = {"temperature": asked.temperature, "top_p": asked.top_p, "max_tokens": most}
     wanted = backend.request(asked.messages, asked.model, given.model_copy(update=update), backend.seed(asked.seed))
     if asked.stream:
-        events = _completion_events(backend, wanted, asked.model)
+        counted = asked.stream_options is not None and asked.stream_options.include_usage
+        events = _completion_events(backend, wanted, asked.model, counted)
         return EventStream(await anext(events), events)
     with backend.batcher.write(wanted) as written:
         async with aclosing(_pieces(backend, written)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Exception):
                     raise piece
-        counts = (len(wanted.prompt), len(written.tokens))
         return answer(
             schemas.Completion(
                 id=_identity(),
@@ -83,19 +83,22 @@ async def completions(request: Request) -> Response | EventStream:
                         finish_reason=written.finished or "length",
                     )
                 ],
-                usage=schemas.Usage(
-                    prompt_tokens=counts[0], completion_tokens=counts[1], total_tokens=counts[0] + counts[1]
-                ),
+                usage=_usage(wanted, written),
             )
         )
 
 
-async def _completion_events(backend: ChatBackend, wanted: AnswerRequest, style: str) -> AsyncGenerator[bytes]:
+async def _completion_events(
+    backend: ChatBackend, wanted: AnswerRequest, style: str, counted: bool
+) -> AsyncGenerator[bytes]:
+    """counted: whether a last chunk counts the tokens."""
     head = {"id": _identity(), "object": "chat.completion.chunk", "created": int(time.time()), "model": style}
 
+    def data(content: dict[str, Any]) -> bytes:
+        return f"data: {json.dumps(content)}\n\n".encode()
+
     def chunk(delta: dict[str, str], reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        return f"data: {json.dumps({**head, 'choices': [choice]})}\n\n".encode()
+        return data({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
 
     with backend.batcher.write(wanted) as written:
         first = True
@@ -103,11 +106,13 @@ async def _completion_events(backend: ChatBackend, wanted: AnswerRequest, style:
             async for piece in pieces:
                 if isinstance(piece, Exception):
                     error = {"message": _detail(backend, piece), "type": "server_error"}
-                    yield f"data: {json.dumps({'error': error})}\n\n".encode()
+                    yield data({"error": error})
                     return
                 yield chunk({"role": "assistant", "content": piece} if first else {"content": piece})
                 first = False
         yield chunk({}, written.finished or "length")
+        if counted:
+            yield data({**head, "choices": [], "usage": _usage(wanted, written).model_dump()})
         yield b"data: [DONE]\n\n"
 
 
@@ -134,6 +139,11 @@ async def _pieces(backend: ChatBackend, written: ServedAnswer) -> AsyncGenerator
                 backend.metrics.first_text.observe(loop.time() - started)
                 sent = True
             yield piece
+
+
+def _usage(wanted: AnswerRequest, written: ServedAnswer) -> schemas.Usage:
+    read, wrote = len(wanted.prompt), len(written.tokens)
+    return schemas.Usage(prompt_tokens=read, completion_tokens=wrote, total_tokens=read + wrote)
 
 
 def _detail(backend: ChatBackend, error: Exception) -> str:
