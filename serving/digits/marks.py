@@ -9,14 +9,18 @@ import numpy as np
 SMALLEST = 1 / 64
 """Side of the smallest mark, as a share of the picture's longer side; smaller ones are noise."""
 SPECK = 0.25
-"""Side of a mark, as a share of the largest mark's, below which it is a speck, or a part of a mark beside it."""
+"""Side of a mark by itself, as a share of the largest mark's, below which it is a speck."""
 GAP = 0.03
 """Widest break within a stroke, as a share of the largest mark's side."""
-BESIDE = 0.12
+PART = 0.1
+"""Side of the smallest part that is joined to a digit, as a share of the largest mark's."""
+LOW = 0.5
+"""Height of a mark, as a share of the one that it lies beside, below which it is a part of that, such as a 5's bar."""
+BESIDE = 0.2
 """Farthest that a part lies from its digit, as a share of the largest mark's side."""
 OVERLAP = 0.5
 """Share of the narrower mark's width that lies above or below the other, where both are one digit."""
-TALLER = 1.3
+TALLER = 1.5
 """How much taller two marks together may be than the tallest mark, where both are one digit."""
 
 
@@ -103,7 +107,7 @@ def digits(mask: np.ndarray) -> tuple[list[Mark], np.ndarray]:
     if radius:
         labels = connected(_dilated(_dilated(mask, radius).T, radius).T) * mask
         boxes = _boxes(labels)
-    least = max(SMALLEST * max(mask.shape), 0.3 * BESIDE * largest)
+    least = max(SMALLEST * max(mask.shape), PART * largest)
     marks = [Mark(box, (label,)) for label, box in enumerate(boxes, 1) if box.side >= least]
     marks = _joined(marks, largest)
     return in_rows([mark for mark in marks if mark.box.side >= SPECK * largest]), labels
@@ -151,10 +155,9 @@ def _one(box: Box, other: Box, largest: int, tallest: int) -> bool:
     apart = max(0, box.top - other.bottom, other.top - box.bottom)
     narrower = min(box.right - box.left, other.right - other.left)
     both = box.around(other)
-    fits = both.bottom - both.top <= TALLER * tallest and apart <= 2 * BESIDE * largest
-    small = other.side < 2 * SPECK * largest
-    beside = max(-across, apart) <= BESIDE * largest
-    return fits and (across >= OVERLAP * narrower or (small and beside))
+    fits = both.bottom - both.top <= TALLER * tallest and apart <= BESIDE * largest
+    low = other.bottom - other.top < LOW * (box.bottom - box.top)
+    return fits and (across >= OVERLAP * narrower or (low and -across <= BESIDE * largest))
 
 
 def in_rows(marks: list[Mark]) -> list[Mark]:

@@ -58,8 +58,19 @@ def without_lines(ink: np.ndarray) -> np.ndarray:
     if min(ink.shape) < LEAST_SIDE:
         return ink
     across, down = lines(ink), lines(np.ascontiguousarray(ink.T))
-    if max(len(across), len(down)) < 2:
-        return ink
+    cleaned = _cleaned(ink, across, down) if across or down else ink
+    # A single line is one of the paper's if a digit is left, and away from the edges: one that is cut out closely would
+    # lose its own longest stroke.
+    return cleaned if max(len(across), len(down)) > 1 or _away_from_edges(cleaned) else ink
+
+
+def _away_from_edges(ink: np.ndarray) -> bool:
+    inked = ink > max(BROAD, ink.max() / 2)
+    inside = inked[2:-2, 2:-2].sum()
+    return bool(0 < inside == inked.sum())
+
+
+def _cleaned(ink: np.ndarray, across: list[Line], down: list[Line]) -> np.ndarray:
     printed = drawn(across, ink.shape) + drawn(down, ink.shape[::-1]).T
     darker = ink > (1 + DARKER) * printed + max(FAINTEST, NOISES * noise(ink))
     cleaned = filled(ink, across, darker)
@@ -124,9 +135,9 @@ def _strips(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _windows(picture: np.ndarray, size: int, mirrored: bool = False) -> np.ndarray:
-    """(H, W, size): the values of `size` rows about each."""
+    """(H, W, size): the values of `size` rows about each, 0 beyond the picture."""
     before = size // 2 if not mirrored else size - 1 - size // 2
-    return sliding_window_view(np.pad(picture, ((before, size - 1 - before), (0, 0)), "edge"), size, axis=0)
+    return sliding_window_view(np.pad(picture, ((before, size - 1 - before), (0, 0))), size, axis=0)
 
 
 def _straight(strips: np.ndarray, middles: np.ndarray, width: int) -> list[tuple[float, float, int]]:
@@ -158,10 +169,12 @@ def _peaks(response: np.ndarray, inside: np.ndarray, picture: np.ndarray) -> lis
     """
     whole = np.where(inside >= 0.5, response, 0)
     faintest = max(np.median(whole[:, picture].max(axis=0)) + FAINTEST, SHARE * float(whole.max()))
-    best, found = response.max(axis=0), []
-    while best.max() >= faintest:
+    # A line that is in the picture whole is told from one that merely begins as it does.
+    score = np.where(response >= faintest, response * inside, 0)
+    best, found = score.max(axis=0), []
+    while best.max() > 0:
         height = int(best.argmax())
-        slope = int(response[:, height].argmax())
+        slope = int(score[:, height].argmax())
         low = np.flatnonzero(response[slope] < response[slope, height] / 2)
         first = int(low[low < height].max(initial=-1)) + 1
         last = int(low[low > height].min(initial=len(best))) - 1
