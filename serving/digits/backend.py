@@ -14,8 +14,9 @@ from serving.core.pictures import Picture, decode
 from serving.core.schemas import Info
 from serving.core.worker import Worker
 from serving.digits import openapi
-from serving.digits.preprocess import framed
-from serving.digits.schemas import ReadAnswer
+from serving.digits.marks import Box
+from serving.digits.preprocess import LARGEST, framed
+from serving.digits.schemas import OneDigit, ReadAnswer, ReadDigit
 
 
 class DigitsBackend(Backend):
@@ -32,19 +33,32 @@ class DigitsBackend(Backend):
         self.read(np.zeros((SIZE, SIZE), np.uint8))
 
     def read_picture(self, picture: Picture) -> ReadAnswer:
-        """Raises RefusalError where it is damaged, or there is nothing on it."""
-        least = (8 * SIZE, 8 * SIZE)  # a digit may fill a small part of the paper
-        return self.read(framed(decode(picture, least), self.limits.paper))
+        """Raises RefusalError where it is damaged, there is nothing on it, or there are too many marks."""
+        decoded = decode(picture, (LARGEST, LARGEST))
+        scale = (picture.width / decoded.width, picture.height / decoded.height)
+        cuts = framed(decoded, self.limits.paper, self.limits.max_digits)
+        boxes = [cut.box.scaled(*scale) for cut in cuts]
+        return self._answer(np.stack([cut.image for cut in cuts]), boxes, (picture.width, picture.height))
 
     def read(self, image: np.ndarray) -> ReadAnswer:
         """image: (28, 28) uint8, framed as MNIST's."""
-        probabilities = self._model.probabilities(image[None])[0].tolist()
-        distance = float(self._distance.distances(image[None])[0]) if self._distance else None
-        return ReadAnswer(
-            digit=int(np.argmax(probabilities)),
-            probabilities=probabilities,
-            image=image.tolist(),
-            abstain=None if self._distance is None or distance is None else distance > self._distance.limit,
-            distance=distance,
-            model=self.origin,
-        )
+        return self._answer(image[None], [Box(0, 0, SIZE, SIZE)], (SIZE, SIZE))
+
+    def _answer(self, images: np.ndarray, boxes: list[Box], size: tuple[int, int]) -> ReadAnswer:
+        """images: (digits, 28, 28). size: width and height of the picture."""
+        probabilities = self._model.probabilities(images)
+        distances = self._distance.distances(images).tolist() if self._distance else [None] * len(images)
+        digits = [
+            ReadDigit(
+                digit=int(of_digits.argmax()),
+                probability=float(of_digits.max()),
+                probabilities=of_digits.tolist(),
+                image=image.tolist(),
+                abstain=distance > self._distance.limit if self._distance else None,
+                distance=distance,
+                **box._asdict(),
+            )
+            for of_digits, image, distance, box in zip(probabilities, images, distances, boxes, strict=True)
+        ]
+        one = digits[0].model_dump(include=set(OneDigit.model_fields)) if len(digits) == 1 else {}
+        return ReadAnswer(**one, digits=digits, width=size[0], height=size[1], model=self.origin)

@@ -6,14 +6,18 @@ mass is in the middle.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from PIL import Image
 
 from components.families.classification.runtime import SIZE, framed_as_mnist
 from serving.core.problems import RefusalError
+from serving.digits.marks import Box, Mark, digits
+from serving.digits.ruling import without_lines
 
 LARGEST = 20 * SIZE
-"""Pixels along the longer side that a digit is cut out of: more would only take time."""
+"""Pixels along the longer side that digits are cut out of: more would only take time."""
 REWEIGHTINGS = 20
 """After which the paper's brightness moves by less than one of 255."""
 EVEN = 5
@@ -22,19 +26,43 @@ LEAST_CONTRAST = 25
 """Levels of 255 between paper and the strongest mark: with less there is nothing to read."""
 
 
-def framed(picture: Image.Image, paper: float) -> np.ndarray:
-    """(28, 28) uint8, 0 paper to 255 ink, of a dark drawing on light paper or the reverse, in light without edges.
+class Cut(NamedTuple):
+    """A digit, cut out of a picture. image: (28, 28) uint8, framed as MNIST's. box: where it was, in pixels."""
 
-    paper: marks fainter than this share of the strongest are none. Raises RefusalError (422) for an empty drawing.
+    image: np.ndarray
+    box: Box
+
+
+def framed(picture: Image.Image, paper: float, most: int) -> list[Cut]:
+    """The digits on a picture, in the order of reading: dark on light paper or the reverse, in light without edges.
+
+    paper: marks fainter than this share of the strongest are none. most: digits that a picture may have. Raises
+    RefusalError (422) for an empty paper, and for one with more marks.
     """
-    picture = picture.convert("L")
-    grey = np.asarray(picture.reduce(max(1, max(picture.size) // LARGEST)), dtype=np.float32)
-    ink = np.abs(grey - _paper(grey))
-    strongest = ink.max()
-    refuse_blank(strongest)
-    ink[ink < paper * strongest] = 0
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    return framed_as_mnist(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] * (255 / strongest))
+    grey = picture.convert("L")
+    factor = max(1, max(picture.size) // LARGEST)
+    ink = without_lines(_ink(np.asarray(grey.reduce(factor), dtype=np.float32)))
+    refuse_blank(float(ink.max()))
+    marks, labels = digits(ink >= paper * ink.max())
+    if not marks:
+        refuse_blank(0)
+    if len(marks) > most:
+        raise RefusalError(422, f"there are {len(marks)} marks on the paper, more than the {most} digits that are read")
+    return [_cut(ink, labels, mark, factor, picture.size) for mark in marks]
+
+
+def _cut(ink: np.ndarray, labels: np.ndarray, mark: Mark, factor: int, size: tuple[int, int]) -> Cut:
+    left, top, right, bottom = mark.box
+    digit = np.where(np.isin(labels[top:bottom, left:right], mark.labels), ink[top:bottom, left:right], 0)
+    box = Box(left * factor, top * factor, min(right * factor, size[0]), min(bottom * factor, size[1]))
+    return Cut(framed_as_mnist(digit * (255 / digit.max())), box)
+
+
+def _ink(grey: np.ndarray) -> np.ndarray:
+    """(H, W) float32, 0 to 255: how much darker than its paper a picture is; how much lighter, of light ink on dark."""
+    darker = _paper(grey) - grey
+    ink: np.ndarray = np.maximum(darker if darker.max() >= -darker.min() else -darker, 0).astype(np.float32)
+    return ink
 
 
 def refuse_blank(contrast: float) -> None:

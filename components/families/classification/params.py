@@ -65,3 +65,4 @@ class Serve(Limits):
     max_pixels: int = Field(ge=784)
     waiting: int = Field(ge=0)
     paper: float = Field(gt=0, lt=1)
+    max_digits: int = Field(ge=1, le=200)

@@ -6,8 +6,10 @@ import { Failure, send } from './shared/server.js'
 
 const PEN = 34 // wide, of the paper's 448 pixels: about MNIST's strokes once scaled
 const $ = (id) => document.getElementById(id)
+const BOX = '#0b7d5f' // seen on white paper, and on a photograph of it
 const paper = $('paper')
 const pen = paper.getContext('2d', { willReadFrequently: true })
+const boxes = $('boxes').getContext('2d')
 const bars = Array.from({ length: 10 }, (_, digit) => bar(digit))
 let last // where the pen was, while it is down
 let reading = false // a request is on its way, or waits for its turn
@@ -16,8 +18,8 @@ let age = 0 // of the drawing: an answer to an older one is thrown away
 
 paper.addEventListener('pointerdown', (event) => {
   paper.setPointerCapture(event.pointerId)
+  if ($('file').value) clear() // the photograph gives way to a drawing
   last = place(event)
-  unchoose()
   dot(last)
 })
 paper.addEventListener('pointermove', (event) => {
@@ -30,8 +32,22 @@ $('file').addEventListener('click', unchoose)
 $('file').addEventListener('change', () => {
   const [file] = $('file').files
   wipe()
-  if (file) readNext(async () => fitting(file, await open(file), (await known)?.limits))
+  if (file) readNext(() => photograph(file))
 })
+
+/** The file, as it is sent, once it is on the paper. */
+async function photograph(file) {
+  const mine = age
+  const picture = await open(file)
+  if (picture && mine === age) pen.drawImage(picture, ...inside(picture.width, picture.height))
+  return fitting(file, picture, (await known)?.limits)
+}
+
+/** Where on the paper a picture of this size is: left, top, width, height. */
+function inside(width, height) {
+  const scale = Math.min(paper.width / width, paper.height / height)
+  return [(paper.width - width * scale) / 2, (paper.height - height * scale) / 2, width * scale, height * scale]
+}
 
 function place(event) {
   const box = paper.getBoundingClientRect()
@@ -98,10 +114,55 @@ async function read(make) {
   }
 }
 
-function show({ digit, probabilities, image, abstain }) {
+/** All digits; the bars are of the first, until another is chosen. */
+function show({ digits, width, height }) {
   $('problem').hidden = true
+  $('digits').hidden = digits.length === 1
+  $('digits').replaceChildren(...digits.map((digit, index) => choice(digit, () => choose(index))))
+  choose(0)
+
+  function choose(index) {
+    for (const [other, { firstChild }] of [...$('digits').children].entries()) firstChild.ariaPressed = other === index
+    if (digits.length > 1) frame(digits, index, width, height)
+    else boxes.clearRect(0, 0, paper.width, paper.height)
+    showOne(digits[index])
+    $('digit').textContent = digits.map(name).join('')
+    $('digit').classList.toggle('many', digits.length > 4)
+  }
+}
+
+function name({ digit, abstain }) {
+  return abstain ? '?' : String(digit)
+}
+
+function choice(digit, choose) {
+  const row = document.createElement('li')
+  const button = document.createElement('button')
+  button.type = 'button'
+  button.append(item('strong', name(digit)), item('small', `${(100 * digit.probability).toFixed(0)} %`))
+  button.setAttribute('aria-label', `Digit ${name(digit)}, ${(100 * digit.probability).toFixed(0)} percent`)
+  button.addEventListener('click', choose)
+  row.append(button)
+  return row
+}
+
+/** The boxes of several digits, each with what it was read as; thicker the one whose bars are shown. */
+function frame(digits, chosen, width, height) {
+  const [left, top, across] = inside(width, height)
+  const scale = across / width
+  boxes.clearRect(0, 0, paper.width, paper.height)
+  boxes.strokeStyle = boxes.fillStyle = BOX
+  boxes.font = '600 18px system-ui, sans-serif'
+  for (const [index, digit] of digits.entries()) {
+    const [x, y] = [left + digit.left * scale, top + digit.top * scale]
+    boxes.lineWidth = index === chosen ? 4 : 1.5
+    boxes.strokeRect(x - 4, y - 4, (digit.right - digit.left) * scale + 8, (digit.bottom - digit.top) * scale + 8)
+    boxes.fillText(name(digit), x - 4, y > 26 ? y - 10 : y + (digit.bottom - digit.top) * scale + 24)
+  }
+}
+
+function showOne({ digit, probabilities, image, abstain }) {
   $('refusal').hidden = !abstain
-  $('digit').textContent = abstain ? '?' : digit
   for (const [index, { row, progress, share }] of bars.entries()) {
     progress.value = probabilities[index]
     share.textContent = `${(100 * probabilities[index]).toFixed(1)} %`
@@ -146,7 +207,9 @@ function wipe() {
 /** No answer is shown. */
 function forget() {
   $('digit').textContent = '?'
-  $('refusal').hidden = true
+  $('refusal').hidden = $('digits').hidden = true
+  $('digits').replaceChildren()
+  boxes.clearRect(0, 0, paper.width, paper.height)
   for (const { row, progress, share } of bars) {
     progress.value = 0
     share.textContent = ''
