@@ -51,7 +51,11 @@ def page(lab: str) -> Starlette:
 def render(lab: str) -> str:
     """The lab's index.html, a Jinja template, which fills the blocks of shared/layout.html."""
     templates = Environment(
-        loader=FileSystemLoader(STATIC), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+        loader=FileSystemLoader(STATIC),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
     )
     return templates.get_template(f"{lab}/index.html").render()
 
