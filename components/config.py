@@ -75,7 +75,7 @@ class PictureLimits(Limits):
     max_pixels: int = Field(ge=4096)
     """Of a picture that a decoder holds whole."""
     max_compact_pixels: int = Field(ge=4096)
-    """Of one that a decoder holds in 3 to 6 bytes a pixel: HEIC, and a JPEG in several scans."""
+    """Of one that a decoder holds in about 5 bytes a pixel: HEIC, and a progressive JPEG with subsampled colours."""
     max_jpeg_pixels: int = Field(ge=4096)
     """Of a JPEG that is decoded row by row, at 1/8 of its size if need be."""
 

@@ -23,18 +23,18 @@ MAX_SCANS = 100
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """components: colour channels. row_by_row: the first scan holds them all, so that a decoder keeps a few rows only;
-    of another JPEG it keeps two bytes of every channel's every pixel, whatever the scale."""
+    """row_by_row: the first scan holds all colours, so that a decoder keeps a few rows only. bytes_per_pixel: what it
+    keeps of another JPEG whatever the scale: two bytes a coefficient, of every component."""
 
-    components: int
     row_by_row: bool
+    bytes_per_pixel: float
 
 
 def jpeg_header(content: bytes) -> JpegHeader:
     """Reads up to the first scan. Raises RefusalError: 415 for no JPEG, 422 for more scans than an honest one has."""
     if content.count(b"\xff\xda") > MAX_SCANS:
         raise RefusalError(422, f"the picture is stored in more than {MAX_SCANS} scans")
-    at, frame, components = 0, 0, 0
+    at, frame, factors = 0, 0, b""
     for _ in range(MAX_SEGMENTS):
         found = MARKER.search(content, at, at + MAX_JUNK)
         if not found:
@@ -46,7 +46,16 @@ def jpeg_header(content: bytes) -> JpegHeader:
             continue
         if marker in FRAMES:
             frame, components = marker, int.from_bytes(content[at + 7 : at + 8])
+            factors = content[at + 9 : at + 8 + 3 * components : 3]
         if marker == START_OF_SCAN:
-            return JpegHeader(components, frame in ROW_BY_ROW and content[at + 2 : at + 3] == bytes([components]))
+            together = content[at + 2 : at + 3] == bytes([len(factors)])
+            return JpegHeader(frame in ROW_BY_ROW and together, _bytes_per_pixel(factors))
         at += max(2, int.from_bytes(content[at : at + 2]))
     raise RefusalError(415, "this begins like a JPEG, and is none: no pixels follow its header")
+
+
+def _bytes_per_pixel(factors: bytes) -> float:
+    """factors: of each component, 16 times its horizontal sampling factor plus its vertical one."""
+    across, down = [factor >> 4 for factor in factors], [factor & 15 for factor in factors]
+    whole = max(1, *across, 1) * max(1, *down, 1)
+    return 2 * sum(map(int.__mul__, across, down)) / whole

@@ -21,6 +21,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """Pillow knows dozens more, and each decoder is a way in. HEIC is read beside them."""
 SLOW = ("HEIC", "AVIF")
 """Their pixels take ten times as long as those of others."""
+COMPACT = 4
+"""Bytes a pixel that the decoder of a progressive JPEG keeps: 3 where colours have half the resolution, 6 in full."""
 ORIENTATION = 0x0112
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -157,7 +159,7 @@ def _most_pixels(content: bytes, limits: PictureLimits) -> int:
     header = jpeg_header(content)
     if header.row_by_row:
         return limits.max_jpeg_pixels
-    return limits.max_compact_pixels if header.components <= 3 else limits.max_pixels
+    return limits.max_compact_pixels if header.bytes_per_pixel <= COMPACT else limits.max_pixels
 
 
 def _damaged() -> RefusalError:
