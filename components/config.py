@@ -69,6 +69,17 @@ class Limits(Section):
     drain_seconds: float = Field(ge=0)
 
 
+class PictureLimits(Limits):
+    """Limits of an API that takes pictures. How much memory a pixel takes depends on how it is stored."""
+
+    max_pixels: int = Field(ge=4096)
+    """Of a picture that a decoder holds whole."""
+    max_compact_pixels: int = Field(ge=4096)
+    """Of one that a decoder holds in about 5 bytes a pixel: HEIC, and a progressive JPEG with subsampled colours."""
+    max_jpeg_pixels: int = Field(ge=4096)
+    """Of a JPEG that is decoded row by row, at 1/8 of its size if need be."""
+
+
 class Bound(Section):
     """What a metric must reach, and how far it may fall behind the champion, both in the metric's own unit.
 

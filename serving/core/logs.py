@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import warnings
 from datetime import UTC, datetime
 
 
@@ -27,7 +28,8 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.captureWarnings(True)  # Pillow warns of damaged metadata
+    logging.captureWarnings(True)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # it warns of each damaged tag, and a file may have thousands
     # RequestGuard logs each request; the server's own line would repeat it, with the query in it.
     for name in ("uvicorn.access", "bentoml"):
         logging.getLogger(name).setLevel(logging.WARNING)

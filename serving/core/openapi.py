@@ -100,7 +100,7 @@ def work_problems(own: Mapping[int, str]) -> dict[int, str]:
 
 def picture_bodies() -> Json:
     """A picture as the whole body, or as the file of a form."""
-    return {**{f"image/{name.lower()}": {"schema": BINARY} for name in FORMATS}, **picture_form(1)}
+    return {**{f"image/{name.lower()}": {"schema": BINARY} for name in (*FORMATS, "HEIC", "HEIF")}, **picture_form(1)}
 
 
 def picture_form(most: int) -> Json:

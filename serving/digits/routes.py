@@ -24,7 +24,7 @@ async def read(request: Request) -> Response:
         image = np.array((await json_body(request, ReadRequest)).image, dtype=np.uint8)
         refuse_blank(float(np.ptp(image)))
         return answer(backend.worker.run_here(backend.read, image))
-    picture = open_picture(await one_picture(request), backend.limits.max_pixels)
+    picture = open_picture(await one_picture(request), backend.limits)
     async with asyncio.timeout(backend.limits.request_seconds):
         return answer(await backend.worker.run(backend.read_picture, picture))
 

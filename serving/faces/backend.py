@@ -26,7 +26,7 @@ class FacesBackend(Backend):
                 f"{served.bundle.folder} does not say how pictures are framed: run export, and what follows it"
             )
         chosen = served.evaluation.serve if served.evaluation else {}
-        self.detector = Detector(model, chosen, params.evaluate.detection, limits.max_pixels)
+        self.detector = Detector(model, chosen, params.evaluate.detection, limits)
         self.detector.warm_up()
         origin = AuditedOrigin.of(served, audit=standing(served))
         self.audit_records = audit_records(served, origin)

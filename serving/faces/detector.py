@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from components.config import PictureLimits
 from components.datasets.faces.reader import centre
 from components.labs.faces import params
 from components.labs.faces.runtime.detection import detect
@@ -24,10 +25,10 @@ class Detector:
     looked for by `detection`."""
 
     def __init__(
-        self, model: FaceModel, chosen: Mapping[str, Any], detection: params.Detection, max_pixels: int
+        self, model: FaceModel, chosen: Mapping[str, Any], detection: params.Detection, limits: PictureLimits
     ) -> None:
         self._model = model
-        self._max_pixels = max_pixels
+        self._limits = limits
         self._threshold = float(chosen.get("threshold", 0.0))
         self._detection_threshold = float(chosen.get("detection_threshold", self._threshold))
         self._detection = params.Detection(**chosen["detection"]) if "detection" in chosen else detection
@@ -36,7 +37,7 @@ class Detector:
 
     def open(self, content: bytes) -> Picture:
         """Raises RefusalError."""
-        return open_picture(content, self._max_pixels)
+        return open_picture(content, self._limits)
 
     def classify(self, picture: Picture) -> Classification:
         """Is this a face? The picture is framed as the audit's are. Raises RefusalError."""

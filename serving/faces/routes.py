@@ -32,7 +32,7 @@ REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; b
 async def classify(request: Request) -> Response:
     backend = _backend(request)
     picture = backend.detector.open(await one_picture(request))
-    if picture.width * picture.height <= backend.limits.quick_pixels:
+    if picture.pixels <= backend.limits.quick_pixels and not picture.slow:
         found = backend.worker.run_here(backend.detector.classify, picture)
     else:
         found = await _look(backend, backend.detector.classify, picture)

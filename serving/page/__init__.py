@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse
+from starlette.responses import HTMLResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,9 +32,10 @@ HEADERS = {
 
 def page(lab: str) -> Starlette:
     """Serves a lab's page at `/`, its files at `/static/`, and what the pages share at `/static/shared/`."""
+    html = render(lab)
 
-    async def index(_: Request) -> FileResponse:
-        return FileResponse(STATIC / lab / "index.html")
+    async def index(_: Request) -> HTMLResponse:
+        return HTMLResponse(html)
 
     return Starlette(
         routes=[
@@ -44,6 +46,18 @@ def page(lab: str) -> Starlette:
         ],
         middleware=[Middleware(_Headers)],
     )
+
+
+def render(lab: str) -> str:
+    """The lab's index.html, a Jinja template, which fills the blocks of shared/layout.html."""
+    templates = Environment(
+        loader=FileSystemLoader(STATIC),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    return templates.get_template(f"{lab}/index.html").render()
 
 
 class _Headers:

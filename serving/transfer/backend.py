@@ -39,7 +39,7 @@ class TransferBackend(Backend):
         self._model.logits(np.zeros((1, self._model.size, self._model.size, 3), np.uint8))
 
     def open(self, content: bytes) -> Picture:
-        return open_picture(content, self.limits.max_pixels)
+        return open_picture(content, self.limits)
 
     def classify(self, picture: Picture, taught: Taught | None) -> ClassifyAnswer:
         """Raises RefusalError where the picture is damaged."""

@@ -11,7 +11,8 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from PIL import Image
+import pillow_heif
+from PIL import Image, TiffImagePlugin
 
 Make = Callable[[Image.Image], bytes]
 
@@ -51,9 +52,59 @@ def turned(image: Image.Image, orientation: int, turn: Image.Transpose) -> bytes
     return jpeg(image.transpose(turn), exif=exif)
 
 
+def heic(image: Image.Image, **options: Any) -> bytes:
+    content = io.BytesIO()
+    pillow_heif.from_pillow(image).save(content, quality=90, **options)
+    return content.getvalue()
+
+
+def lying(image: Image.Image) -> tuple[Image.Image, Image.Exif]:
+    """The picture on its left side, and the EXIF that says so."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return image.transpose(Image.Transpose.ROTATE_90), exif
+
+
+def lying_heic(image: Image.Image) -> bytes:
+    on_its_side, exif = lying(image)
+    return heic(on_its_side, exif=exif.tobytes())
+
+
+def lying_avif(image: Image.Image) -> bytes:
+    on_its_side, exif = lying(image)
+    return saved(on_its_side, "AVIF", quality=90, speed=10, exif=exif)
+
+
+def tiff(image: Image.Image, tags: dict[int, Any] | None = None, **options: Any) -> bytes:
+    directory = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in (tags or {}).items():
+        directory[tag] = value
+    return saved(image, "TIFF", tiffinfo=directory, **options)
+
+
+def huge_tile(_: Image.Image) -> bytes:
+    """A TIFF of 16 x 16 pixels in one tile of 30,000 x 30,000, for which a decoder would make room."""
+    tags = [
+        (256, 16),
+        (257, 16),
+        (258, 8),
+        (259, 8),
+        (262, 1),
+        (277, 1),
+        (322, 30_000),
+        (323, 30_000),
+        (324, 8),
+        (325, 9),
+    ]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+
+
 def animated(image: Image.Image, kind: str) -> bytes:
     other = Image.new("RGB", image.size, "red")
-    return saved(image, kind, save_all=True, append_images=[other, other], duration=100)
+    return saved(
+        image, kind, save_all=True, append_images=[other, other], **({} if kind == "TIFF" else {"duration": 100})
+    )
 
 
 def with_alpha(image: Image.Image) -> bytes:
@@ -100,6 +151,18 @@ THE_SAME: dict[str, Make] = {
     "animated gif": lambda image: animated(image, "GIF"),
     "animated webp": lambda image: animated(image, "WEBP"),
     "animated png": lambda image: animated(image, "PNG"),
+    "animated avif": lambda image: animated(image, "AVIF"),
+    "avif": lambda image: saved(image, "AVIF", quality=90, speed=10),
+    "heic": heic,
+    "heic in tiles": lambda image: heic(image, tile_size=64),
+    "tiff": lambda image: saved(image, "TIFF"),
+    "tiff, packed": lambda image: saved(image, "TIFF", compression="tiff_lzw"),
+    "tiff, cmyk": lambda image: saved(image.convert("CMYK"), "TIFF"),
+    "tiff, palette": lambda image: saved(image.quantize(256), "TIFF"),
+    "tiff, several pages": lambda image: animated(image, "TIFF"),
+    "exif, heic, lying on its left side": lying_heic,
+    "exif, avif, lying on its left side": lying_avif,
+    "exif, tiff, lying on its left side": lambda image: tiff(image.transpose(Image.Transpose.ROTATE_90), {0x0112: 6}),
     "exif, lying on its left side": lambda image: turned(image, 6, Image.Transpose.ROTATE_90),
     "exif, upside down": lambda image: turned(image, 3, Image.Transpose.ROTATE_180),
     "exif, mirrored": lambda image: turned(image, 5, Image.Transpose.TRANSPOSE),
@@ -112,6 +175,7 @@ GREY: dict[str, Make] = {
     "grey": lambda image: jpeg(image.convert("L")),
     "grey with alpha": lambda image: saved(image.convert("LA"), "PNG"),
     "16-bit grey": sixteen_bit_grey,
+    "16-bit grey tiff": lambda image: saved(Image.open(io.BytesIO(sixteen_bit_grey(image))), "TIFF"),
 }
 """Without its colours."""
 
@@ -131,7 +195,15 @@ REFUSED: dict[str, tuple[int, Make]] = {
     "a page": (415, lambda _: b"<!doctype html><img src=photo.jpg>"),
     "a drawing": (415, lambda _: b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'),
     "postscript": (415, lambda _: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"),
-    "tiff": (415, lambda image: saved(image, "TIFF")),
+    "tiff of fractions": (415, lambda image: saved(image.convert("F"), "TIFF")),
+    "tiff in one huge tile": (415, huge_tile),
+    "a camera's raw file": (415, lambda image: tiff(image, {50706: bytes((1, 4, 0, 0))})),
+    "half a tiff": (415, lambda image: saved(image, "TIFF", compression="tiff_lzw")[:5000]),
+    "half a heic": (422, lambda image: heic(image)[: len(heic(image)) // 2]),
+    "half an avif": (415, lambda image: saved(image, "AVIF", speed=10)[:700]),
+    "heic without pictures": (415, lambda _: b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)),
+    "a million segments": (415, lambda _: b"\xff\xd8" + 1_000_000 * b"\xff\xe5\0\4ab"),
+    "a jpeg of padding": (415, lambda _: b"\xff\xd8" + 5_000_000 * b"\xff"),
     "icon": (415, lambda image: saved(image, "ICO")),
     "zip": (415, lambda _: b"PK\x03\x04" + bytes(100)),
     "the beginning of a jpeg": (415, lambda image: jpeg(image)[:50]),

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.config import ExportParams, Limits, Section, TrainParams
+from components.config import ExportParams, PictureLimits, Section, TrainParams
 
 
 class Augmentation(Section):
@@ -59,10 +59,9 @@ class Export(ExportParams):
     """Percentile of the distances of validation digits: beyond it a picture is taken for no digit."""
 
 
-class Serve(Limits):
+class Serve(PictureLimits):
     """What the digits API takes on, and how much at once."""
 
-    max_pixels: int = Field(ge=784)
     waiting: int = Field(ge=0)
     paper: float = Field(gt=0, lt=1)
     max_digits: int = Field(ge=1, le=200)

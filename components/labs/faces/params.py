@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.config import ExportParams, LabParams, Limits, Section, TrainParams, Width
+from components.config import ExportParams, LabParams, PictureLimits, Section, TrainParams, Width
 from components.labs.faces.audit.params import Audit
 
 
@@ -38,10 +38,9 @@ class Export(ExportParams):
     pictures: int = Field(ge=1, le=64)
 
 
-class Serve(Limits):
+class Serve(PictureLimits):
     """What the faces API takes on, and how much at once."""
 
-    max_pixels: int = Field(ge=4096)
     quick_pixels: int = Field(ge=0)
     max_files: int = Field(ge=1)
     waiting: int = Field(ge=0)

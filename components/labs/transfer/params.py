@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.config import ExportParams, LabParams, Limits, Section, TrainParams
+from components.config import ExportParams, LabParams, PictureLimits, Section, TrainParams
 
 STRIDE = 32
 """Both backbones halve a picture five times."""
@@ -56,10 +56,9 @@ class Evaluate(Section):
     max_quantisation_cost: float = Field(ge=0, le=1)
 
 
-class Serve(Limits):
+class Serve(PictureLimits):
     """What the transfer API takes on, and how much at once."""
 
-    max_pixels: int = Field(ge=1)
     max_files: int = Field(ge=2)
     max_categories: int = Field(ge=2)
     max_taught: int = Field(ge=1)

@@ -17,7 +17,7 @@ from components.datasets.faces.reader import read_split
 from components.labs.faces.evaluation.scenes import compose
 from tests.serving.browsing import Visitor, limited, needs_browser, resize, visitors
 from tests.serving.conftest import FACES_LIMITATION
-from tests.serving.hostile import THE_SAME, jpeg
+from tests.serving.hostile import THE_SAME, heic, jpeg
 from tests.serving.servers import Server
 
 pytestmark = needs_browser
@@ -115,6 +115,38 @@ def test_a_photograph_larger_than_the_server_takes_is_made_smaller_first(
     assert 90_000 < width * height <= 100_000
     expect(page.locator("#found")).to_have_text(re.compile("face"))
     assert page.locator("#canvas").evaluate("canvas => canvas.width") == 2048, "shown as large as it is"
+    assert visitor.complaints == []
+
+
+def test_a_large_photograph_is_sent_small_and_faces_are_measured_in_its_own_pixels(
+    visit: Callable[..., Visitor], scene: Image.Image
+) -> None:
+    visitor = visit()
+    page = visitor.open()
+    with page.expect_response("**/detect") as answered:
+        choose(page, jpeg(scene.resize((4096, 3072))))
+    sent = answered.value.request.post_data_buffer
+    assert sent is not None
+    assert Image.open(io.BytesIO(sent)).size == (2048, 1536)
+    first = answered.value.json()["faces"][0]
+    wide = round(2 * (first["right"] - first["left"]))
+    expect(page.locator("#faces li").first).to_contain_text(
+        re.compile(rf", ({wide - 1}|{wide}|{wide + 1}) pixels wide")
+    )
+    assert visitor.complaints == []
+
+
+def test_a_photograph_that_the_browser_cannot_show_is_looked_at_all_the_same(
+    visit: Callable[..., Visitor], scene: Image.Image
+) -> None:
+    visitor = visit()
+    page = visitor.open()
+    choose(page, heic(scene))
+    expect(page.locator("#found")).to_have_text(re.compile("face"))
+    expect(page.locator("#blank")).to_be_visible()
+    assert page.locator("#canvas").evaluate("canvas => [canvas.width, canvas.height]") == list(scene.size)
+    choose(page, jpeg(scene))
+    expect(page.locator("#blank")).to_be_hidden()
     assert visitor.complaints == []
 
 

@@ -4,7 +4,7 @@ import { item, showModel } from './shared/model.js'
 import { fitting, open } from './shared/picture.js'
 import { Failure, send } from './shared/server.js'
 
-const LARGEST_SIDE = 2048 // of the photograph on the page
+const LARGEST_BLANK = 2048 // side of the sheet for a photograph that the browser can't show
 const $ = (id) => document.getElementById(id)
 let looking // the AbortController of the photograph being looked at
 
@@ -41,9 +41,11 @@ async function look(file) {
 function show(photograph, { faces, width, height }) {
   const count = faces.length
   $('found').textContent = count === 0 ? 'No face found' : count === 1 ? 'One face' : `${count} faces`
+  const larger = (photograph?.width ?? width) / width // what was sent may be smaller
   const lines = faces.map(({ score, right, left }, index) =>
-    item('li', `Face ${index + 1}: ${percent(score)} sure, ${Math.round(right - left)} pixels wide`)
+    item('li', `Face ${index + 1}: ${percent(score)} sure, ${Math.round((right - left) * larger)} pixels wide`)
   )
+  $('blank').hidden = Boolean(photograph)
   $('faces').replaceChildren(...lines)
   $('result').hidden = false
   draw(photograph, faces, width, height)
@@ -52,12 +54,11 @@ function show(photograph, { faces, width, height }) {
 
 function draw(photograph, faces, width, height) {
   const canvas = $('canvas')
-  const shown = photograph ?? { width, height } // what was sent may be smaller
-  const scale = Math.min(1, LARGEST_SIDE / Math.max(shown.width, shown.height))
-  canvas.width = Math.max(1, Math.round(shown.width * scale))
-  canvas.height = Math.max(1, Math.round(shown.height * scale))
+  const scale = Math.min(1, LARGEST_BLANK / Math.max(width, height))
+  canvas.width = photograph?.image.width ?? Math.max(1, Math.round(width * scale))
+  canvas.height = photograph?.image.height ?? Math.max(1, Math.round(height * scale))
   const pen = canvas.getContext('2d')
-  if (photograph) pen.drawImage(photograph, 0, 0, canvas.width, canvas.height)
+  if (photograph) pen.drawImage(photograph.image, 0, 0)
   // As thick on the screen whatever the photograph's size; light inside dark is seen on anything.
   const line = Math.max(1, canvas.width / Math.max(1, canvas.clientWidth)) * 2.5
   pen.font = `600 ${6 * line}px system-ui, sans-serif`

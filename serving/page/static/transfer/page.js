@@ -34,9 +34,9 @@ async function look(file) {
   const mine = (looking = new AbortController())
   problem('')
   try {
-    const image = await open(file)
-    const body = await fitting(file, image, (await known)?.limits)
-    show(file, image)
+    const picture = await open(file)
+    const body = await fitting(file, picture, (await known)?.limits)
+    show(file, picture)
     const path = taught ? `classify?taught=${taught}` : 'classify'
     const response = await send(path, { method: 'POST', headers: { 'Content-Type': body.type }, body, signal: mine.signal })
     const { categories } = await response.json()
@@ -48,10 +48,10 @@ async function look(file) {
   }
 }
 
-function show(file, image) {
+function show(file, picture) {
   URL.revokeObjectURL($('photograph').src)
-  $('photograph').hidden = !image
-  if (image) $('photograph').src = URL.createObjectURL(file)
+  $('photograph').hidden = !picture
+  if (picture) $('photograph').src = URL.createObjectURL(file)
 }
 
 function bar({ category, probability }) {
@@ -89,7 +89,11 @@ async function teach() {
   try {
     const form = new FormData()
     for (const [name, { files }] of fields) {
-      for (const file of files) form.append(name.value.trim(), await fitting(file, await open(file), smaller((await known)?.limits)), file.name)
+      for (const file of files) {
+        const picture = await open(file)
+        form.append(name.value.trim(), await fitting(file, picture, smaller((await known)?.limits)), file.name)
+        picture?.image.close()
+      }
     }
     const answer = await (await send('teach', { method: 'POST', body: form })).json()
     taught = answer.taught
