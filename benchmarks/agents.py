@@ -91,7 +91,7 @@ class Judge(pl.Callback):
 
     def __init__(self, progress: Progress, steps: int, every: int) -> None:
         """steps: of an update."""
-        self.progress, self.steps, self.every = progress, steps, max(1, every // steps)
+        self.progress, self.steps, self.every = progress, steps, every
         self.updates = 0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -99,9 +99,9 @@ class Judge(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
         self.updates += 1
-        if self.updates % self.every == 0 and not self.progress.over:
-            act = lambda raw: pl_module.probabilities(raw).argmax(1)  # noqa: E731
-            trainer.should_stop = self.progress.judge(self.updates * self.steps, act)
+        played = self.updates * self.steps
+        if not self.progress.over and self.progress.due(played, self.every):
+            trainer.should_stop = self.progress.judge(played, lambda raw: pl_module.probabilities(raw).argmax(1))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.progress.stop()

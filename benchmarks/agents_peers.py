@@ -45,6 +45,11 @@ class Progress:
     def over(self) -> bool:
         return len(self.reached) == len(self.goals) or self.cpu >= self.limit
 
+    def due(self, steps: int, every: int) -> bool:
+        """Whether it is to be judged: `every` steps after the last time, or when its time is over."""
+        running = time.process_time() - self._since[1] if self._since else 0.0
+        return steps - self.steps >= every or self.cpu + running >= self.limit
+
     def go(self) -> None:
         self._since = time.monotonic(), time.process_time()
 
@@ -107,7 +112,7 @@ def course_loop(environment: Environment, seed: int, progress: Progress, every: 
     torch.manual_seed(seed)
     network, game = course.network(environment.action_count), environment.make()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
-    steps = judged = 0
+    steps = 0
     progress.go()
     for episode in range(course.episodes):
         observations, actions, rewards = _episode(game, network, environment.seed("train", episode), course)
@@ -116,10 +121,11 @@ def course_loop(environment: Environment, seed: int, progress: Progress, every: 
         (losses * _normalised(rewards, course)).mean().backward()
         optimizer.step()
         steps += len(rewards)
-        if steps - judged >= every or episode + 1 == course.episodes:
-            judged = steps
-            if progress.judge(steps, lambda raw: network(course.see(raw)).argmax(1)):
-                return
+        last = episode + 1 == course.episodes
+        if (progress.due(steps, every) or last) and progress.judge(
+            steps, lambda raw: network(course.see(raw)).argmax(1)
+        ):
+            return
 
 
 def _normalised(rewards: list[float], course: Course) -> Tensor:
@@ -229,13 +235,10 @@ def stable_baselines(environment: Environment, seed: int, progress: Progress, ev
     from stable_baselines3.common.env_util import make_vec_env
 
     class Judge(BaseCallback):
-        judged = 0
-
         def _on_step(self) -> bool:
             policy: Any = self.model.policy
-            if self.num_timesteps - self.judged < every:
+            if not progress.due(self.num_timesteps, every):
                 return True
-            self.judged = self.num_timesteps
             return not progress.judge(self.num_timesteps, lambda raw: policy.get_distribution(raw).mode())
 
     def falling(highest: float) -> Callable[[float], float]:

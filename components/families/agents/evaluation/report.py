@@ -22,10 +22,10 @@ FILM = "progress.gif"
 HISTORY = "training.json"
 RETURNS = ("train_return", "val_return", "val_noisy_return")
 OTHERS = {
-    "entropy of the policy, nats": ("train_entropy",),
+    "entropy (nats)": ("train_entropy",),
     "share of random actions": ("train_exploration",),
-    "squared error of the value, in units of return_unit": ("train_value_error",),
-    "share of the returns' variance that the value explains": ("train_explained_variance",),
+    "squared value error": ("train_value_error",),
+    "explained variance": ("train_explained_variance",),
 }
 """Curves beside the returns', by what they measure."""
 
@@ -128,7 +128,8 @@ def _training(found: Findings) -> str:
             f"{columns['env_steps'][-1]:,.0f} steps of the game in {columns['seconds'][-1]:,.0f} seconds, validation "
             "included. A point is an epoch; the curves end with the epoch that was exported, the best on validation "
             "episodes. The returns of training are of actions that are drawn, those of validation of the likeliest "
-            "ones; the noisy ones see observations with noise."
+            "ones; the noisy ones see observations with noise. The value's error is in units of return_unit; its "
+            "explained variance is the share of the returns' variance that it predicts."
         ),
         *plots,
     )
