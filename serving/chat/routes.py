@@ -36,7 +36,7 @@ async def chat(request: Request) -> EventStream:
 
 
 async def _chat_events(backend: ChatBackend, wanted: AnswerRequest, style: str) -> AsyncGenerator[bytes]:
-    with backend.batcher.write(wanted) as written:
+    with backend.batcher.answer(wanted) as written:
         async with aclosing(_pieces(backend, written)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, str):
@@ -67,7 +67,7 @@ async def completions(request: Request) -> Response | EventStream:
         counted = asked.stream_options is not None and asked.stream_options.include_usage
         events = _completion_events(backend, wanted, asked.model, counted)
         return EventStream(await anext(events), events)
-    with backend.batcher.write(wanted) as written:
+    with backend.batcher.answer(wanted) as written:
         async with aclosing(_pieces(backend, written)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Exception):
@@ -100,7 +100,7 @@ async def _completion_events(
     def chunk(delta: dict[str, str], reason: str | None = None) -> bytes:
         return data({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
 
-    with backend.batcher.write(wanted) as written:
+    with backend.batcher.answer(wanted) as written:
         first = True
         async with aclosing(_pieces(backend, written)) as pieces:
             async for piece in pieces:
@@ -121,7 +121,7 @@ async def _pieces(backend: ChatBackend, written: ServedAnswer) -> AsyncGenerator
     loop = asyncio.get_running_loop()
     started, sent = loop.time(), False
     deadline = started + backend.limits.request_seconds
-    async with aclosing(cast(AsyncGenerator[str], written.pieces())) as pieces:
+    async with aclosing(cast(AsyncGenerator[str], written.delivery.pieces())) as pieces:
         while True:
             try:
                 if loop.time() > deadline:  # a timeout does not fire where nothing has to be waited for
