@@ -21,7 +21,7 @@ import logging
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -163,15 +163,17 @@ def observed(environment: Environment, count: int = 100) -> list[np.ndarray]:
     return seen
 
 
-def step_rates(environment: Environment, seconds: float, count: int = 8) -> dict[str, float]:
-    """Environment steps per second of processor time: games side by side as training plays them, and one of them."""
-    games, actions, steps = Games(environment, count), torch.ones(count, dtype=torch.int64), 0
-    games.begin("train", 0)
-    began = time.process_time()
-    while time.process_time() - began < seconds:
-        games.step(actions)
-        steps += count
-    side_by_side = steps / (time.process_time() - began)
+def step_rates(environment: Environment, seconds: float, counts: Sequence[int] = (8, 32)) -> dict[str, float]:
+    """Environment steps per second of processor time: so many games side by side as training plays them, and one."""
+    found = {}
+    for count in counts:
+        games, actions, steps = Games(environment, count), torch.ones(count, dtype=torch.int64), 0
+        games.begin("train", 0)
+        began = time.process_time()
+        while time.process_time() - began < seconds:
+            games.step(actions)
+            steps += count
+        found[f"{count}_games_side_by_side"] = steps / (time.process_time() - began)
     game, steps, done = environment.make(), 0, True
     began = time.process_time()
     while time.process_time() - began < seconds:
@@ -179,7 +181,7 @@ def step_rates(environment: Environment, seconds: float, count: int = 8) -> dict
             game.reset(seed=steps)
         _, _, terminated, truncated, _ = game.step(1)
         done, steps = terminated or truncated, steps + 1
-    return {"games_side_by_side": side_by_side, "gymnasium": steps / (time.process_time() - began)}
+    return {**found, "gymnasium": steps / (time.process_time() - began)}
 
 
 def contest(lab: Lab, inputs: Inputs, params: Train, seeds: int, limit: float) -> dict[str, list[dict[str, Any]]]:

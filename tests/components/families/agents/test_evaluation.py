@@ -130,6 +130,7 @@ def test_q_values_are_no_probabilities_so_the_greedy_action_has_all(tmp_path: Pa
 
 
 def test_a_report_shows_returns_robustness_film_and_failures(bundle: Bundle, tmp_path: Path) -> None:
+    assert Published("an agent", None, "somewhere").shown == "no figure"
     few = section("evaluate").model_copy(update={"episodes": 6, "failures": 2})
     others = (Published("someone's agent", 123.0, "somewhere"), Published("the course", (252.0, 498.0), "five seeds"))
     found = evaluate(bundle, cartpole(), tmp_path, few, others)
