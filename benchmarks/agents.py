@@ -1,13 +1,17 @@
 """How soon a game is learnt, against the course's loop and Stable-Baselines3: `python -m benchmarks.agents`.
 
-Every side learns until its best actions reach the last goal, a mean return over 20 validation episodes, or until its
-steps are over. It is judged about as often, and what judging takes is not counted. All sides run in the same process,
-one after the other, on as many threads as torch is given. Ours is what the step train runs, Lightning and checkpoints
-included, but for its validation. The course's is its notebook's: a dense layer of 32, REINFORCE without a baseline,
-discount .95, an update after each of 500 episodes. Stable-Baselines3 has RL Baselines3 Zoo's settings.
+Every side learns until its best actions reach the last goal, a mean return over validation episodes, or until its steps
+or the limit of processor time (--limit) are over; then the curve says where it stood. It is judged about as often, and
+what judging takes is not counted. All sides run in the same process, one after the other, on as many threads as torch
+is given. Ours is what the step train runs, Lightning and checkpoints included, but for its validation.
 
-Also environment steps per second, returns of the exported policy over several seeds of training, and how long a
-decision takes. Stable-Baselines3 is in the extra `bench`.
+CartPole: the course's is its notebook's: a dense layer of 32, REINFORCE without a baseline, discount .95, an update
+after each of 500 episodes. Pong: the notebook's of 2021, which sees the difference of two frames of 40 x 40 and has
+four convolutions, an update after each episode, here with the three actions that differ. Stable-Baselines3 has RL
+Baselines3 Zoo's settings, for Pong from four frames of 84 x 84.
+
+Also environment steps per second, returns of the exported policy over several seeds of training (--seeds, not with
+--contest), and how long a decision takes. Stable-Baselines3 is in the extra `bench`.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import logging
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +32,18 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from benchmarks.agents_peers import ZOO_CARTPOLE, Progress, Zoo, course_cartpole, stable_baselines
+from benchmarks.agents_peers import (
+    COURSE_CARTPOLE,
+    COURSE_PONG,
+    ZOO_CARTPOLE,
+    ZOO_PONG,
+    Course,
+    Progress,
+    Zoo,
+    course_loop,
+    seen_by,
+    stable_baselines,
+)
 from benchmarks.driving import UNKNOWN, decisions
 from benchmarks.generation import processor
 from components.bundle import Bundle, write_bundle
@@ -52,15 +67,22 @@ log = logging.getLogger("benchmarks")
 
 @dataclass(frozen=True)
 class Contest:
-    """goals: mean returns, the lowest first.  every: environment steps between two judgements."""
+    """goals: mean returns, the lowest first.  every: environment steps between two judgements.
+
+    judged: validation episodes of a judgement.
+    """
 
     goals: tuple[float, ...]
     every: int
+    judged: int
     zoo: Zoo
-    course: Side | None = None
+    course: Course
 
 
-CONTESTS = {"cartpole": Contest((475.0,), 4096, ZOO_CARTPOLE, course_cartpole)}
+CONTESTS = {
+    "cartpole": Contest((475.0,), 4096, 20, ZOO_CARTPOLE, COURSE_CARTPOLE),
+    "pong": Contest((0.0, 18.0), 100_000, 8, ZOO_PONG, COURSE_PONG),
+}
 """By lab."""
 
 
@@ -69,7 +91,7 @@ class Judge(pl.Callback):
 
     def __init__(self, progress: Progress, steps: int, every: int) -> None:
         """steps: of an update."""
-        self.progress, self.steps, self.every = progress, steps, max(1, every // steps)
+        self.progress, self.steps, self.every = progress, steps, every
         self.updates = 0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -77,8 +99,9 @@ class Judge(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
         self.updates += 1
-        if self.updates % self.every == 0 and not self.progress.over:
-            trainer.should_stop = self.progress.judge(self.updates * self.steps, pl_module.greedy)
+        played = self.updates * self.steps
+        if not self.progress.over and self.progress.due(played, self.every):
+            trainer.should_stop = self.progress.judge(played, lambda raw: pl_module.probabilities(raw).argmax(1))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.progress.stop()
@@ -140,15 +163,17 @@ def observed(environment: Environment, count: int = 100) -> list[np.ndarray]:
     return seen
 
 
-def step_rates(environment: Environment, seconds: float, count: int = 8) -> dict[str, float]:
-    """Environment steps per second of processor time: games side by side as training plays them, and one of them."""
-    games, actions, steps = Games(environment, count), torch.ones(count, dtype=torch.int64), 0
-    games.begin("train", 0)
-    began = time.process_time()
-    while time.process_time() - began < seconds:
-        games.step(actions)
-        steps += count
-    side_by_side = steps / (time.process_time() - began)
+def step_rates(environment: Environment, seconds: float, counts: Sequence[int] = (8, 32)) -> dict[str, float]:
+    """Environment steps per second of processor time: so many games side by side as training plays them, and one."""
+    found = {}
+    for count in counts:
+        games, actions, steps = Games(environment, count), torch.ones(count, dtype=torch.int64), 0
+        games.begin("train", 0)
+        began = time.process_time()
+        while time.process_time() - began < seconds:
+            games.step(actions)
+            steps += count
+        found[f"{count}_games_side_by_side"] = steps / (time.process_time() - began)
     game, steps, done = environment.make(), 0, True
     began = time.process_time()
     while time.process_time() - began < seconds:
@@ -156,27 +181,30 @@ def step_rates(environment: Environment, seconds: float, count: int = 8) -> dict
             game.reset(seed=steps)
         _, _, terminated, truncated, _ = game.step(1)
         done, steps = terminated or truncated, steps + 1
-    return {"games_side_by_side": side_by_side, "gymnasium": steps / (time.process_time() - began)}
+    return {**found, "gymnasium": steps / (time.process_time() - began)}
 
 
-def contest(lab: Lab, inputs: Inputs, params: Train, seeds: int) -> dict[str, list[dict[str, Any]]]:
+def contest(lab: Lab, inputs: Inputs, params: Train, seeds: int, limit: float) -> dict[str, list[dict[str, Any]]]:
     """Figures of each side, one of each seed."""
     environment, terms = Environment.read(inputs.prepared), CONTESTS[lab.name]
-    sides: dict[str, Side] = {
-        "ours": lambda _, seed, progress, every: ours(
-            lab, inputs, params.model_copy(update={"seed": seed}), progress, every
+    sides: dict[str, tuple[Environment, Side]] = {
+        "ours": (
+            environment,
+            lambda _, seed, progress, every: ours(
+                lab, inputs, params.model_copy(update={"seed": seed}), progress, every
+            ),
         ),
-        "stable_baselines3": partial(stable_baselines, zoo=terms.zoo),
+        "stable_baselines3": (seen_by(environment, terms.zoo), partial(stable_baselines, zoo=terms.zoo)),
+        "course": (environment, partial(course_loop, course=terms.course)),
     }
-    if terms.course:
-        sides["course"] = terms.course
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     for seed in range(1, seeds + 1):
-        for name, learn in sides.items():
-            progress = Progress(environment, terms.goals)
-            learn(environment, seed, progress, terms.every)
+        for name, (seen, learn) in sides.items():
+            log.info("seed %d, %s", seed, name)
+            progress = Progress(seen, terms.goals, terms.judged, limit)
+            learn(seen, seed, progress, terms.every)
             found[name].append(progress.figures())
-            log.info("seed %d, %s: %s", seed, name, found[name][-1])
+            log.info("%s", {key: value for key, value in found[name][-1].items() if key != "curve"})
     return found
 
 
@@ -187,7 +215,10 @@ def summary(found: dict[str, list[dict[str, Any]]], goals: tuple[float, ...]) ->
     """
     rows: dict[str, Any] = {}
     for name, runs in found.items():
-        rows[name] = {"steps_per_cpu_second": statistics.median(run["steps_per_cpu_second"] for run in runs)}
+        rows[name] = {
+            "steps_per_cpu_second": statistics.median(run["steps_per_cpu_second"] for run in runs),
+            "last_return": statistics.median(run["last_return"] for run in runs),
+        }
         for place, goal in enumerate(goals):
             times = [run["reached"][place]["cpu_seconds"] for run in runs if len(run["reached"]) > place]
             rows[name][f"to_{goal:g}"] = {
@@ -197,6 +228,16 @@ def summary(found: dict[str, list[dict[str, Any]]], goals: tuple[float, ...]) ->
     return rows
 
 
+def trained_to_the_end(lab: Lab, inputs: Inputs, params: Train, seeds: int, episodes: int) -> dict[str, Any]:
+    """Test returns of the exported policy of each seed, and how long its decisions take."""
+    whole = []
+    for seed in range(1, seeds + 1):
+        figures, policy = exported(lab, inputs, params.model_copy(update={"seed": seed}), episodes)
+        whole.append(figures)
+        log.info("seed %d, exported: %s", seed, figures)
+    return {"exported": whole, "decision_ms": decisions(policy, observed(Environment.read(inputs.prepared)))}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("lab", nargs="?", default="cartpole", choices=sorted(CONTESTS))
@@ -204,6 +245,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="(default: benchmarks/results/agents-<lab>.json)")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--episodes", type=int, default=100, help="test episodes of each seed's exported policy")
+    parser.add_argument("--limit", type=float, default=1800.0, help="most seconds of processor time for each training")
+    parser.add_argument("--contest", action="store_true", help="no trainings to the end, which are exported")
     parser.add_argument("--threads", type=int, default=1, help="of torch, for all sides")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -213,23 +256,21 @@ def main() -> None:
     inputs = Inputs(options.prepared or ROOT / "build" / lab.dataset / "prepare")
     params, environment = load(lab, ROOT / "params.yaml").train, Environment.read(inputs.prepared)
     assert isinstance(params, Train)
-    found, whole = contest(lab, inputs, params, options.seeds), []
-    for seed in range(1, options.seeds + 1):
-        figures, policy = exported(lab, inputs, params.model_copy(update={"seed": seed}), options.episodes)
-        whole.append(figures)
-        log.info("seed %d, exported: %s", seed, figures)
+    found, measured = contest(lab, inputs, params, options.seeds, options.limit), dict[str, Any]()
+    if not options.contest:
+        measured = trained_to_the_end(lab, inputs, params, options.seeds, options.episodes)
     result = {
         "lab": lab.name,
         "threads": options.threads,
+        "limit_cpu_seconds": options.limit,
         "environment_steps_per_cpu_second": step_rates(environment, 3.0),
         "summary": summary(found, CONTESTS[lab.name].goals),
         "runs": found,
-        "exported": whole,
-        "decision_ms": decisions(policy, observed(environment)),
+        **measured,
         "machine": {"processor": processor(), "torch": torch.__version__, "python": platform.python_version()},
     }
     write_json(options.out or ROOT / "benchmarks" / "results" / f"agents-{lab.name}.json", result)
-    log.info("%s, decision: %s", result["summary"], result["decision_ms"])
+    log.info("%s, decision: %s", result["summary"], measured.get("decision_ms"))
     log.info("environment steps per second: %s", result["environment_steps_per_cpu_second"])
 
 

@@ -37,11 +37,19 @@ def svg(figure: Figure, name: str) -> str:
     return content[content.index("<svg") :]
 
 
-def lines(x: Column, series: Mapping[str, Column], x_label: str, y_label: str, colours: Mapping[str, str]) -> str:
-    """Curves over a common x, by name. Returns SVG."""
+def lines(
+    x: Column,
+    series: Mapping[str, Column],
+    x_label: str,
+    y_label: str,
+    colours: Mapping[str, str],
+    marked: bool = False,
+) -> str:
+    """Curves over a common x, by name. marked: each point has a dot, so that a single one is seen. Returns SVG."""
     figure, axes = _small()
+    marker = "o" if marked else None
     for name, y in series.items():
-        axes.plot(x, y, label=name.replace("_", " "), color=colours.get(name), linewidth=1.8)
+        axes.plot(x, y, label=name.replace("_", " "), color=colours.get(name), linewidth=1.8, marker=marker, ms=4)
     return _finished(figure, axes, x_label, y_label)
 
 

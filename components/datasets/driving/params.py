@@ -1,10 +1,11 @@
-"""Parameters of the privileged expert: its line and how it follows it."""
+"""Parameters of the privileged expert: its line and how it follows it; and of the dataset, whose episodes it plays."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from components.config import Section
+from components.datasets.environments.params import EnvironmentParams
 
 
 class Line(Section):
@@ -44,3 +45,11 @@ class Expert(Section):
     lost: float = Field(gt=0)
     recovery_speed: float = Field(gt=0)
     sliding: float = Field(gt=0)
+
+
+class DrivingParams(EnvironmentParams):
+    """Who plays the reference episodes beside a random policy: the lab's teacher, by the same numbers."""
+
+    hold: int = Field(ge=1, le=50)
+    """Frames for which the expert holds an action."""
+    expert: Expert

@@ -16,7 +16,7 @@ from components.labs.driving.params import Export
 from components.labs.driving.training.collection import Eyes, action_of
 from components.labs.driving.training.film import Film
 from components.labs.driving.training.model import DrivingModel
-from components.labs.driving.training.network import FRAMES, gauges_of, pictures_of, within_range
+from components.labs.driving.training.network import FRAMES, pictures_of, readings_of, within_range
 from components.onnx.export import export_graph
 from components.onnx.parity import check_parity, compare
 from components.onnx.quantisation import write_int8
@@ -37,7 +37,7 @@ class Policy(nn.Module):
         self.network = network
 
     def forward(self, frames: Tensor) -> Tensor:
-        return within_range(self.network(pictures_of(frames), gauges_of(frames)))
+        return within_range(self.network(pictures_of(frames), readings_of(frames)))
 
 
 def export(model: DrivingModel, prepared: Path, out: Path, params: Export) -> BundleSpec:

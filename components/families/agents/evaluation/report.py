@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 
 FILM = "progress.gif"
 HISTORY = "training.json"
-CURVES = {
-    "return": ("train_return", "val_return", "val_noisy_return"),
-    "entropy of the policy, nats": ("train_entropy",),
+RETURNS = ("train_return", "val_return", "val_noisy_return")
+OTHERS = {
+    "entropy (nats)": ("train_entropy",),
     "share of random actions": ("train_exploration",),
-    "squared error of the value": ("train_value_error",),
+    "squared value error": ("train_value_error",),
+    "explained variance": ("train_explained_variance",),
 }
+"""Curves beside the returns', by what they measure."""
 
 
 class Findings(NamedTuple):
@@ -61,7 +63,7 @@ def _result(found: Findings, environment: Environment) -> str:
     metrics = found.metrics
     rows = [
         ("this agent", f"{metrics['mean_return']:.1f}", f"{len(found.returns)} test episodes here"),
-        *((escape(each.agent), f"{each.mean_return:.1f}", escape(each.source)) for each in found.published),
+        *((escape(each.agent), each.shown, escape(each.source)) for each in found.published),
         ("random actions", f"{metrics['random_return']:.1f}", f"{len(found.chance)} test episodes here"),
     ]
     plot = lines(
@@ -110,18 +112,38 @@ def _film(found: Findings) -> str:
 
 
 def _training(found: Findings) -> str:
-    """Curves of what export recorded of the epochs."""
+    """Curves of what export recorded of the epochs, against steps of the game; those of returns also against time."""
     path = found.bundle.folder / HISTORY
     if not path.is_file():
         return ""
     columns = read_json(path)
-    plots = []
-    for label, names in CURVES.items():
-        series = {name: columns[name] for name in names if name in columns}
-        if series:
-            colours = dict(zip(series, (MUTED, COOL, WARM), strict=False))
-            plots.append(figure(label, lines(columns["epoch"], series, "epoch", label, colours)))
-    return section("Its training", *plots)
+    if not columns["epoch"]:
+        return ""
+    steps, seconds = (columns["env_steps"], "steps of the game"), (columns["seconds"], "seconds of training")
+    plots = [_curves("return", RETURNS, columns, *axis) for axis in (steps, seconds)]
+    plots += [_curves(label, names, columns, *steps) for label, names in OTHERS.items()]
+    return section(
+        "Its training",
+        note(
+            f"{columns['env_steps'][-1]:,.0f} steps of the game in {columns['seconds'][-1]:,.0f} seconds, validation "
+            "included. A point is an epoch; the curves end with the epoch that was exported, the best on validation "
+            "episodes. The returns of training are of actions that are drawn, those of validation of the likeliest "
+            "ones; the noisy ones see observations with noise. The value's error is in units of return_unit; its "
+            "explained variance is the share of the returns' variance that it predicts."
+        ),
+        *plots,
+    )
+
+
+def _curves(
+    label: str, names: Sequence[str], columns: Mapping[str, Sequence[float]], x: Sequence[float], x_label: str
+) -> str:
+    """A plot of the columns that there are; nothing where there are none."""
+    series = {name: columns[name] for name in names if name in columns}
+    if not series:
+        return ""
+    colours = dict(zip(series, (MUTED, COOL, WARM), strict=False))
+    return figure(f"{label.capitalize()}, against {x_label}", lines(x, series, x_label, label, colours, marked=True))
 
 
 def _failures(found: Findings, environment: Environment) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from components.datasets.environments.reader import Environment
 from components.families.agents.params import Train
@@ -41,6 +41,7 @@ class Agent(pl.LightningModule):
         self.history = History(params.max_epochs)
         self._games: Games | None = None
         self._judging: Games | None = None
+        self._since = 0.0
         self.generator = generator(0)
 
     @abstractmethod
@@ -62,6 +63,9 @@ class Agent(pl.LightningModule):
             self._games = Games(self.environment, self.params.chosen.games, self.preprocessing)
         return self._games
 
+    def on_train_start(self) -> None:
+        self._since = time.monotonic()
+
     def on_train_epoch_start(self) -> None:
         seed = epoch_seed(self.params.seed, self.current_epoch)
         self.generator = generator(seed)
@@ -74,6 +78,7 @@ class Agent(pl.LightningModule):
         found = self.update(self.games)
         if index + 1 == self.params.chosen.updates:  # Lightning writes the curve before it calls on_train_epoch_end
             found["train_return"] = self.games.mean_return
+            found["env_steps"] = self.history.env_steps() + self.games.played
         self.log_dict(found, on_step=False, on_epoch=True, batch_size=1)
 
     def validation_step(self, batch: Tensor, index: int) -> None:
@@ -102,7 +107,8 @@ class Agent(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self.stages.record(self.current_epoch + 1)
-        self.history.record(self.current_epoch, self.trainer.callback_metrics)
+        before, self._since = self._since, time.monotonic()
+        self.history.record(self.current_epoch, self.trainer.callback_metrics, self._since - before)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.network.parameters(), lr=self.params.chosen.learning_rate, eps=1e-5, fused=True)
@@ -123,13 +129,3 @@ class Agent(pl.LightningModule):
         for part in (self.network.actions, self.network.value):
             nn.utils.clip_grad_norm_(part.parameters(), self.params.chosen.gradient_norm)
         optimizer.step()
-
-    def value_error(self, values: Tensor, returns: Tensor) -> Tensor:
-        """Mean squared error of values (B,), in units of `return_unit`."""
-        return functional.mse_loss(values / self.params.return_unit, returns / self.params.return_unit)
-
-    def sample(self, logits: Tensor) -> Tensor:
-        """Actions (B,) drawn from the policy's probabilities."""
-        # On the CPU, whose generator draws the same numbers everywhere.
-        drawn = torch.multinomial(logits.softmax(1).cpu(), 1, generator=self.generator).squeeze(1)
-        return drawn.to(logits.device)

@@ -43,6 +43,8 @@ class Games:
         self.observations = torch.zeros(0)
         self.finished: list[float] = []
         """Returns of the episodes that ended since `begin`."""
+        self.played = 0
+        """Steps of all games since `begin`, without resets."""
 
     def begin(self, split: str, index: int, device: torch.device | None = None) -> None:
         """Starts all games anew, from seeds of a split: those from `index` on, counted around."""
@@ -51,23 +53,26 @@ class Games:
         observations, _ = self._games.reset(seed=self.environment.seed(split, start))
         self.device = device or self.device
         self.observations = self._seen(observations)
-        self.finished = []
-        self._resetting = torch.zeros(self.count, dtype=torch.bool, device=self.device)
-        self._totals = torch.zeros(self.count, device=self.device)
+        self.finished, self.played = [], 0
+        self._resetting = np.zeros(self.count, bool)
+        self._totals = np.zeros(self.count, np.float32)
 
     def step(self, actions: Tensor) -> Step:
         """Takes an action (B,) int64 in each game."""
         found, rewards, terminated, truncated, _ = self._games.step(actions.cpu().numpy())
         observations, valid = self.observations, ~self._resetting
         self.observations = self._seen(found)
-        ended = self._tensor(np.asarray(terminated, bool))
-        done = ended | self._tensor(np.asarray(truncated, bool))
-        gained = self._tensor(np.asarray(rewards, np.float32)) * valid
+        done = np.asarray(terminated, bool) | np.asarray(truncated, bool)
+        gained = np.asarray(rewards, np.float32) * valid
+        self.played += int(valid.sum())
         self._totals += gained
-        self.finished += self._totals[done].tolist()
-        self._totals[done] = 0.0
+        if done.any():
+            self.finished += self._totals[done].tolist()
+            self._totals[done] = 0.0
         self._resetting = done
-        return Step(observations, actions, gained, self.observations, ended.float(), done.float(), valid.float())
+        # One tensor for the four: what torch takes to make a small one is most of a step's time.
+        reward, ended, over, counted = self._tensor(np.array([gained, terminated, done, valid], np.float32)).unbind()
+        return Step(observations, actions, reward, self.observations, ended, over, counted)
 
     @torch.no_grad()
     def _seen(self, observations: np.ndarray) -> Tensor:

@@ -1,4 +1,4 @@
-"""Networks from what is seen to a number for each action, and to a value."""
+"""Networks from what is seen to a number for each action, and to a value; and the policy in numpy, for playing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 
@@ -37,6 +39,38 @@ class Network(nn.Module):
         """(B,) estimated returns of what is seen (B, size)."""
         values: Tensor = self.value(seen)
         return self.return_unit * values.squeeze(1)
+
+
+class Actor:
+    """The policy with the weights of now, in numpy: torch's calls take longer than such small layers do."""
+
+    def __init__(self, actions: nn.Sequential) -> None:
+        """actions: of a Network."""
+        layers = [layer for layer in actions if isinstance(layer, nn.Linear)]
+        self._layers = [
+            tuple(part.detach().float().cpu().numpy() for part in (each.weight, each.bias)) for each in layers
+        ]
+
+    def scores(self, seen: np.ndarray) -> np.ndarray:
+        """Logits (B, actions) of what is seen (B, size)."""
+        *hidden, (weight, bias) = self._layers
+        for weights, biases in hidden:
+            seen = np.tanh(seen @ weights.T + biases)
+        found: np.ndarray = seen @ weight.T + bias
+        return found
+
+    def draw(self, seen: Tensor, generator: torch.Generator) -> Tensor:
+        """Actions (B,) drawn from the policy's probabilities, on the device of `seen`."""
+        scores = self.scores(seen.cpu().numpy())
+        weights = np.exp(scores - scores.max(1, keepdims=True)).cumsum(1)
+        # On the CPU, whose generator draws the same numbers everywhere.
+        drawn = torch.rand(len(seen), 1, generator=generator).numpy() * weights[:, -1:]
+        return torch.from_numpy((drawn >= weights[:, :-1]).sum(1)).to(seen.device)
+
+
+def _array(parameter: Tensor) -> np.ndarray:
+    found: np.ndarray = parameter.detach().float().cpu().numpy()
+    return found
 
 
 def _layers(inputs: int, hidden_sizes: Sequence[int], outputs: int, last_gain: float) -> nn.Sequential:

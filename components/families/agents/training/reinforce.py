@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from components.families.agents.training.advantages import advantages
 from components.families.agents.training.agent import Agent
 from components.families.agents.training.games import Games, Step
+from components.families.agents.training.networks import Actor
 
 
 class Reinforce(Agent):
@@ -34,7 +36,7 @@ class Reinforce(Agent):
         gains = (gains - gains.mean()) / (gains.std() + 1e-8)
         policy = -(scores.gather(1, actions[:, None]).squeeze(1) * gains).mean()
         entropy = -(scores.exp() * scores).sum(1).mean()
-        error = self.value_error(values, returns)
+        error = functional.mse_loss(values / self.params.return_unit, returns / self.params.return_unit)
         self.descend(policy + params.value_weight * error - params.entropy * entropy)
         return {"train_entropy": entropy.detach(), "train_value_error": error.detach()}
 
@@ -42,8 +44,9 @@ class Reinforce(Agent):
     def _play(self, games: Games) -> Step:
         """One episode in each game, (steps, games); steps after its end are not valid."""
         found, running = [], torch.ones(games.count, device=games.device)
+        actor = Actor(self.network.actions)
         while running.any():
-            step = games.step(self.sample(self.network(games.observations)))
+            step = games.step(actor.draw(games.observations, self.generator))
             found.append(self.cut(step)._replace(valid=step.valid * running))
             # The step after the end resets the game, and what follows belongs to no episode of this update.
             running = running * (1 - step.done)

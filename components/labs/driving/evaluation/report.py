@@ -122,14 +122,18 @@ def _disturbances(disturbed: Disturbed) -> list[tuple[str, ...]]:
 
 
 def _training(bundle: Bundle) -> list[str]:
-    """Returns after each epoch against the frames that were driven for it."""
+    """Returns after each epoch against the frames that were driven for it, and against time."""
     columns = read_json(bundle.folder / HISTORY)
-    frames, colours = columns.pop("driven_frames"), {"val_return": COOL, "round_return": MUTED}
-    caption = "Mean return on validation tracks after each round, and of the rollouts of the round"
-    return [
-        section("Training"),
-        figure(caption, lines(frames, columns, "frames driven in training", "return", colours)),
+    series = {name: columns[name] for name in ("val_return", "round_return")}
+    colours = {"val_return": COOL, "round_return": MUTED}
+    axes = {"driven_frames": "frames driven in training", "seconds": "seconds of training"}
+    caption = "Mean return on validation tracks after each round, and of the rollouts of the round, against"
+    plots = [
+        figure(f"{caption} {label}", lines(columns[name], series, label, "return", colours, marked=True))
+        for name, label in axes.items()
     ]
+    said = f"{columns['driven_frames'][-1]:,.0f} frames in {columns['seconds'][-1]:,.0f} seconds, validation included."
+    return [section("Training", note(f"{said} The curves end with the round that was exported.")), *plots]
 
 
 def _film(bundle: Bundle) -> list[str]:

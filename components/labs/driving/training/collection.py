@@ -13,44 +13,43 @@ from torch import Tensor
 from components.datasets.driving.expert_reader import Expert
 from components.datasets.driving.game_reader import Racing
 from components.labs.driving import params
-from components.labs.driving.training.network import gauges_of, pictures_of, within_range
+from components.labs.driving.training.network import pictures_of, readings_of, within_range
 
 log = logging.getLogger(__name__)
 
 Drive = Callable[[Tensor, Tensor], Tensor]
-"""Pictures (B, 2, 42, 48) and gauges (B, 2, 9) to actions (B, 3), which may leave their ranges."""
+"""Pictures (B, 2, 42, 48) and readings (B, 2, 9) to actions (B, 3), which may leave their ranges."""
 
 
 class Rollouts(NamedTuple):
     """Decisions, episode after episode.
 
-    pictures: (N, 42, 48) uint8.  gauges: (N, 9).  actions: (N, 3), the expert's.  before: (N,) the row of the decision
-    before, or the row itself at an episode's start.  returns: (episodes,).
+    pictures: (N, 42, 48) uint8.  readings: (N, 9).  actions: (N, 3), the expert's.  before: (N,) the row of the
+    decision before, or the row itself at an episode's start.  returns: (episodes,).
     """
 
     pictures: Tensor
-    gauges: Tensor
+    readings: Tensor
     actions: Tensor
     before: Tensor
     returns: Tensor
 
 
 class Eyes:
-    """What the network sees of an episode: the pictures and gauges of this decision and of the one before."""
+    """What the network sees of an episode: the pictures and readings of this decision and of the one before."""
 
     def __init__(self) -> None:
         self.pictures: list[Tensor] = []
-        self.gauges: list[Tensor] = []
+        self.readings: list[Tensor] = []
 
     def look(self, frame: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Pictures (1, 2, 42, 48) and gauges (1, 2, 9), the earlier first; the first decision sees its own twice."""
+        """Pictures (1, 2, 42, 48) and readings (1, 2, 9), the earlier first; the first decision sees its own twice."""
         tensor = torch.from_numpy(np.ascontiguousarray(frame))
         self.pictures.append(pictures_of(tensor))
-        self.gauges.append(gauges_of(tensor))
+        self.readings.append(readings_of(tensor))
         rows = [max(0, len(self.pictures) - 2), len(self.pictures) - 1]
-        return torch.stack([self.pictures[row] for row in rows])[None], torch.stack([self.gauges[row] for row in rows])[
-            None
-        ]
+        pictures, readings = ([parts[row] for row in rows] for parts in (self.pictures, self.readings))
+        return torch.stack(pictures)[None], torch.stack(readings)[None]
 
 
 class Bursts:
@@ -117,7 +116,7 @@ def _episode(
     rows = torch.arange(len(labels))
     return Rollouts(
         torch.stack(eyes.pictures),
-        torch.stack(eyes.gauges),
+        torch.stack(eyes.readings),
         torch.from_numpy(np.array(labels, np.float32)),
         (rows - 1).clamp(min=0),
         torch.tensor([total]),

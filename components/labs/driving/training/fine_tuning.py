@@ -29,7 +29,7 @@ class Played(NamedTuple):
     """Decisions of whole episodes (N, ...), as `Driver` sees them; gains and returns are in units of `return_unit`."""
 
     pictures: Tensor
-    gauges: Tensor
+    readings: Tensor
     actions: Tensor
     logs: Tensor
     gains: Tensor
@@ -64,14 +64,14 @@ class FineTuning(nn.Module):
                 if len(rows) > 1:
                     some = Played(*(part[rows].to(self.log_deviation.device) for part in played))
                     policy, entropy, moved = self._policy_loss(network, some)
-                    error = (self.critic(some.pictures, some.gauges).squeeze(1) - some.returns).square().mean()
+                    error = (self.critic(some.pictures, some.readings).squeeze(1) - some.returns).square().mean()
                     descend(error if critic_only else policy + error)
                     found.append(torch.stack([entropy, moved, error]).detach())
         return dict(zip(MEASURED, torch.stack(found).mean(0), strict=True))
 
     def _policy_loss(self, network: nn.Module, some: Played) -> tuple[Tensor, Tensor, Tensor]:
         """The clipped loss, the entropy, and the change of the policy (Schulman's estimate of the KL divergence)."""
-        policy = Normal(network(some.pictures, some.gauges), self.log_deviation.exp())
+        policy = Normal(network(some.pictures, some.readings), self.log_deviation.exp())
         change = policy.log_prob(some.actions).sum(1) - some.logs
         ratio = change.exp()
         gains = (some.gains - some.gains.mean()) / (some.gains.std() + 1e-8)
@@ -91,12 +91,12 @@ class FineTuning(nn.Module):
             logs.append(policy.log_prob(actions[-1]).sum(1))
             reward, over = racing.hold(action_of(actions[-1]), self.hold)
             rewards.append(reward)
-        pictures, gauges = (torch.cat(parts) for parts in zip(*seen, eyes.look(racing.frame()), strict=True))
+        pictures, readings = (torch.cat(parts) for parts in zip(*seen, eyes.look(racing.frame()), strict=True))
         device = self.log_deviation.device
-        values = self.critic(pictures.to(device), gauges.to(device)).float().cpu()
+        values = self.critic(pictures.to(device), readings.to(device)).float().cpu()
         gains = self._advantages(rewards, values, cut_off=racing.frames >= racing.max_frames)
         played = Played(
-            pictures[:-1], gauges[:-1], torch.cat(actions), torch.cat(logs), gains, gains + values[:-1].squeeze(1)
+            pictures[:-1], readings[:-1], torch.cat(actions), torch.cat(logs), gains, gains + values[:-1].squeeze(1)
         )
         return played, sum(rewards)
 

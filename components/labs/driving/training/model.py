@@ -5,6 +5,7 @@ Where it is asked for, epochs of PPO follow, which use rewards and no labels.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,16 @@ class DrivingModel(pl.LightningModule):
         self._returns: list[float] = []
         self._driven: list[float] = []
         """Returns of this epoch's rollouts."""
+        self._since = 0.0
 
     @torch.no_grad()
-    def drive(self, pictures: Tensor, gauges: Tensor) -> Tensor:
-        """Actions (B, 3) of pictures (B, 2, 42, 48) uint8 and gauges (B, 2, 9)."""
-        actions: Tensor = self.network(pictures.to(self.device), gauges.to(self.device))
+    def drive(self, pictures: Tensor, readings: Tensor) -> Tensor:
+        """Actions (B, 3) of pictures (B, 2, 42, 48) uint8 and readings (B, 2, 9)."""
+        actions: Tensor = self.network(pictures.to(self.device), readings.to(self.device))
         return actions
+
+    def on_fit_start(self) -> None:
+        self._since = time.monotonic()  # before the first round is driven
 
     def on_train_epoch_start(self) -> None:
         self._driven = []
@@ -66,7 +71,7 @@ class DrivingModel(pl.LightningModule):
     def _imitate(self, batch: Batch, index: int) -> None:
         optimizer = self._optimizer(0)
         set_learning_rate(optimizer, self.params.learning_rate * self._share(index))
-        errors = (self.network(batch.pictures, batch.gauges) - batch.actions).abs().mean(dim=0)
+        errors = (self.network(batch.pictures, batch.readings) - batch.actions).abs().mean(dim=0)
         loss = (errors * self.weights).mean()
         optimizer.zero_grad()
         self.manual_backward(loss)
@@ -116,7 +121,8 @@ class DrivingModel(pl.LightningModule):
             self._driven = newest.returns.tolist()  # by those who drove this round's rollouts: the network before it
             self.curve.frames += len(newest.actions) * self.params.hold
         driven = torch.tensor(self._driven).mean()
-        self.curve.record(self.current_epoch, returns.mean(), driven)
+        before, self._since = self._since, time.monotonic()
+        self.curve.record(self.current_epoch, returns.mean(), driven, self._since - before)
         self.log_dict(
             {
                 "val_return": returns.mean(),

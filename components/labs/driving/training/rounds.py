@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 
 
 class Batch(NamedTuple):
-    """pictures: (B, 2, 42, 48) uint8.  gauges: (B, 2, 9).  actions: (B, 3), the expert's."""
+    """pictures: (B, 2, 42, 48) uint8.  readings: (B, 2, 9).  actions: (B, 3), the expert's."""
 
     pictures: Tensor
-    gauges: Tensor
+    readings: Tensor
     actions: Tensor
 
 
@@ -67,7 +67,7 @@ class DaggerData(EpochData[Any]):
                 ]
             )
             pairs = torch.stack([together.before[rows], rows], dim=1)
-            return Batch(together.pictures[pairs], together.gauges[pairs], together.actions[rows])
+            return Batch(together.pictures[pairs], together.readings[pairs], together.actions[rows])
 
         return Epoch(range(params.updates_of(epoch)), make)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -26,8 +27,16 @@ from tests.components.families.agents.made import cartpole, new_agent, section
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("bundle")
-    write_bundle(folder, "cartpole", export(new_agent(), cartpole(), folder, section("export")), PROVENANCE)
+    folder, agent = tmp_path_factory.mktemp("bundle"), new_agent()
+    for epoch in range(2):
+        figures = {
+            "val_return": 20.0 + epoch,
+            "train_entropy": 0.6,
+            "train_value_error": 0.1,
+            "env_steps": 64.0 + epoch,
+        }
+        agent.history.record(epoch, {name: torch.tensor(value) for name, value in figures.items()}, 1.5)
+    write_bundle(folder, "cartpole", export(agent, cartpole(), folder, section("export")), PROVENANCE)
     return Bundle.open(folder)
 
 
@@ -121,11 +130,28 @@ def test_q_values_are_no_probabilities_so_the_greedy_action_has_all(tmp_path: Pa
 
 
 def test_a_report_shows_returns_robustness_film_and_failures(bundle: Bundle, tmp_path: Path) -> None:
+    assert Published("an agent", None, "somewhere").shown == "no figure"
     few = section("evaluate").model_copy(update={"episodes": 6, "failures": 2})
-    found = evaluate(bundle, cartpole(), tmp_path, few, (Published("someone's agent", 123.0, "somewhere"),))
+    others = (Published("someone's agent", 123.0, "somewhere"), Published("the course", (252.0, 498.0), "five seeds"))
+    found = evaluate(bundle, cartpole(), tmp_path, few, others)
     page = (tmp_path / "report.html").read_text()
-    assert "Its training" in page
-    for words in ("someone&#x27;s agent", "random actions", "Robustness", "image/gif", "The last steps", "seed 2000"):
+    for caption in (
+        "Return, against steps of the game",
+        "Return, against seconds of training",
+        "Entropy",
+        "Squared error",
+    ):
+        assert caption in page
+    assert "65 steps of the game in 3 seconds" in page
+    for words in (
+        "someone&#x27;s agent",
+        "252.0 to 498.0",
+        "random actions",
+        "Robustness",
+        "image/gif",
+        "The last steps",
+        "seed 2000",
+    ):
         assert words in page
     assert found.metrics["mean_return_low"] <= found.metrics["mean_return"] <= found.metrics["mean_return_high"]
     assert [sentence for sentence in found.limitations if "100 of 100 test episodes" in sentence]

@@ -15,6 +15,7 @@ from components.errors import UserError
 from components.families.agents.training.advantages import advantages
 from components.families.agents.training.games import Games, Step, first_episodes
 from components.families.agents.training.history import History
+from components.families.agents.training.networks import Actor
 from components.families.agents.training.replay import Replay
 from tests.components.families.agents.made import cartpole, new_agent, train_params
 
@@ -131,6 +132,36 @@ def test_an_agent_clips_its_gradients_itself() -> None:
 
 def test_the_history_of_epochs_has_the_figures_that_were_logged_and_no_others() -> None:
     history = History(5)
-    history.record(0, {"train_return": torch.tensor(3.0), "loss": torch.tensor(1.0)})
-    history.record(1, {"train_return": torch.tensor(4.0), "train_entropy": torch.tensor(0.5)})
-    assert history.columns() == {"epoch": [1.0, 2.0], "train_return": [3.0, 4.0], "train_entropy": [0.0, 0.5]}
+    history.record(0, {"train_return": torch.tensor(3.0), "loss": torch.tensor(1.0)}, 2.0)
+    history.record(1, {"train_return": torch.tensor(4.0), "train_entropy": torch.tensor(0.5)}, 1.5)
+    found = {"epoch": [1.0, 2.0], "train_return": [3.0, 4.0], "train_entropy": [0.0, 0.5], "seconds": [2.0, 3.5]}
+    assert history.columns() == found
+
+
+def test_a_resumed_history_counts_on() -> None:
+    history, resumed = History(3), History(3)
+    history.record(0, {"env_steps": torch.tensor(100.0)}, 2.0)
+    resumed.load_state_dict(history.state_dict())
+    assert resumed.env_steps() == 100
+    resumed.record(1, {"env_steps": torch.tensor(250.0)}, 3.0)
+    assert resumed.columns() == {"epoch": [1.0, 2.0], "env_steps": [100.0, 250.0], "seconds": [2.0, 5.0]}
+
+
+def test_resets_are_no_steps_of_the_game() -> None:
+    games = Games(cartpole(), 3)
+    games.begin("train", 0)
+    valid = sum(int(games.step(torch.ones(3, dtype=torch.int64)).valid.sum()) for _ in range(40))
+    assert games.played == valid < 120
+
+
+def test_the_policy_in_numpy_is_the_networks_and_draws_by_its_probabilities() -> None:
+    network = new_agent().network
+    seen = torch.randn(500, 4, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        network.actions[-1].bias.copy_(torch.tensor([0.0, 1.0]))
+        scores = network(seen)
+    actor = Actor(network.actions)
+    assert actor.scores(seen.numpy()) == pytest.approx(scores.numpy(), abs=1e-5)
+    drawn = torch.stack([actor.draw(seen, torch.Generator().manual_seed(seed)) for seed in range(40)])
+    assert float(drawn.float().mean()) == pytest.approx(float(scores.softmax(1)[:, 1].mean()), abs=0.01)
+    assert torch.equal(drawn[3], actor.draw(seen, torch.Generator().manual_seed(3)))

@@ -11,7 +11,7 @@ import torch
 from components.bundle import write_bundle
 from components.datasets.driving import DATASET
 from components.datasets.driving.game_reader import Racing
-from components.datasets.environments.params import EnvironmentParams
+from components.datasets.driving.params import DrivingParams
 from components.datasets.environments.prepare import describe
 from components.datasets.environments.reader import FILE, Environment
 from components.files import write_json
@@ -28,7 +28,7 @@ FRAMES = 100
 
 def environment(frames: int = FRAMES, **changes: Any) -> Environment:
     options = {"max_episode_steps": frames}
-    params = section(EnvironmentParams, "datasets", "driving", options=options, **changes)
+    params = section(DrivingParams, "datasets", "driving", options=options, **changes)
     return describe(DATASET.name, packages_of(DATASET.name), params)
 
 

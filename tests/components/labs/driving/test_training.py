@@ -11,12 +11,12 @@ from torch import Tensor
 
 from components.datasets.driving.game_reader import Racing
 from components.labs.driving.training.collection import Eyes, collect
-from components.labs.driving.training.network import Driver, gauges_of, pictures_of, within_range
+from components.labs.driving.training.network import Driver, pictures_of, readings_of, within_range
 from components.labs.driving.training.rounds import DaggerData
 from tests.components.labs.driving.made import FRAMES, advanced, environment, train
 
 
-def straight_on(pictures: Tensor, gauges: Tensor) -> Tensor:
+def straight_on(pictures: Tensor, readings: Tensor) -> Tensor:
     return torch.tensor([[0.0, 0.5, 0.0]])
 
 
@@ -43,7 +43,7 @@ def test_rounds_outlive_a_kill_in_the_checkpoint() -> None:
     torch.save(before.state_dict(), file)
     file.seek(0)
 
-    def nobody(pictures: Tensor, gauges: Tensor) -> Tensor:
+    def nobody(pictures: Tensor, readings: Tensor) -> Tensor:
         raise AssertionError("a round was driven again")
 
     after = DaggerData(environment(), train(), drive=lambda: nobody)
@@ -71,22 +71,22 @@ def test_every_decision_is_labelled_by_the_expert_whoever_drives() -> None:
     assert found.actions[:, 0].abs().max() > 0.1, "the expert steers, and the driver does not"
 
 
-def test_the_gauges_say_how_fast_the_car_is() -> None:
+def test_the_readings_say_how_fast_the_car_is() -> None:
     speeds, read = [], []
     for frames in (10, 40, 60, 80):
         game = advanced(Racing(1000), frames)
         speeds.append(float(np.hypot(*game.car.hull.linearVelocity)))
-        read.append(float(gauges_of(torch.from_numpy(game.frame().copy()))[0]))
+        read.append(float(readings_of(torch.from_numpy(game.frame().copy()))[0]))
     assert np.corrcoef(speeds, read)[0, 1] > 0.98
 
 
-def test_the_gauges_tell_left_from_right() -> None:
+def test_the_readings_tell_left_from_right() -> None:
     for steering, side in ((-1.0, 5), (1.0, 6)):
         game = advanced(Racing(1000), 30)
         game.hold(np.array([steering, 0.0, 0.0]), 8)
-        gauges = gauges_of(torch.from_numpy(game.frame().copy()))
+        readings = readings_of(torch.from_numpy(game.frame().copy()))
         other = 11 - side
-        assert gauges[side] > 0.3 > 0.05 > gauges[other]
+        assert readings[side] > 0.3 > 0.05 > readings[other]
 
 
 def test_pictures_are_the_green_channel_at_half_the_size() -> None:
