@@ -35,6 +35,7 @@ _TOKENS = rf"""(?P<text>"[^"\n]*")
     | (?P<symbol>[~H-Wh-w])
     | (?P<rest_bars>[ZX]([0-9]{{0,3}}))
     | (?P<overlay>&)
+    | (?P<dots>^\s*:(?![|:\]]))
     | (?P<silent>y[0-9/]*|[.`$*;?@\#!)]|\((?![2-9]))
     | {TOKEN}"""
 
@@ -127,6 +128,9 @@ class StandardReader(Reader):
                 self._read_rest_bars(int(token[0][1:] or 1))
             case "overlay":
                 self.refuse("a voice overlay (&), which is several voices at once")
+            case "dots":  # at the start of a line: bar lines may have any shape (4.8)
+                self.kept.append("|:")
+                self._read_bar("|:")
             case "text" | "grace" | "silent":
                 pass
             case _:

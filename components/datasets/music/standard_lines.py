@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-_FIELD = re.compile(r"([A-Za-z+]):(?![|:])(.*)")
+_FIELD = re.compile(r"([A-Za-z+]):(?!\|)(.*)")
 _BODY_FIELDS = "IKLMmNPQRrsTUVWwHOSZ+"
 """Fields that may stand between lines of music. No note is among them: a line of music may well begin with "A:|"."""
 _COMMENT = re.compile(r"(?<!\\)%.*")
@@ -85,6 +85,6 @@ def _lines(numbered: list[tuple[int, str]]) -> tuple[list[Line], list[str]]:
 
 def _line(number: int, text: str, body: bool) -> Line:
     match = _FIELD.match(text)
-    if match and (not body or match[1] in _BODY_FIELDS):
+    if match and (not body or (match[1] in _BODY_FIELDS and not match[2].startswith(":"))):
         return Line(number, match[1], match[2].strip())
     return Line(number, "", text.removesuffix("\\"))
