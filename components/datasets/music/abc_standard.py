@@ -22,6 +22,9 @@ SYMBOLS = "~HLMOPSTuv"
 STRANGE_SYMBOLS = 3
 """Letters without a meaning that a tune may use as signs; a line of words would have more."""
 
+MOST_RESTS = 16
+"""Bars of rest that are written out in the collection's dialect."""
+
 JUMPS = ("d.c", "d.s", "dacapo", "dacoda")
 OCTAVES = ("8va", "8vb", "15ma", "15mb")
 DYNAMICS = ("f", "ff", "fff", "ffff")
@@ -189,16 +192,19 @@ class StandardReader(Reader):
                 self._fault(f"cannot read {letter!r}: is this music?")
 
     def _read_rest_bars(self, count: int) -> None:
-        if self.metre is None or not count or count > 999:
+        if self.metre is None or not count:
+            self.kept.append(f"Z{count}")
             self.refuse("a rest of whole bars (Z) without a metre")
         elif self._bar_ticks or self._chord is not None:
+            self.kept.append(f"Z{count}")
             self._fault("a rest of whole bars (Z) within a bar")
         else:
             ticks = count * self.metre.numerator * TICKS // self.metre.denominator
             self._add((), ticks)
             self._bar_full = self._bar_ticks
-            length = count * self.metre / self.unit
-            self.kept.append(f"z{length.numerator}/{length.denominator}".removesuffix("/1"))
+            length = self.metre / self.unit
+            rest = f"z{length.numerator}/{length.denominator}".removesuffix("/1")
+            self.kept.append("|".join([rest] * min(count, MOST_RESTS)))
 
     def _scaled(self, ticks: int, length: str) -> int:
         """Any length that is a whole number of ticks."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from components.datasets.music.music_theory import MODES, POWERS, bar_length, key_signature
+from components.datasets.music.music_theory import MODES, POWERS, bar_length, key_name, key_signature
 
 PIPES = {"F": 1, "C": 1}
 """The bagpipe scale, which K:HP and K:Hp stand for."""
@@ -51,6 +51,18 @@ def key_field(value: str) -> Signature | None:
     else:
         rest = value
     return _modified(altered, rest)
+
+
+def plain_key(value: str) -> str | None:
+    """A K: field as the collection spells it: "Am clef=bass" is "A Minor", "Hp" is "D Major"; None for no key of it."""
+    found = key_field(value)
+    if found is None or found.altered is None or found.shift:
+        return None
+    sharpened = {name: sign for name, sign in found.altered.items() if sign}
+    spelled = _TONIC.match(value.strip())
+    names = [spelled["tonic"] + (_mode(spelled["mode"] or "") or "")] if spelled else []
+    names += [f"{tonic}{sign}" for sign in ("", "#", "b") for tonic in "CDEFGAB"]
+    return next((key_name(name) for name in names if key_signature(name) == sharpened), None)
 
 
 def voice_field(value: str) -> tuple[str, int | None]:

@@ -67,7 +67,7 @@ def _lines(numbered: list[tuple[int, str]]) -> tuple[list[Line], list[str]]:
     for number, raw in numbered:
         if inside or raw.startswith("%%begin"):
             # A block of text or PostScript (11.4): its lines may begin with %% themselves.
-            word = raw.removeprefix("%%").split()[0]
+            word = (raw.removeprefix("%%").split() or [""])[0]
             started = started or number
             inside = inside or word.removeprefix("begin")
             if word == f"end{inside}":
@@ -77,13 +77,15 @@ def _lines(numbered: list[tuple[int, str]]) -> tuple[list[Line], list[str]]:
             if raw.startswith("%%"):
                 lines.append(Line(number, "%", raw[2:].strip()))
             continue
-        line = _line(number, _COMMENT.sub("", raw).strip(), body)
+        line = tune_line(number, raw, body=body)
         lines.append(line)
         body = body or line.letter == "K" or not line.letter
     return lines, [f"line {started}: a block %%begin{inside} without its end"] if inside else []
 
 
-def _line(number: int, text: str, body: bool) -> Line:
+def tune_line(number: int, raw: str, *, body: bool) -> Line:
+    """A field or a line of music. body: it stands after K:, where fewer letters are fields."""
+    text = _COMMENT.sub("", raw).strip()
     match = _FIELD.match(text)
     if match and (not body or (match[1] in _BODY_FIELDS and not match[2].startswith(":"))):
         return Line(number, match[1], match[2].strip())
