@@ -94,10 +94,11 @@ def render(tune: Melody, sample_rate: int) -> Audio:
 
 def tempo(headers: dict[str, str]) -> Fraction:
     """Quarter notes a minute: Q: if it can be read, else the table's for the type of tune or its metre."""
-    if written := re.search(r"(?:(\d{1,2})/(\d{1,2})\s*=\s*)?(\d{1,3})\s*$", headers.get("Q", "")):
-        top, bottom, beats = (int(group or 1) for group in written.groups())
-        beat = Fraction(4 * top, max(bottom, 1)) if written[1] else Fraction(1)
-        return min(max(beat * beats, Fraction(30)), Fraction(480))
+    written = re.search(r"(?:([0-9/ ]+?)\s*=\s*)?([0-9]{1,3})\s*$", re.sub('"[^"]*"', "", headers.get("Q", "")))
+    if written:
+        lengths = re.findall(r"([0-9]{1,2})/([0-9]{1,2})", written[1] or "1/4")
+        beat = sum((Fraction(4 * int(top), max(int(bottom), 1)) for top, bottom in lengths), Fraction(0)) or Fraction(1)
+        return min(max(beat * int(written[2]), Fraction(30)), Fraction(480))
     kind = re.search(r"id:\w+-(\w+)-", headers.get("Z", ""))
     name = (kind[1] if kind else headers.get("R", "")).lower().replace(" ", "")
     return Fraction(TEMPO.get(name, TEMPO_BY_METRE.get(headers.get("M", ""), USUAL_TEMPO)))

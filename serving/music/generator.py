@@ -38,9 +38,9 @@ class TuneGenerator:
             max_length=asked.max_length,
         )
         made = conditioned(request, _conditions(asked), self._options)
-        for field in ("key", "title", "start"):
+        for field in ("key", "title"):
             self._refuse_unknown(field, getattr(asked, field) or "")
-        for text in made.read_as.values():
+        for text in made.read_as.values() or [asked.start or ""]:
             self._refuse_unknown("start", text)
         return made
 

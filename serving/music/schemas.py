@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model,
 from pydantic_core import PydanticCustomError
 
 from components.datasets.music.music_theory import key_signature
+from components.datasets.music.respell import refusals
 from components.labs.music.params import Serve
 from components.labs.music.runtime.conditioning import Options, begins_with_header
 from components.labs.music.runtime.prompt import faults
@@ -77,7 +78,7 @@ class StreamRequest(Request):
         description=(
             "ABC to go on from. One that begins with a header (X:1) is the beginning of the whole tune, and then key, "
             "metre, type and title are its own; any other is the beginning of the music. The tune begins with it to "
-            "the letter; the model reads its header in the spelling it knows (K:Em as K:E Minor)."
+            "the letter; the model reads it in the spelling it knows (K:Em as K:E Minor, without comments)."
         ),
         examples=["dfaf gfed|"],
     )
@@ -103,7 +104,7 @@ class StreamRequest(Request):
             raise PydanticCustomError(
                 "two_headers", "it has headers of its own: leave out {given}", {"given": given[0]}
             )
-        if begins_with_header(start) and (found := faults(start)):
+        if found := faults(start) if begins_with_header(start) else refusals(start):
             raise PydanticCustomError("header", "no tune that begins with it is valid: {fault}", {"fault": found[0]})
         return start
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from components.datasets.music.abc_parser import TICKS, Bar, Note, Reader
+from components.datasets.music.abc_parser import Reader
+from components.datasets.music.elements import TICKS, Bar, Mark, Note
 from components.datasets.music.music_theory import key_signature
 
 __all__ = ["REQUIRED", "TICKS", "Bar", "Note", "Tune", "check", "key_signature", "parse_tune"]
@@ -42,6 +43,8 @@ class Tune:
     bars: tuple[Bar, ...]
     faults: tuple[str, ...]
     """What could not be read, and where."""
+    marks: tuple[Mark, ...] = ()
+    """Bar lines, endings and parts: what says in which order the notes are played."""
 
     @property
     def type(self) -> str:

@@ -3,16 +3,10 @@
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import NamedTuple
+from typing import ClassVar
 
+from components.datasets.music.elements import TICKS, Bar, Mark, Note, passes
 from components.datasets.music.music_theory import bar_length, key_signature, note_length, unit_length
-
-TICKS = 315 * 2**18
-"""Ticks in a whole note: the least that make every length below a whole number.
-
-315 * 2**3 holds tuplets of up to nine; the other powers of two are for unit lengths (64), lengths of notes (64) and
-broken rhythm (8). Fractions in the inner loop would take five times as long.
-"""
 
 SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 ACCIDENTALS = {"__": -2, "_": -1, "=": 0, "^": 1, "^^": 2}
@@ -22,8 +16,7 @@ _ENDINGS = "[1-9](?:[,-][1-9]){0,4}"
 # The fields that may stand within a tune. No note is among them: a line of music may well begin with "A:|".
 _FIELD_LINE = re.compile(r"([IKLMNPQRTUVWmrsw]):(.*)")
 # Every alternative stops at what could begin another match of its kind, so that no text is scanned twice.
-_TOKEN = re.compile(
-    rf"""(?P<space>\s+)
+TOKEN = rf"""(?P<space>\s+)
     | (?P<note>(?P<accidental>\^{{1,2}}|_{{1,2}}|=)?(?P<letter>[A-Ga-gzx])(?P<octave>[,']{{0,3}})(?P<length>{_LENGTH}))
     | (?P<ending>\[{_ENDINGS})
     | (?P<bar>::+|:*\|[|:]*\]?:*(?:{_ENDINGS})?|\[\|[\]:]*)
@@ -37,56 +30,22 @@ _TOKEN = re.compile(
     | (?P<ignored>                      # chord symbols, decorations in words, grace notes, dots (of a slur, too),
         "[^"\n]*"|![A-Za-z.()<>+0-9]+!|\{{[][A-Ga-g,'^_=0-9/>< ]*\}}|\.
         |!(?=\s|\Z))                    # and the "!" that ends this collection's lines
-    | (?P<unknown>[^\sA-Ga-gzx|:[\](){{}}"!<>^_=.~-]+|.)""",
-    re.VERBOSE,
-)
-
-
-class Note(NamedTuple):
-    """A note, a chord or a rest."""
-
-    pitches: tuple[int, ...]
-    """MIDI numbers (middle C is 60); empty for a rest."""
-    ticks: int
-    tied: bool = False
-    """Held into the next note."""
-
-    @property
-    def duration(self) -> Fraction:
-        """In whole notes."""
-        return Fraction(self.ticks, TICKS)
-
-
-class Bar(NamedTuple):
-    number: int
-    """From 1, as written: a pickup counts."""
-    line: int
-    """Line of the text where it ends, from 1."""
-    ticks: int
-    full: int | None
-    """Ticks that the metre asks for; None where the metre is unknown."""
-    opens: bool
-    """It follows the edge of a section, so it may be a pickup."""
-    closes: bool = False
-    """It precedes the edge of a section, so it may be short."""
-    ending: bool = False
-    """It starts an ending: a repeat goes back to where the section before opened."""
-
-    @property
-    def length(self) -> Fraction:
-        """In whole notes."""
-        return Fraction(self.ticks, TICKS)
+    | (?P<unknown>[^\sA-Ga-gzx|:[\](){{}}"!<>^_=.~-]+|.)"""
+"""What music is made of, as a verbose regular expression."""
 
 
 @dataclass
 class Reader:
     """What has been read, and the state between one token and the next."""
 
+    tokens: ClassVar[re.Pattern[str]] = re.compile(TOKEN, re.VERBOSE)
+
     key: dict[str, int] | None = None
     metre: Fraction | None = None
     unit: Fraction = Fraction(1, 8)
     notes: list[Note] = field(default_factory=list)
     bars: list[Bar] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
     _line: int = 0
@@ -98,6 +57,7 @@ class Reader:
     _accidentals: dict[str, int] = field(default_factory=dict)
     _chord: list[int] | None = None
     _chord_ticks: int = 0
+    _chord_held: list[int] = field(default_factory=list)
     _tuplet: tuple[int, int] = (1, 1)
     _tuplet_left: int = 0
     _broken: str = ""
@@ -135,32 +95,34 @@ class Reader:
         if match:
             self.read_field(match[1], match[2].strip())
             return
-        for token in _TOKEN.finditer(line):
-            match token.lastgroup:
-                case "note":
-                    self._read_note(token)
-                case "bar":
-                    self._close_bar(edge=token[0] != "|", ending=token[0][-1].isdigit())
-                    self._count_ending(token[0].lstrip(":|[]"))
-                case "ending":
-                    self._close_bar(edge=True, ending=True)
-                    self._count_ending(token[0][1:])
-                case "chord":
-                    self._read_chord(token)
-                case "tuplet":
-                    self._read_tuplet(token)
-                case "broken":
-                    self._read_broken(token[0])
-                case "tie":
-                    self._read_tie()
-                case "decoration":
-                    self._decorated = True
-                case "slur":
-                    self._read_slur(token[0])
-                case "field":
-                    self.read_field(token[0][1], token[0][3:-1].strip())
-                case "unknown":
-                    self._fault(f"cannot read {token[0][:20]!r}")
+        self.read_music(line)
+
+    def read_music(self, line: str) -> None:
+        for token in self.tokens.finditer(line):
+            self._read_token(token)
+
+    def _read_token(self, token: re.Match[str]) -> None:
+        match token.lastgroup:
+            case "note":
+                self._read_note(token)
+            case "bar" | "ending":
+                self._read_bar(token[0])
+            case "chord":
+                self._read_chord(token)
+            case "tuplet":
+                self._read_tuplet(token)
+            case "broken":
+                self._read_broken(token[0])
+            case "tie":
+                self._read_tie()
+            case "decoration":
+                self._decorated = True
+            case "slur":
+                self._read_slur(token[0])
+            case "field":
+                self.read_field(token[0][1], token[0][3:-1].strip())
+            case "unknown":
+                self._fault(f"cannot read {token[0][:20]!r}")
 
     def finish(self) -> None:
         """The end of the tune."""
@@ -227,7 +189,7 @@ class Reader:
         if token[0] == "[":
             if self._chord is not None:
                 self._fault("a chord within a chord")
-            self._chord, self._chord_ticks = [], 0
+            self._chord, self._chord_ticks, self._chord_held = [], 0, []
         elif not self._chord:
             self._fault("']' without the notes of a chord")
             self._chord = None
@@ -235,6 +197,7 @@ class Reader:
             # A chord lasts what its first note does, times the length after it.
             pitches, self._chord = tuple(self._chord), None
             self._add(pitches, self._scaled(self._chord_ticks, token["chord_length"]))
+            self.notes[-1] = self.notes[-1]._replace(held=tuple(self._chord_held))
 
     def _read_tuplet(self, token: re.Match[str]) -> None:
         """(p:q:r is p notes in the time of q, for the next r notes."""
@@ -252,7 +215,9 @@ class Reader:
             self._broken = sign
 
     def _read_tie(self) -> None:
-        if not self._after_note:
+        if self._chord:
+            self._chord_held.append(self._chord[-1])
+        elif not self._after_note:
             self._fault("a tie without a note")
         elif self._chord is None:
             self.notes[-1] = self.notes[-1]._replace(tied=True)
@@ -263,6 +228,14 @@ class Reader:
         if self._slurs < 0:
             self._fault("')' without '('")
             self._slurs = 0
+
+    def _read_bar(self, text: str) -> None:
+        """A bar line, an ending, or both, such as ":|2"."""
+        numbers = text.lstrip(":|[]")
+        sign = text[: len(text) - len(numbers)]
+        self._close_bar(edge=text != "|", ending=bool(numbers))
+        self._count_ending(numbers)
+        self.marks.append(Mark(len(self.notes), "" if sign == "[" else sign, passes(numbers)))
 
     def _count_ending(self, numbers: str) -> None:
         """numbers: of an ending that starts here, such as "1", "1,3" or "2-4"; "" where none does."""

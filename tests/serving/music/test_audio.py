@@ -106,6 +106,9 @@ def test_midi_read_again_holds_the_notes_the_tempo_and_the_title() -> None:
         ("C|[1D:|!\n[2E|]!\nF:|!", "CDCEFF"),
         ("|:C|[1,3D:|[2E|]", "CDCECD"),
         ('"C|"C|!trill!D|', "CD"),
+        ("C|\n% a comment\nD|", "CD"),
+        ("|:C|\n%%staffsep 1\nD:|", "CDCD"),
+        ("P:A\nC|\\\nD`E|\nZ|", "CDE"),
     ],
 )
 def test_repeats_and_endings_are_played_out(body: str, order: str) -> None:
@@ -115,6 +118,14 @@ def test_repeats_and_endings_are_played_out(body: str, order: str) -> None:
 def test_tied_notes_sound_once() -> None:
     notes = melody(f"{HEAD}K:C\nC4-C4-|C2 D2|", LIMITS.max_chord).notes
     assert [(note.pitch, note.length) for note in notes] == [(60, Fraction(10, 8)), (62, Fraction(2, 8))]
+
+
+def test_a_tie_within_a_chord_holds_its_note_alone() -> None:
+    notes = melody(f"{HEAD}K:C\n[C-EG]4[CEG]4|", LIMITS.max_chord).notes
+    assert [(note.pitch, note.length) for note in notes] == [
+        (60, Fraction(1)),
+        *((pitch, Fraction(1, 2)) for pitch in (64, 67, 64, 67)),
+    ]
 
 
 def test_a_note_tied_to_another_pitch_still_sounds() -> None:
@@ -136,6 +147,10 @@ def test_the_first_note_of_a_bar_is_louder() -> None:
         ({"Q": "1/4=100"}, 100),
         ({"Q": "3/8=100"}, 150),
         ({"Q": "90"}, 90),
+        ({"Q": '1/4=80 "Slow"'}, 80),
+        ({"Q": '"Allegro" 1/2=60'}, 120),
+        ({"Q": "1/4 3/8 1/4 3/8=40"}, 200),
+        ({"Q": '"Allegro 120"', "M": "6/8"}, 165),
         ({"Q": "1/4=0"}, 30),
         ({"Q": "Allegro", "M": "6/8"}, 165),
         ({"Z": "id:dc-reel-7", "M": "C"}, 190),
@@ -155,6 +170,8 @@ def test_the_tempo_is_the_one_written_or_the_usual_one_of_its_kind(headers: dict
         (HEAD, "no notes"),
         (f"{HEAD}K:C\nz8|", "no notes"),
         (f"{HEAD}K:H Major\nC8|", "unknown key 'H Major'"),
+        (f"{HEAD}K:C\nV:1\nC8|\nV:2\nC8|", "several voices"),
+        (f"{HEAD}P:AC\nK:C\nP:A\nC8|", "P:AC names part C"),
         (f"{HEAD}K:C\nC2 ö D2|", "bar 1 (line 7): cannot read 'ö'"),
         (f"{HEAD}K:C\n" + "C99|" * 400, "would last 9,900 s, at most 300 s"),
         (f"{HEAD}K:C\nc''''''8|", "bar 1"),

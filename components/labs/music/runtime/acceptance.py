@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from components.datasets.music import abc_notation
 from components.labs.music.runtime.conditioning import Conditions, Options
 from components.labs.music.runtime.model import TuneModel
-from components.labs.music.runtime.prompt import conditioned
+from components.labs.music.runtime.prompt import as_checked, conditioned
 from components.labs.music.runtime.sampler import Sample, TuneRequest, generate, sample_seed
 
 
@@ -28,7 +28,11 @@ class CheckedTune:
 
 def problems(sample: Sample, conditions: Conditions) -> list[str]:
     """Why a tune is not accepted, in words; [] where it is."""
-    found = abc_notation.check(sample.text) if sample.ended else ["cut off at max_length before its end"]
+    found = (
+        abc_notation.check(as_checked(sample.text, conditions))
+        if sample.ended
+        else ["cut off at max_length before its end"]
+    )
     # Forced lines are forced by number: a model that leaves a header out puts them elsewhere.
     for name, value in facts(sample.text).items():
         asked: str = getattr(conditions, name)

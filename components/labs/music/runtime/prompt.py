@@ -11,8 +11,9 @@ import re
 from dataclasses import replace
 
 from components.datasets.music.abc_notation import REQUIRED, parse_tune
-from components.datasets.music.music_theory import key_name
-from components.labs.music.runtime.conditioning import SPELLINGS, Conditions, Options
+from components.datasets.music.respell import refusals, respelled
+from components.datasets.music.standard_fields import plain_key
+from components.labs.music.runtime.conditioning import MUSIC_LINE, SPELLINGS, Conditions, Options
 from components.labs.music.runtime.sampler import TuneRequest
 
 _FIELD = re.compile(r"([A-Za-z]):(.*)")
@@ -21,14 +22,23 @@ _FIELD = re.compile(r"([A-Za-z]):(.*)")
 def conditioned(request: TuneRequest, conditions: Conditions, options: Options) -> TuneRequest:
     """The request of a tune that is to be like this."""
     seed = request.seed
-    read_as = {0: as_collected(conditions.beginning, options, seed)} if conditions.beginning else {}
+    read_as = {}
+    if conditions.beginning:
+        read_as[0] = as_collected(conditions.beginning, options, seed)
+    elif (music := respelled(conditions.start, _header(conditions))) != conditions.start:
+        read_as[MUSIC_LINE] = music
     return replace(request, forced=options.forced_lines(conditions, seed), read_as=read_as)
 
 
 def faults(start: str) -> list[str]:
-    """What in its header keeps every tune that begins like this from being valid ABC; its music is not looked at."""
+    """What keeps every tune that begins like this from being valid: faults of its header, and what is not read at all.
+
+    Its notes are not looked at, because its end may be missing.
+    """
     header, _ = _split(start)
-    tune = parse_tune(header)
+    if refused := refusals(start):
+        return refused
+    tune = parse_tune(_plain_keys(header))
     if "K" not in tune.headers:  # the model goes on with it
         return list(tune.faults)
     return [*(f"no {letter}: field before K:" for letter in REQUIRED if letter not in tune.headers), *tune.faults]
@@ -44,6 +54,7 @@ def as_collected(start: str, options: Options, seed: int) -> str:
     tune = parse_tune(header)
     if "K" not in tune.headers and rest:
         return start
+    rest = respelled(rest, header)
     given = dict(tune.headers)
     metre = given.get("M", "")
     type = tune.type or re.sub(r"[ -]", "", given.get("R", "").lower())
@@ -53,9 +64,28 @@ def as_collected(start: str, options: Options, seed: int) -> str:
         given["Z"] = f" id:dc-{type}-{given.get('X', '1')}"
     if metre in SPELLINGS and options.types_in(metre):
         given["M"] = SPELLINGS[metre]
-    if name := key_name(given.get("K", "")):
-        given["K"] = name
+    if "K" in given:
+        given["K"] = plain_key(given["K"]) or given["K"]
     return "".join(f"{letter}:{given[letter]}\n" for letter in "XTZMLK" if letter in given) + rest
+
+
+def as_checked(text: str, conditions: Conditions) -> str:
+    """A tune with its start in the collection's dialect, for the check that knows no other."""
+    start = conditions.start
+    if not start or start not in text:
+        return text
+    before, _, after = text.partition(start)
+    header, rest = _split(start) if conditions.beginning else ("", start)
+    return before + _plain_keys(header) + respelled(rest, header or _header(conditions)) + after
+
+
+def _header(conditions: Conditions) -> str:
+    """What is known of the metre in which a start without a header is read."""
+    return f"M:{conditions.metre}\nL:1/8\n" if conditions.metre else "L:1/8\n"
+
+
+def _plain_keys(header: str) -> str:
+    return re.sub(r"^K:(.*)$", lambda key: f"K:{plain_key(key[1].split('%')[0]) or key[1]}", header, flags=re.MULTILINE)
 
 
 def _split(start: str) -> tuple[str, str]:

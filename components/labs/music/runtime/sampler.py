@@ -165,7 +165,6 @@ class Tune:
             read += self.request.read_as.get(self._line, addition)
             self._line += addition.count("\n")
             text += addition
-        self._vocabulary.encode(text)  # it must be text that the model could have written
         self._written.append(text)
         return self._vocabulary.encode(read)
 

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.labs.music.runtime.conditioning import Options, begins_with_header
-from components.labs.music.runtime.prompt import as_collected, faults
+from components.datasets.music.abc_notation import check
+from components.datasets.music.respell import respelled
+from components.labs.music.runtime.conditioning import Conditions, Options, begins_with_header
+from components.labs.music.runtime.prompt import as_checked, as_collected, faults
 
 OPTIONS = Options({"6/8": {"jig": 9, "slide": 3}, "9/8": {"slipjig": 1}, "C": {"reel": 2}})
 
@@ -25,7 +27,11 @@ OPTIONS = Options({"6/8": {"jig": 9, "slide": 3}, "9/8": {"slipjig": 1}, "C": {"
         ("X:1\nT:A\nM:9/8\n", "X:1\nT:A\nZ: id:dc-slipjig-1\nM:9/8\n"),
         ("X:1\nT:A", "X:1\nT:A"),
         ("X:1\nM:9/8\nK:D", "X:1\nM:9/8\nK:D"),
-        ("X:1\nT:A\nM:7/8\nL:1/8\nK:D clef=bass\n", "X:1\nT:A\nM:7/8\nL:1/8\nK:D clef=bass\n"),
+        ("X:1\nT:A\nM:7/8\nL:1/8\nK:D clef=bass\n", "X:1\nT:A\nM:7/8\nL:1/8\nK:D Major\n"),
+        (
+            "X:1\nT:A\nM:9/8\nL:1/8\nK:Hp\nA`B`c \\\n% a comment\ndef",
+            "X:1\nT:A\nZ: id:dc-slipjig-1\nM:9/8\nL:1/8\nK:D Major\nABcdef",
+        ),
     ],
 )
 def test_the_model_reads_a_header_as_the_collection_spells_it(start: str, read: str | None) -> None:
@@ -50,14 +56,36 @@ def test_a_type_is_drawn_by_the_seed() -> None:
         ("X:1\nK:D\n", ["no M: field before K:", "no L: field before K:"]),
         ("T:A\nM:C\nL:1/8\nK:D\n", ["no X: field before K:", "the first field is not X:"]),
         ("X:1\nM:5/7\n", ["unknown metre '5/7'"]),
+        ("X:1\nM:C\nL:1/8\nK:Am clef=bass\nA4 u", []),
+        ("X:1\nM:C\nL:1/8\nK:C\n[V:1]C8|\n[V:2]C8", ["bar 2 (line 6): several voices (V:2): a tune has one here"]),
     ],
 )
 def test_a_header_with_which_no_tune_is_valid_is_noticed(start: str, found: list[str]) -> None:
     assert faults(start) == found
 
 
+@pytest.mark.parametrize(
+    ("music", "plain"),
+    [
+        ("~A2(BA)|!\nG2", "~A2(BA)|!\nG2"),
+        ("AB`c|% to here", "ABc|"),
+        ("AB \\\n%%staffsep\ncd|\nw:la\nZ2|uA", "ABcd|\nz6|z6|A"),
+        ("A8|\nM:4/4\n[K:Em clef=bass][r:a remark]x4 y", "A8|\nM:4/4\n[K:E Minor]z4"),
+    ],
+)
+def test_music_is_read_in_the_collections_dialect(music: str, plain: str) -> None:
+    assert respelled(music, "M:6/8\nL:1/8\n") == plain
+
+
+def test_a_tune_is_checked_with_its_start_in_the_collections_dialect() -> None:
+    start = "X:1\nM:C\nL:1/8\nK:Am clef=bass\nAB`cd uefga|\\\n"
+    assert check(start + "A8|]")
+    assert check(as_checked(start + "A8|]", Conditions(start=start))) == []
+
+
 @given(st.text(alphabet="XTMLKZR:/168CDm \n|", max_size=60), st.integers(0, 2**53))
 def test_any_start_can_be_looked_at(start: str, seed: int) -> None:
     faults(start)
-    assert as_collected(start, OPTIONS, seed).endswith(start.rpartition("\n")[2])
+    as_collected(start, OPTIONS, seed)
+    as_checked(start + "A", Conditions(start=start))
     begins_with_header(start)
