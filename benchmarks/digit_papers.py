@@ -209,7 +209,8 @@ def glyph(digit: np.ndarray, sheet: Sheet) -> np.ndarray:
     inked = np.clip((large / 255 - 0.25) / 0.5, 0, 1)
     if sheet.pen is not None:
         rows = np.flatnonzero((inked > 0.5).any(axis=1))
-        middle = skeletonize(gaussian_filter(large.astype(float), ENLARGED / 2) > 100)
+        smooth = gaussian_filter(large.astype(float), ENLARGED / 2)
+        middle = skeletonize(smooth > 100)  # type: ignore[no-untyped-call]
         inked = stroke(distance_transform_edt(~middle), sheet.pen * np.ptp(rows))
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     cut = inked[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -280,7 +281,7 @@ def main() -> None:
     parser.add_argument("--prepared", type=Path, default=ROOT / "build" / "digits" / "prepare")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "digit_papers.json")
     parser.add_argument("--side", choices=list(CHOICES), default="judging", help="judging has test digits")
-    parser.add_argument("--count", type=int, default=60, help="digits of each kind of sheet")
+    parser.add_argument("--count", type=int, default=60, help="digits of each kind; a third as many numbers")
     parser.add_argument("--kinds", nargs="*", choices=list(KINDS), default=list(KINDS))
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -294,7 +295,7 @@ def main() -> None:
         log.info("%-22s one digit: %3d of %d read", kind, found["read"], found["digits"])
         result["one digit"][kind] = found
     for kind in (kind for kind in SEVERAL if kind in options.kinds):
-        found = several(reader, split, options.side, kind, options.count)
+        found = several(reader, split, options.side, kind, options.count // 3)
         log.info("%-22s several: %3d of %d numbers read whole", kind, found["read"], found["numbers"])
         result["several digits"][kind] = found
         found = bare(reader, options.side, kind, options.count // 3)
