@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.digit_papers import SEVERAL, Sheet, photograph, sheet
+from benchmarks.digit_photographs import SEVERAL, Sheet, photograph, sheet
 from components.datasets.digits.reader import Split
 from serving.digits.marks import connected, digits
 from tests.serving.servers import Server, serving
