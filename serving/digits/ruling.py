@@ -85,7 +85,9 @@ def _cleaned(ink: np.ndarray, across: list[Line], down: list[Line]) -> np.ndarra
     cleaned = filled(ink, across, darker)
     cleaned = np.ascontiguousarray(filled(np.ascontiguousarray(cleaned.T), down, darker.T).T)
     # A digit has ink beside the lines too: what is left of bare paper's lines is no stronger than noise.
-    return np.minimum(cleaned, cleaned[printed == 0].max(initial=0))
+    strongest = float(cleaned[printed == 0].max(initial=0))
+    bounded: np.ndarray = np.minimum(cleaned, strongest)
+    return bounded
 
 
 def noise(ink: np.ndarray) -> float:
