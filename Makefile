@@ -66,7 +66,7 @@ lint: $(ENVIRONMENT) ## ruff and mypy
 	mypy
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios (hours)
-	@for benchmark in training digits generation serving transfer agents driving uncertainty distributed faces_training \
+	@for benchmark in training digits digit_papers generation serving transfer agents driving uncertainty distributed faces_training \
 	    faces_serving faces_detection task_start; \
 	  do python -m benchmarks.$$benchmark; done
 

@@ -34,11 +34,12 @@ class DigitsBackend(Backend):
 
     def read_picture(self, picture: Picture) -> ReadAnswer:
         """Raises RefusalError where it is damaged, there is nothing on it, or there are too many marks."""
+        size = picture.width, picture.height  # before it is decoded, perhaps at half of it
         decoded = decode(picture, (LARGEST, LARGEST))
-        scale = (picture.width / decoded.width, picture.height / decoded.height)
+        scale = size[0] / decoded.width, size[1] / decoded.height
         cuts = framed(decoded, self.limits.paper, self.limits.max_digits)
         boxes = [cut.box.scaled(*scale) for cut in cuts]
-        return self._answer(np.stack([cut.image for cut in cuts]), boxes, (picture.width, picture.height))
+        return self._answer(np.stack([cut.image for cut in cuts]), boxes, size)
 
     def read(self, image: np.ndarray) -> ReadAnswer:
         """image: (28, 28) uint8, framed as MNIST's."""

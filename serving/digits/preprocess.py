@@ -14,7 +14,7 @@ from PIL import Image
 from components.families.classification.runtime import SIZE, framed_as_mnist
 from serving.core.problems import RefusalError
 from serving.digits.marks import Box, Mark, digits
-from serving.digits.ruling import without_lines
+from serving.digits.ruling import is_sliver, without_lines
 
 LARGEST = 20 * SIZE
 """Pixels along the longer side that digits are cut out of: more would only take time."""
@@ -41,9 +41,10 @@ def framed(picture: Image.Image, paper: float, most: int) -> list[Cut]:
     """
     grey = picture.convert("L")
     factor = max(1, max(picture.size) // LARGEST)
-    ink = without_lines(_ink(np.asarray(grey.reduce(factor), dtype=np.float32)))
+    ink, ruled = without_lines(_ink(np.asarray(grey.reduce(factor), dtype=np.float32)))
     refuse_blank(float(ink.max()))
     marks, labels = digits(ink >= paper * ink.max())
+    marks = [mark for mark in marks if not (ruled and is_sliver(mark.box, ink.shape))]
     if not marks:
         refuse_blank(0)
     if len(marks) > most:

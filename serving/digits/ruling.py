@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from serving.digits.marks import Box
+
 LEAST_SIDE = 96
 """Pixels of the shorter side below which no lines are looked for: a digit's strokes may be as thin and as long."""
 THICKEST = 0.035
@@ -53,15 +55,22 @@ class Line(NamedTuple):
     reach: int
 
 
-def without_lines(ink: np.ndarray) -> np.ndarray:
-    """(H, W) float32 of ink, 0 paper to 255, without the lines of lined or squared paper; others are unchanged."""
+def without_lines(ink: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Ink (H, W) float32, 0 paper to 255, without the lines of lined or squared paper, and whether it had any."""
     if min(ink.shape) < LEAST_SIDE:
-        return ink
+        return ink, False
     across, down = lines(ink), lines(np.ascontiguousarray(ink.T))
     cleaned = _cleaned(ink, across, down) if across or down else ink
     # A single line is one of the paper's if a digit is left, and away from the edges: one that is cut out closely would
     # lose its own longest stroke.
-    return cleaned if max(len(across), len(down)) > 1 or _away_from_edges(cleaned) else ink
+    ruled = max(len(across), len(down)) > 1 or ((across or down) and _away_from_edges(cleaned))
+    return (cleaned, True) if ruled else (ink, False)
+
+
+def is_sliver(box: Box, shape: tuple[int, ...]) -> bool:
+    """Whether a mark may be what is left of a line that crosses a corner of the picture (H, W)."""
+    at_edge = min(box.left, box.top) <= 1 or box.right >= shape[1] - 1 or box.bottom >= shape[0] - 1
+    return at_edge and min(box.right - box.left, box.bottom - box.top) <= THICKEST * min(shape)
 
 
 def _away_from_edges(ink: np.ndarray) -> bool:
@@ -74,7 +83,11 @@ def _cleaned(ink: np.ndarray, across: list[Line], down: list[Line]) -> np.ndarra
     printed = drawn(across, ink.shape) + drawn(down, ink.shape[::-1]).T
     darker = ink > (1 + DARKER) * printed + max(FAINTEST, NOISES * noise(ink))
     cleaned = filled(ink, across, darker)
-    return np.ascontiguousarray(filled(np.ascontiguousarray(cleaned.T), down, darker.T).T)
+    cleaned = np.ascontiguousarray(filled(np.ascontiguousarray(cleaned.T), down, darker.T).T)
+    # A digit has ink beside the lines too: what is left of bare paper's lines is no stronger than noise.
+    strongest = float(cleaned[printed == 0].max(initial=0))
+    bounded: np.ndarray = np.minimum(cleaned, strongest)
+    return bounded
 
 
 def noise(ink: np.ndarray) -> float:

@@ -218,3 +218,22 @@ def test_a_drawing_that_a_busy_server_refused_is_read_when_it_said(visit: Callab
     page.clock.run_for(2000)
     expect(page.locator("#digit")).to_have_text("1")
     expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_several_digits_are_shown_with_their_boxes_and_one_is_chosen(visit: Callable[..., Visitor]) -> None:
+    visitor = visit()
+    page = visitor.open()
+    for left in (0.2, 0.5, 0.8):
+        draw(page, [(left + 0.01, 0.3), (left, 0.5), (left - 0.01, 0.7)])
+    found = page.get_by_role("list", name="The digits that were found").get_by_role("button")
+    expect(found).to_have_count(3)
+    expect(page.locator("#digit")).to_have_text(re.compile("^.{3}$"))
+    found.nth(2).click()
+    expect(found.nth(2)).to_have_attribute("aria-pressed", "true")
+    expect(found.nth(0)).to_have_attribute("aria-pressed", "false")
+    framed = "boxes => boxes.getContext('2d').getImageData(0, 0, 448, 448).data.some(value => value)"
+    assert page.locator("#boxes").evaluate(framed)
+    page.get_by_role("button", name="Start again").click()
+    expect(found).to_have_count(0)
+    assert not page.locator("#boxes").evaluate(framed)
+    assert visitor.complaints == []
