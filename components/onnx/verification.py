@@ -1,4 +1,4 @@
-"""What an ONNX file may hold: onnxruntime's own operators and tensors inside the file, and nothing else."""
+"""What an ONNX file may hold: ONNX's operators, a few of onnxruntime's by name, and tensors inside the file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     import onnx
     from google.protobuf.message import Message
 
-DOMAINS = ("", "ai.onnx", "com.microsoft")
-"""Operators that onnxruntime itself holds; any other domain is somebody's library."""
-FILE_READERS = ("EPContext",)
-"""Operators of these domains that load a file named inside the graph."""
+STANDARD = ("", "ai.onnx")
+"""Domain of ONNX's own operators; any other is somebody's library, or onnxruntime's."""
+CONTRIB = "com.microsoft"
+"""Domain of onnxruntime's own operators. Some load a file that the graph names, so each is allowed by name."""
+ALLOWED = ("GroupQueryAttention", "MatMulNBits", "SkipSimplifiedLayerNormalization")
+"""Those that labs export; they compute with their inputs and nothing else."""
 
 
 def parse(path: Path) -> onnx.ModelProto:
@@ -43,10 +45,10 @@ def scan(model: onnx.ModelProto, path: Path) -> None:
             if message.data_location == onnx.TensorProto.EXTERNAL or message.external_data:
                 raise BundleError(f"{path}: tensor '{message.name}' keeps its data in another file")
         elif isinstance(message, onnx.NodeProto):
-            if message.domain not in DOMAINS or message.op_type in FILE_READERS:
+            if message.domain not in STANDARD and (message.domain != CONTRIB or message.op_type not in ALLOWED):
                 operator = f"{message.domain}.{message.op_type}".lstrip(".")
                 raise BundleError(f"{path}: node '{message.name}' is the foreign operator {operator}")
-        elif isinstance(message, onnx.FunctionProto) and message.domain not in DOMAINS:
+        elif isinstance(message, onnx.FunctionProto) and message.domain not in STANDARD:
             raise BundleError(f"{path}: function '{message.name}' is of the foreign domain {message.domain}")
 
 

@@ -14,7 +14,7 @@ from components.labs.chat.params import Params, Sampling, Serve
 from components.labs.chat.runtime.model import ChatModel
 from components.labs.chat.runtime.sampler import SEEDS, AnswerRequest, ask
 from serving.chat import openapi, schemas
-from serving.chat.batching import Batcher
+from serving.chat.batching import AnswerBatcher
 from serving.core.backend import Backend
 from serving.core.bundles import Served
 from serving.core.metrics import SECONDS, Metrics
@@ -23,16 +23,16 @@ from serving.core.schemas import Info
 
 
 class ChatMetrics(Metrics):
-    def __init__(self, batcher: Batcher) -> None:
+    def __init__(self, batcher: AnswerBatcher) -> None:
         super().__init__()
         self.first_text = Histogram(
             "chat_first_text_seconds", "Time to an answer's first characters", registry=self.registry, buckets=SECONDS
         )
         for name, text, value in (
-            ("chat_answers_active", "Answers written together now", lambda: batcher.active),
+            ("chat_answers_active", "Answers written together now", lambda: len(batcher.batch)),
             ("chat_places_taken", "Answers being written or waiting", lambda: batcher.taken),
             ("chat_places", "Answers that may be written or wait", lambda: batcher.places),
-            ("chat_tokens_written", "Tokens since the start", lambda: batcher.tokens),
+            ("chat_tokens_written", "Tokens since the start", lambda: batcher.batch.written),
         ):
             Gauge(name, text, registry=self.registry).set_function(value)
 
@@ -46,7 +46,7 @@ class ChatBackend(Backend):
         limits = params.serve
         self.model = ChatModel.load(served.bundle, limits.slots)
         warm_up(self.model)
-        self.batcher = Batcher(self.model, limits.waiting, limits.prefill_tokens)
+        self.batcher = AnswerBatcher(self.model, limits.waiting, limits.prefill_tokens)
         self.requests = schemas.requests(limits)
         info = Info.of(served, limits, self.model.providers)
         document = openapi.document(self.requests, served.version)

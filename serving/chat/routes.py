@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
+from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -36,7 +36,7 @@ async def chat(request: Request) -> EventStream:
 
 
 async def _chat_events(backend: ChatBackend, wanted: AnswerRequest, style: str) -> AsyncGenerator[bytes]:
-    with backend.batcher.write(wanted) as written:
+    with backend.batcher.answer(wanted) as written:
         async with aclosing(_pieces(backend, written)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, str):
@@ -64,14 +64,14 @@ async def completions(request: Request) -> Response | EventStream:
     update = {"temperature": asked.temperature, "top_p": asked.top_p, "max_tokens": most}
     wanted = backend.request(asked.messages, asked.model, given.model_copy(update=update), backend.seed(asked.seed))
     if asked.stream:
-        events = _completion_events(backend, wanted, asked.model)
+        counted = asked.stream_options is not None and asked.stream_options.include_usage
+        events = _completion_events(backend, wanted, asked.model, counted)
         return EventStream(await anext(events), events)
-    with backend.batcher.write(wanted) as written:
+    with backend.batcher.answer(wanted) as written:
         async with aclosing(_pieces(backend, written)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Exception):
                     raise piece
-        counts = (len(wanted.prompt), len(written.tokens))
         return answer(
             schemas.Completion(
                 id=_identity(),
@@ -83,31 +83,36 @@ async def completions(request: Request) -> Response | EventStream:
                         finish_reason=written.finished or "length",
                     )
                 ],
-                usage=schemas.Usage(
-                    prompt_tokens=counts[0], completion_tokens=counts[1], total_tokens=counts[0] + counts[1]
-                ),
+                usage=_usage(wanted, written),
             )
         )
 
 
-async def _completion_events(backend: ChatBackend, wanted: AnswerRequest, style: str) -> AsyncGenerator[bytes]:
+async def _completion_events(
+    backend: ChatBackend, wanted: AnswerRequest, style: str, counted: bool
+) -> AsyncGenerator[bytes]:
+    """counted: whether a last chunk counts the tokens."""
     head = {"id": _identity(), "object": "chat.completion.chunk", "created": int(time.time()), "model": style}
 
-    def chunk(delta: dict[str, str], reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        return f"data: {json.dumps({**head, 'choices': [choice]})}\n\n".encode()
+    def data(content: dict[str, Any]) -> bytes:
+        return f"data: {json.dumps(content)}\n\n".encode()
 
-    with backend.batcher.write(wanted) as written:
+    def chunk(delta: dict[str, str], reason: str | None = None) -> bytes:
+        return data({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+
+    with backend.batcher.answer(wanted) as written:
         first = True
         async with aclosing(_pieces(backend, written)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Exception):
                     error = {"message": _detail(backend, piece), "type": "server_error"}
-                    yield f"data: {json.dumps({'error': error})}\n\n".encode()
+                    yield data({"error": error})
                     return
                 yield chunk({"role": "assistant", "content": piece} if first else {"content": piece})
                 first = False
         yield chunk({}, written.finished or "length")
+        if counted:
+            yield data({**head, "choices": [], "usage": _usage(wanted, written).model_dump()})
         yield b"data: [DONE]\n\n"
 
 
@@ -116,7 +121,7 @@ async def _pieces(backend: ChatBackend, written: ServedAnswer) -> AsyncGenerator
     loop = asyncio.get_running_loop()
     started, sent = loop.time(), False
     deadline = started + backend.limits.request_seconds
-    async with aclosing(cast(AsyncGenerator[str], written.pieces())) as pieces:
+    async with aclosing(cast(AsyncGenerator[str], written.delivery.pieces())) as pieces:
         while True:
             try:
                 if loop.time() > deadline:  # a timeout does not fire where nothing has to be waited for
@@ -134,6 +139,11 @@ async def _pieces(backend: ChatBackend, written: ServedAnswer) -> AsyncGenerator
                 backend.metrics.first_text.observe(loop.time() - started)
                 sent = True
             yield piece
+
+
+def _usage(wanted: AnswerRequest, written: ServedAnswer) -> schemas.Usage:
+    read, wrote = len(wanted.prompt), len(written.tokens)
+    return schemas.Usage(prompt_tokens=read, completion_tokens=wrote, total_tokens=read + wrote)
 
 
 def _detail(backend: ChatBackend, error: Exception) -> str:

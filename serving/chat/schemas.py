@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
 from components.datasets.styles.reader import KINDS
@@ -31,9 +31,11 @@ class ChatMessage(Strict):
 
     @field_validator("content")
     @classmethod
-    def _is_text(cls, content: str) -> str:
+    def _is_text(cls, content: str, asked: ValidationInfo) -> str:
         if not content.strip():
             raise PydanticCustomError("blank", "it says nothing")
+        if asked.data.get("role") == "assistant":
+            return content  # what a model wrote is sent back as it was
         if any(unicodedata.category(each) == "Cc" and each not in ALLOWED for each in content):
             raise PydanticCustomError("control", "it holds control characters other than line breaks and tabs")
         return content
@@ -68,11 +70,16 @@ class ChatRequest(_Asked):
     max_tokens: int = Field(200, ge=1, description="tokens of the answer, at most")
 
 
+class StreamOptions(Strict):
+    include_usage: bool = Field(False, description="a last chunk without choices counts the tokens")
+
+
 class CompletionRequest(_Asked):
     """As OpenAI's API takes it, as far as it is known here."""
 
     model: Style = Field(description="the style")
     stream: bool = False
+    stream_options: StreamOptions | None = None
     n: Literal[1] = 1
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)

@@ -12,7 +12,7 @@ from serving.core.bundles import Served
 from serving.core.schemas import Info
 from serving.core.worker import Worker
 from serving.music import openapi, schemas
-from serving.music.batching import Batcher
+from serving.music.batching import TuneBatcher
 from serving.music.generator import TuneGenerator
 from serving.music.metrics import TuneMetrics
 
@@ -27,7 +27,7 @@ class MusicBackend(Backend):
         options = Options.of_spec(served.bundle.spec)
         model = TuneModel.load(served.bundle, served.variant)
         warm_up(model, limits.active_tunes)
-        self.batcher = Batcher(model, limits.active_tunes, limits.waiting_tunes, limits.read_chars)
+        self.batcher = TuneBatcher(model, limits.active_tunes, limits.waiting_tunes, limits.read_chars)
         self.player = Worker(limits.audio_waiting)
         self.requests = schemas.requests(limits, options)
         metrics = TuneMetrics(self.batcher)

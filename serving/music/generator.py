@@ -12,13 +12,13 @@ from components.labs.music.runtime.conditioning import Conditions, Options
 from components.labs.music.runtime.prompt import conditioned
 from components.labs.music.runtime.sampler import SEEDS, Sample, TuneRequest, sample_seed
 from serving.core.problems import wrong_fields
-from serving.music.batching import Batcher
+from serving.music.batching import TuneBatcher
 from serving.music.metrics import TuneMetrics
 from serving.music.schemas import GenerateRequest, StreamRequest, TuneAnswer
 
 
 class TuneGenerator:
-    def __init__(self, batcher: Batcher, options: Options, limits: Serve, metrics: TuneMetrics) -> None:
+    def __init__(self, batcher: TuneBatcher, options: Options, limits: Serve, metrics: TuneMetrics) -> None:
         self._batcher = batcher
         self._options = options
         self._limits = limits
@@ -48,7 +48,7 @@ class TuneGenerator:
         """The request's tune number `index`: the first of its samples that is accepted; None when none was."""
         for attempt in range(self._limits.attempts):
             own = sample_seed(seed, index, attempt)
-            with self._batcher.write(self.request(asked, own), streamed=False) as tune:
+            with self._batcher.tune(self.request(asked, own), streamed=False) as tune:
                 sample = await tune.whole()
             answer = self._answer(asked, sample, own, attempt + 1)
             if answer.valid or not asked.valid_only:
@@ -57,8 +57,8 @@ class TuneGenerator:
 
     async def stream(self, asked: StreamRequest, seed: int) -> AsyncGenerator[str | TuneAnswer]:
         """One sample: its text as it is written, then the tune."""
-        with self._batcher.write(self.request(asked, seed), streamed=True) as tune:
-            async for piece in tune.pieces(self._limits.stream_interval_ms / 1000):
+        with self._batcher.tune(self.request(asked, seed), streamed=True) as tune:
+            async for piece in tune.delivery.pieces(self._limits.stream_interval_ms / 1000):
                 yield piece
             sample = await tune.whole()
         yield self._answer(asked, sample, seed, 1)

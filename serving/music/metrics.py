@@ -5,11 +5,11 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge, Histogram
 
 from serving.core.metrics import SECONDS, Metrics
-from serving.music.batching import Batcher
+from serving.music.batching import TuneBatcher
 
 
 class TuneMetrics(Metrics):
-    def __init__(self, batcher: Batcher) -> None:
+    def __init__(self, batcher: TuneBatcher) -> None:
         super().__init__()
         self.first_character = Histogram(
             "music_first_character_seconds",
@@ -21,9 +21,9 @@ class TuneMetrics(Metrics):
             "music_samples", "Tunes sampled, by the check's verdict", ["valid"], registry=self.registry
         )
         for name, text, value in (
-            ("music_tunes_active", "Tunes stepped together now", lambda: batcher.playing),
+            ("music_tunes_active", "Tunes stepped together now", lambda: len(batcher.batch)),
             ("music_places_taken", "Tunes being made or waiting", lambda: batcher.taken),
             ("music_places", "Tunes that may be made or wait", lambda: batcher.places),
-            ("music_characters_sampled", "Characters since the start", lambda: batcher.characters),
+            ("music_characters_sampled", "Characters since the start", lambda: batcher.batch.sampled),
         ):
             Gauge(name, text, registry=self.registry).set_function(value)

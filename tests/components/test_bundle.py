@@ -234,6 +234,10 @@ HOSTILE: dict[str, tuple[onnx.ModelProto, str]] = {
         bundles.model(bundles.graph(helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft"))),
         "EPContext",
     ),
+    "operator of onnxruntime that no lab exports": (
+        bundles.model(bundles.graph(helper.make_node("FusedMatMul", ["x", "x"], ["y"], domain="com.microsoft"))),
+        "FusedMatMul",
+    ),
     "function of a foreign domain": (_function("evil", helper.make_node("Relu", ["a"], ["b"])), "evil"),
     "foreign operator in a function": (_function("", helper.make_node("E", ["a"], ["b"], domain="evil")), r"evil\.E"),
 }

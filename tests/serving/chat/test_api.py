@@ -61,6 +61,15 @@ def test_the_openai_client_is_answered(chat_server: Server) -> None:
     )
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole.choices[0].message.content
     assert chunks[-1].choices[0].finish_reason == whole.choices[0].finish_reason
+    *_, last = client.chat.completions.create(
+        model="yoda",
+        messages=messages,
+        max_tokens=12,
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    assert (last.choices, last.usage) == ([], whole.usage)
     with pytest.raises(UnprocessableEntityError):
         client.chat.completions.create(model="gpt-4", messages=messages)
 
@@ -106,6 +115,11 @@ def test_what_cannot_be_answered_is_refused(
 def test_what_is_no_json_is_refused(body: str, status: int, chat_server: Server) -> None:
     answer = chat_server.client.post("/chat", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == status, answer.text
+
+
+def test_what_the_model_wrote_may_be_sent_back_whatever_it_is(chat_server: Server) -> None:
+    said = [*QUESTION["messages"], {"role": "assistant", "content": "\x16 gold\x00 \ufffd"}]
+    assert chat(chat_server, messages=[*said, {"role": "user", "content": "And silver?"}])[-1][0] == "done"
 
 
 def test_a_mark_in_a_message_is_text(chat_server: Server) -> None:

@@ -18,7 +18,7 @@ from components.bundle import Bundle
 from components.labs.music.runtime.model import State, TuneModel
 from components.labs.music.runtime.sampler import Sample, TuneRequest, generate
 from serving.core.problems import BrokenError, DrainingError, FullError
-from serving.music.batching import Batcher
+from serving.music.batching import TuneBatcher
 
 T = TypeVar("T")
 REQUESTS = [
@@ -59,8 +59,8 @@ def model(music_bundle: Path) -> TuneModel:
 
 
 @asynccontextmanager
-async def batching(model: Any, active: int = 32, waiting: int = 0, read_chars: int = 64) -> AsyncIterator[Batcher]:
-    batcher = Batcher(model, active, waiting, read_chars)
+async def batching(model: Any, active: int = 32, waiting: int = 0, read_chars: int = 64) -> AsyncIterator[TuneBatcher]:
+    batcher = TuneBatcher(model, active, waiting, read_chars)
     batcher.start()
     try:
         yield batcher
@@ -68,8 +68,8 @@ async def batching(model: Any, active: int = 32, waiting: int = 0, read_chars: i
         batcher.stop()
 
 
-async def whole(batcher: Batcher, request: TuneRequest, streamed: bool = False) -> Sample:
-    with batcher.write(request, streamed=streamed) as tune:
+async def whole(batcher: TuneBatcher, request: TuneRequest, streamed: bool = False) -> Sample:
+    with batcher.tune(request, streamed=streamed) as tune:
         return await tune.whole()
 
 
@@ -130,8 +130,8 @@ def test_pieces_add_up_to_the_tune_and_come_one_by_one(model: TuneModel) -> None
         pieces = []
         async with batching(watched) as batcher:
             watched.turns.release()
-            with batcher.write(REQUESTS[3], streamed=True) as tune:
-                async for piece in tune.pieces():
+            with batcher.tune(REQUESTS[3], streamed=True) as tune:
+                async for piece in tune.delivery.pieces():
                     pieces.append(piece)
                     watched.turns.release()  # no block before the last one's text was there
             blocks = len(watched.batches)
@@ -160,7 +160,7 @@ def test_tunes_are_stepped_together_and_never_more_than_there_are_slots(model: T
 def test_slots_are_given_first_come_first_served(model: TuneModel) -> None:
     finished: list[int] = []
 
-    async def one(batcher: Batcher, index: int) -> None:
+    async def one(batcher: TuneBatcher, index: int) -> None:
         await whole(batcher, TuneRequest(seed=index, max_length=1))
         finished.append(index)
 
@@ -177,8 +177,8 @@ def test_a_tune_nobody_waits_for_frees_its_slot(model: TuneModel) -> None:
 
     async def serve() -> Sample:
         async with batching(model, active=1) as batcher:
-            with batcher.write(endless, streamed=True) as tune:
-                async for _ in tune.pieces():
+            with batcher.tune(endless, streamed=True) as tune:
+                async for _ in tune.delivery.pieces():
                     break
             return await whole(batcher, REQUESTS[0])
 

@@ -1,10 +1,11 @@
 """The network as one ONNX graph with an explicit cache: whole prompts, stretches of them, and single tokens.
 
-The base's 4-bit weights are kept as they are: W = d (q - 8) + (m + 8 d), with a scale d and an offset m for each block
-of 32 inputs. The first term is onnxruntime's MatMulNBits; the second needs only the sum of each block of inputs, and
-shares a small float product with the adapters: both are (x D) U, where D sums blocks beside the adapter's A, and U
-holds m + 8 d beside the adapter's B. A row's adapters are switched by its input `adapter`: 0 gives the base exactly.
-Attention is GroupQueryAttention, which writes keys and values in place where past and present are one buffer.
+The base's 4-bit weights are kept as they are, all others as floats: W = d (q - 8) + (m + 8 d), with a scale d and an
+offset m for each block of 32 inputs. The first term is onnxruntime's MatMulNBits; the second needs only the sum of each
+block of inputs, and shares a small float product with the adapters: both are (x D) U, where D sums blocks beside the
+adapter's A, and U holds m + 8 d beside the adapter's B. A row's adapters are switched by its input `adapter`: 0 gives
+the base exactly. Attention is GroupQueryAttention, which writes keys and values in place where past and present are one
+buffer.
 """
 
 from __future__ import annotations
@@ -147,28 +148,24 @@ class _Builder:
     def _product(self, label: str, x: str, matrix: Matrix) -> tuple[str, Floats | None]:
         """x W, less what is left of each block's offset (outputs, blocks); None where nothing is."""
         if isinstance(matrix, Quantised) and matrix.offset is not None:
-            packed = self._constant(f"{label}_codes", nibbles(matrix.codes))
-            self._bits(label, x, packed, matrix, 4)
+            self._node(
+                "MatMulNBits",
+                [
+                    x,
+                    self._constant(f"{label}_codes", nibbles(matrix.codes)),
+                    self._constant(f"{label}_scale", matrix.scale),
+                ],
+                f"{label}_main",
+                domain=CONTRIB,
+                K=matrix.shape[1],
+                N=matrix.shape[0],
+                bits=4,
+                block_size=BLOCK,
+                accuracy_level=self.level,
+            )
             return f"{label}_main", matrix.offset + 8 * matrix.scale
-        if isinstance(matrix, Quantised):
-            packed = self._constant(f"{label}_codes", (matrix.codes.astype(np.int16) + 128).astype(np.uint8))
-            self._bits(label, x, packed, matrix, 8)
-            return f"{label}_main", None
-        weights = self._constant(f"{label}_weights", np.ascontiguousarray(matrix.T))
+        weights = self._constant(f"{label}_weights", np.ascontiguousarray(floats(matrix).T))
         return self._node("MatMul", [x, weights], f"{label}_main"), None
-
-    def _bits(self, label: str, x: str, packed: str, matrix: Quantised, bits: int) -> None:
-        self._node(
-            "MatMulNBits",
-            [x, packed, self._constant(f"{label}_scale", matrix.scale)],
-            f"{label}_main",
-            domain=CONTRIB,
-            K=matrix.shape[1],
-            N=matrix.shape[0],
-            bits=bits,
-            block_size=BLOCK,
-            accuracy_level=self.level,
-        )
 
     def _switch(self, always: int, adapted: int) -> str:
         """(B, 1, always + adapted): 1, then each row's `adapter`."""
@@ -180,29 +177,18 @@ class _Builder:
         return name
 
     def _embedded(self) -> str:
-        """The embedding of ids; codes that the output's product uses too are looked up as they are."""
-        matrix = self.network.base.embedding
-        if not (isinstance(matrix, Quantised) and matrix.offset is None):
-            return self._node("Gather", [self._constant("embedding", floats(matrix)), "ids"], "x0", axis=0)
-        codes = self._constant("head_codes", (matrix.codes.astype(np.int16) + 128).astype(np.uint8))
-        looked_up = self._node("Gather", [codes, "ids"], "x_codes", axis=0)
-        numbers = self._node("Cast", [looked_up], "x_numbers", to=TensorProto.FLOAT)
-        zero = self._constant("code_zero", np.array(128, np.float32))
-        centred = self._node("Sub", [numbers, zero], "x_centred")
-        scales = self._node("Gather", [self._constant("head_scale", matrix.scale), "ids"], "x_scale", axis=0)
-        scales = self._node("Unsqueeze", [scales, self._constant("last_axis", np.array([-1], np.int64))], "x_scales")
-        scaled = self._node("Mul", [centred, scales], "x_scaled")
-        shape = self._constant("x_shape", np.array([0, 0, self.shape.size], np.int64))
-        return self._node("Reshape", [scaled, shape], "x0")
+        return self._node("Gather", [self._embedding(), "ids"], "x0", axis=0)
 
     def _logits(self, x: str) -> None:
-        matrix = self.network.base.embedding
-        if isinstance(matrix, Quantised) and matrix.offset is None:
-            self._bits("head", x, "head_codes", matrix, 8)
-            self._node("Identity", ["head_main"], "logits")
-        else:
-            weights = self._constant("head_weights", np.ascontiguousarray(floats(matrix).T))
-            self._node("MatMul", [x, weights], "logits")
+        self._node("Gemm", [x, self._embedding()], "logits", transB=1)
+
+    def _embedding(self) -> str:
+        """(vocabulary, size), which words are looked up in and logits are made with, as floats.
+
+        MatMulNBits multiplies 8-bit codes one by one unless it may round what they are multiplied with: a token then
+        took 25 times as long on a CPU with AVX2 (`python -m benchmarks.chat` measures what it takes now).
+        """
+        return self._constant("embedding", floats(self.network.base.embedding))
 
     def _constant(self, name: str, value: np.ndarray) -> str:
         if name not in self.constants:

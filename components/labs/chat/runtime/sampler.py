@@ -6,7 +6,7 @@ every answer a step. Evaluation and the API write with the same two classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -144,6 +144,9 @@ class Batch(Generic[AnswerT]):
 
     def __len__(self) -> int:
         return len(self.answers)
+
+    def __iter__(self) -> Iterator[AnswerT]:
+        return iter(self.answers)
 
     def join(self, answer: AnswerT) -> None:
         """Raises ValueError where every slot is taken."""

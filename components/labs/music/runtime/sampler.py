@@ -8,7 +8,7 @@ and the API write with the same two classes.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -190,9 +190,8 @@ class Batch(Generic[TuneT]):
     def __len__(self) -> int:
         return len(self._reading) + len(self._playing)
 
-    @property
-    def tunes(self) -> list[TuneT]:
-        return [*(tune for tune, _ in self._reading), *self._playing]
+    def __iter__(self) -> Iterator[TuneT]:
+        return iter([*(tune for tune, _ in self._reading), *self._playing])
 
     def join(self, tune: TuneT) -> None:
         """It is written from the next step on."""

@@ -1,0 +1,256 @@
+"""Tokens a second of the chat API, against eager transformers and llama.cpp: `python -m benchmarks.chat`.
+
+Three servers in turn, each pinned to one core with the clients on another, are asked for the same answers over OpenAI's
+API, streamed: ours, tuned to a style; llama.cpp (in the wheel xllamacpp) on the base's own GGUF file, with as many
+slots; and eager transformers in 32-bit floats on the same file, one answer at a time, as a notebook's loop would write
+it. Ours computes its adapters on top. An answer has TOKENS tokens, fewer where the model ends it; the servers count
+them. Clients ask again as soon as they are answered. On a busy machine the wall clock says little, so tokens per
+second of processor time stand beside it.
+
+`--same-seed` instead says how many answers of a seed come out equal alone and beside others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+
+from benchmarks.generation import processor
+from benchmarks.serving import ROOT, Server, started
+from components.bundle import Bundle
+from components.datasets.styles.template_reader import Message
+from components.files import write_json
+from components.labs.chat.params import Sampling
+from components.labs.chat.runtime.model import ChatModel
+from components.labs.chat.runtime.sampler import ask as request_of
+from components.labs.chat.runtime.sampler import write_all
+
+TOKENS = 64
+CLIENTS = (1, 4, 8, 16)
+ANSWERS = {"ours": (8, 24, 48, 64), "llama_cpp": (8, 24, 48, 64), "eager": (4, 8, 8, 16)}
+"""Asked of each server, by number of clients."""
+SLOTS = 8
+"""Answers that a server writes together; ours has as many."""
+CONTEXT = 1024
+TARGETS = {("eager", 1): 4.0, ("eager", 8): 10.0, **{("llama_cpp", clients): 1.0 for clients in CLIENTS}}
+"""How many times their tokens per processor second."""
+SAME_SEED = 64
+"""Answers that are written alone and together."""
+
+
+def questions(count: int) -> list[str]:
+    """They ask for more than TOKENS tokens."""
+    things = ("a river", "bread", "the moon", "a ship", "winter", "a forest", "music", "a city", "honey", "a bridge")
+    asked = ("Tell me a long story about {}.", "Explain to a child, in detail, what {} is.", "Write an essay on {}.")
+    return [asked[index % 3].format(things[index // 3 % 10]) for index in range(count)]
+
+
+@dataclass
+class Load:
+    """What the clients saw."""
+
+    tokens: int = 0
+    first: list[float] = field(default_factory=list)
+    """Seconds to each answer's first characters."""
+    seconds: list[float] = field(default_factory=list)
+    """To each answer's end."""
+
+
+async def ask(session: aiohttp.ClientSession, question: str, load: Load) -> None:
+    body = {
+        "model": "yoda",
+        "messages": [{"role": "user", "content": question}],
+        "max_tokens": TOKENS,
+        "temperature": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    begun, first, tokens = time.perf_counter(), 0.0, 0
+    async with session.post("/v1/chat/completions", json=body) as answer:
+        assert answer.status == 200, await answer.text()
+        async for line in answer.content:
+            if not line.startswith(b"data: {"):
+                continue
+            chunk = json.loads(line[6:])
+            if not first and any(choice["delta"].get("content") for choice in chunk["choices"]):
+                first = time.perf_counter() - begun
+            tokens = (chunk.get("usage") or {}).get("completion_tokens", tokens)
+    assert first and tokens, "no text, or nobody counted its tokens"
+    load.first.append(first)
+    load.seconds.append(time.perf_counter() - begun)
+    load.tokens += tokens
+
+
+async def bear(address: str, clients: int, answers: int) -> tuple[Load, float]:
+    """`clients` ask for `answers` altogether; returns what they saw and the seconds it took."""
+    load, left = Load(), iter(questions(answers))
+
+    async def client() -> None:
+        for question in left:
+            await ask(session, question, load)
+
+    async with aiohttp.ClientSession(address, timeout=aiohttp.ClientTimeout(1800)) as session:
+        await ask(session, "Hello!", Load())
+        begun = time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(clients)))
+        return load, time.perf_counter() - begun
+
+
+def measure(server: Server, clients: int, answers: int) -> dict[str, float]:
+    before = server.processor_seconds()
+    load, seconds = asyncio.run(bear(server.address, clients, answers))
+    used = server.processor_seconds() - before
+    return {
+        "clients": clients,
+        "answers": len(load.seconds),
+        "tokens": load.tokens,
+        "tokens_per_second": load.tokens / seconds,
+        "tokens_per_processor_second": load.tokens / used,
+        **{f"first_text_p{p}_ms": 1000 * float(np.percentile(load.first, p)) for p in (50, 99)},
+        "answer_p50_seconds": float(np.percentile(load.seconds, 50)),
+    }
+
+
+def serve_llama_cpp(base: Path, port: int) -> None:
+    from xllamacpp import CommonParams, Server
+
+    params = CommonParams()
+    params.model.path = str(base)
+    params.port, params.n_parallel, params.n_ctx = port, SLOTS, SLOTS * CONTEXT
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    server = Server(params)
+    print(server.listening_address, flush=True)
+    while True:
+        time.sleep(3600)
+
+
+def serve_eager(base: Path, port: int) -> None:
+    """transformers' own `generate`, streamed, one answer at a time."""
+    import threading
+
+    import torch
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.concurrency import iterate_in_threadpool
+    from starlette.requests import Request
+    from starlette.responses import StreamingResponse
+    from starlette.routing import Route
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TextIteratorStreamer
+
+    torch.set_num_threads(1)
+    tokenizer: Any = AutoTokenizer.from_pretrained(base.parent, gguf_file=base.name)
+    model: Any = AutoModelForCausalLM.from_pretrained(base.parent, gguf_file=base.name, dtype=torch.float32)
+    model.eval()
+    one_at_a_time = asyncio.Lock()
+
+    def pieces(messages: list[dict[str, str]], most: int) -> Iterator[bytes]:
+        prompt = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        written: list[Any] = []
+
+        def write() -> None:
+            with torch.inference_mode():
+                written.append(model.generate(**prompt, max_new_tokens=most, do_sample=False, streamer=streamer))
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        for text in streamer:
+            yield chunk([{"delta": {"content": text}}])
+        thread.join()
+        yield chunk([], usage={"completion_tokens": written[0].shape[1] - prompt["input_ids"].shape[1]})
+
+    def chunk(choices: list[dict[str, Any]], **more: Any) -> bytes:
+        return f"data: {json.dumps({'choices': choices, **more})}\n\n".encode()
+
+    async def answer(request: Request) -> StreamingResponse:
+        body = await request.json()
+
+        async def stream() -> Any:
+            async with one_at_a_time:
+                async for piece in iterate_in_threadpool(pieces(body["messages"], body["max_tokens"])):
+                    yield piece
+
+        return StreamingResponse(stream(), media_type="text/event-stream")
+
+    routes = [Route("/v1/chat/completions", answer, methods=["POST"])]
+    uvicorn.run(Starlette(routes=routes), port=port, log_level="warning")
+
+
+PEERS = {"llama_cpp": serve_llama_cpp, "eager": serve_eager}
+
+
+def same_seed(bundle: Bundle) -> dict[str, Any]:
+    """How many of SAME_SEED answers are equal, token by token, alone and written SLOTS at a time."""
+    found: dict[str, Any] = {"answers": SAME_SEED, "tokens": TOKENS}
+    for temperature in (0.0, 0.8):
+        sampling = Sampling(temperature=temperature, top_k=0, top_p=1.0, repetition_penalty=1.2, max_tokens=TOKENS)
+        written = []
+        for slots in (1, SLOTS):
+            model = ChatModel.load(bundle, slots)
+            asked = [
+                request_of(model, [Message("user", text)], "yoda", sampling, seed)
+                for seed, text in enumerate(questions(SAME_SEED))
+            ]
+            written.append([answer.tokens for answer in write_all(model, asked)])
+        found[f"equal_at_temperature_{temperature}"] = sum(map(list.__eq__, *written)) / SAME_SEED
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bundle", type=Path, default=ROOT / "build" / "chat" / "export")
+    parser.add_argument("--base", type=Path, default=ROOT / "data/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "chat.json")
+    parser.add_argument("--same-seed", action="store_true", help="only how often a seed's answer depends on others")
+    parser.add_argument("--serve", choices=PEERS, help=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        PEERS[options.serve](options.base, options.port)
+        return
+    if options.same_seed:
+        print(json.dumps(same_seed(Bundle.open(options.bundle)), indent=2))
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[-1]})
+    result: dict[str, Any] = {"tokens_per_answer": TOKENS, "slots": SLOTS, "load_before": os.getloadavg()[0]}
+    ours = ("serving", "chat", "--bundle", str(options.bundle.resolve()), "--allow-unpromoted")
+    for name in ANSWERS:
+        peer = ("benchmarks.chat", "--serve", name, "--base", str(options.base.resolve()))
+        with started(cores[0], *(ours if name == "ours" else peer)) as (server, ready):
+            rows = [measure(server, *load) for load in zip(CLIENTS, ANSWERS[name], strict=True)]
+            result[name] = {"ready_seconds": ready, "rows": rows, "resident_megabytes": server.resident_megabytes()}
+        for row in rows:
+            print(name, {key: round(value, 2) for key, value in row.items()}, flush=True)
+    result["ratios"] = ratios(result)
+    result["model_digest"] = Bundle.open(options.bundle).digest
+    result["machine"] = {"processor": processor(), "cores": len(cores)}
+    write_json(options.out, result)
+    print(json.dumps(result["ratios"], indent=2))
+
+
+def ratios(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ours against each of the others, with both sides of every ratio."""
+    found = []
+    for other in PEERS:
+        for index, clients in enumerate(CLIENTS):
+            ours, theirs = (result[name]["rows"][index]["tokens_per_processor_second"] for name in ("ours", other))
+            ratio = {"against": other, "clients": clients, "ours": ours, "theirs": theirs, "ratio": ours / theirs}
+            found.append({**ratio, "target": TARGETS.get((other, clients))})
+    return found
+
+
+if __name__ == "__main__":
+    main()
