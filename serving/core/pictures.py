@@ -85,6 +85,7 @@ def open_picture(content: bytes, limits: PictureLimits) -> Picture:
     most = _most_pixels(content, limits)
     Image.MAX_IMAGE_PIXELS = most  # beyond twice as many, Pillow makes no room for a WebP's canvas
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # or one for each core of the machine
+    image: Image.Image | HeicImage
     try:
         image = HeicImage(content) if is_heic(content) else Image.open(io.BytesIO(content), formats=FORMATS)
         size = image.width, image.height

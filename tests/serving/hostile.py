@@ -54,7 +54,7 @@ def turned(image: Image.Image, orientation: int, turn: Image.Transpose) -> bytes
 
 def heic(image: Image.Image, **options: Any) -> bytes:
     content = io.BytesIO()
-    pillow_heif.from_pillow(image).save(content, quality=90, **options)
+    pillow_heif.from_pillow(image).save(content, quality=90, enc_params={"preset": "ultrafast"}, **options)
     return content.getvalue()
 
 
