@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class EnvironmentDataset(Dataset):
     """A game: the versions of its packages, its wrappers and its ranges of seeds are its data. It has no raw files."""
 
-    Params = EnvironmentParams
+    Params: type[EnvironmentParams] = EnvironmentParams
     side_by_side = True
     """Whether `validate` also checks games that are played side by side; games with real numbers as actions are not."""
 

@@ -138,8 +138,8 @@ def test_a_report_shows_returns_robustness_film_and_failures(bundle: Bundle, tmp
     for caption in (
         "Return, against steps of the game",
         "Return, against seconds of training",
-        "Entropy",
-        "Squared error",
+        "Entropy (nats)",
+        "Squared value error",
     ):
         assert caption in page
     assert "65 steps of the game in 3 seconds" in page
