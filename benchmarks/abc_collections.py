@@ -78,7 +78,8 @@ def main() -> None:
     arguments = parser.parse_args()
     tunes = list(collections())[:: arguments.every]
     refused: Counter[str] = Counter()
-    different, lost = [], []
+    different: list[str] = []
+    lost: list[str] = []
     for name, text in tunes:
         title = f"{name} {text[text.index('X:') :].splitlines()[0]}"
         try:

@@ -49,7 +49,8 @@ def played_bars(notes: int, marks: Sequence[Mark], order: str = "") -> list[rang
     notes: how many the tune has. order: of its parts, such as "AAB" or "(AB)3C"; "" is the order in which they are
     written. Raises UserError where the order names a part that is not there, leaves one out, or is no order.
     """
-    bars, left = [], MOST_NOTES
+    bars: list[range] = []
+    left = MOST_NOTES
     for bar in _in_order(notes, marks, order):
         bars.append(bar)
         left -= len(bar)

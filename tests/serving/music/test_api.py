@@ -136,6 +136,7 @@ def test_a_metre_alone_is_given_a_type_that_goes_with_it(server: Server) -> None
         ({"top_k": 1001}, "top_k", "less than or equal to 1000"),
         ({"start": "X:1\nT:Mine\nM:C\nK:D\n"}, "start", "no L: field before K:"),
         ({"start": "X:1\nT:Mine\nM:C\nL:1/8\nK:H\n"}, "start", "unknown key 'H'"),
+        ({"start": "[V:1]A8|[V:2]A8|"}, "start", "several voices (V:2)"),
     ],
 )
 @pytest.mark.parametrize("path", ["/generate", "/stream"])
