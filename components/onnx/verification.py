@@ -16,7 +16,7 @@ STANDARD = ("", "ai.onnx")
 """Domain of ONNX's own operators; any other is somebody's library, or onnxruntime's."""
 CONTRIB = "com.microsoft"
 """Domain of onnxruntime's own operators. Some load a file that the graph names, so each is allowed by name."""
-ALLOWED = ("GroupQueryAttention", "MatMulNBits", "SkipSimplifiedLayerNormalization")
+ALLOWED = ("GroupQueryAttention", "MatMulIntegerToFloat", "MatMulNBits", "SkipSimplifiedLayerNormalization")
 """Those that labs export; they compute with their inputs and nothing else."""
 
 
