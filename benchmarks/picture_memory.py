@@ -18,6 +18,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image
 
+from components.config import PictureLimits
 from components.labs import find
 from components.params import load
 from serving.core.pictures import decode, open_picture
@@ -65,6 +66,7 @@ def _save_heic(image: Image.Image, path: Path) -> None:
 def read(path: Path) -> None:
     """Prints what it took, as JSON."""
     limits = load(find("faces"), Path("params.yaml")).serve
+    assert isinstance(limits, PictureLimits)
     content = path.read_bytes()
     before, started = _peak_bytes(), time.process_time()
     try:

@@ -155,7 +155,7 @@ def test_resets_are_no_steps_of_the_game() -> None:
 
 
 def test_the_policy_in_numpy_is_the_networks_and_draws_by_its_probabilities() -> None:
-    network = new_agent().network
+    network: Any = new_agent().network
     seen = torch.randn(500, 4, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         network.actions[-1].bias.copy_(torch.tensor([0.0, 1.0]))
