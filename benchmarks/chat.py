@@ -99,7 +99,8 @@ async def bear(address: str, clients: int, answers: int) -> tuple[Load, float]:
         for question in left:
             await ask(session, question, load)
 
-    async with aiohttp.ClientSession(address, timeout=aiohttp.ClientTimeout(1800)) as session:
+    connector = aiohttp.TCPConnector(force_close=True)  # llama.cpp's server hangs up on a connection that it kept
+    async with aiohttp.ClientSession(address, connector=connector, timeout=aiohttp.ClientTimeout(1800)) as session:
         await ask(session, "Hello!", Load())
         begun = time.perf_counter()
         await asyncio.gather(*(client() for _ in range(clients)))
@@ -230,10 +231,11 @@ def main() -> None:
     for name in ANSWERS:
         peer = ("benchmarks.chat", "--serve", name, "--base", str(options.base.resolve()))
         with started(cores[0], *(ours if name == "ours" else peer)) as (server, ready):
-            rows = [measure(server, *load) for load in zip(CLIENTS, ANSWERS[name], strict=True)]
+            rows = []
+            for load in zip(CLIENTS, ANSWERS[name], strict=True):
+                rows.append(measure(server, *load))
+                print(name, {key: round(value, 2) for key, value in rows[-1].items()}, flush=True)
             result[name] = {"ready_seconds": ready, "rows": rows, "resident_megabytes": server.resident_megabytes()}
-        for row in rows:
-            print(name, {key: round(value, 2) for key, value in row.items()}, flush=True)
     result["ratios"] = ratios(result)
     result["model_digest"] = Bundle.open(options.bundle).digest
     result["machine"] = {"processor": processor(), "cores": len(cores)}
