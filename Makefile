@@ -66,8 +66,8 @@ lint: $(ENVIRONMENT) ## ruff and mypy
 	mypy
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios (hours)
-	@for benchmark in training digits digit_papers generation serving transfer agents driving uncertainty distributed faces_training \
-	    faces_serving faces_detection task_start; \
+	@for benchmark in training digits digit_papers generation serving abc_collections transfer agents driving uncertainty \
+	    chat distributed faces_training faces_serving faces_detection picture_memory task_start; \
 	  do python -m benchmarks.$$benchmark; done
 
 system: ## system packages that only tests need (Debian, as root)
