@@ -228,6 +228,7 @@ def test_several_digits_are_shown_with_their_boxes_and_one_is_chosen(visit: Call
     found = page.get_by_role("list", name="The digits that were found").get_by_role("button")
     expect(found).to_have_count(3)
     expect(page.locator("#digit")).to_have_text(re.compile("^.{3}$"))
+    expect(page.locator("#bars")).to_have_attribute("aria-busy", "false")  # every stroke was read
     found.nth(2).click()
     expect(found.nth(2)).to_have_attribute("aria-pressed", "true")
     expect(found.nth(0)).to_have_attribute("aria-pressed", "false")

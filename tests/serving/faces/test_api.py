@@ -151,7 +151,8 @@ def test_boxes_are_drawn_on_the_photograph_as_it_is_looked_at(
 ) -> None:
     plain, found = (ask(faces_server, "/detect", content) for content in (jpeg(scene), THE_SAME[name](scene)))
     assert (found["width"], found["height"]) == scene.size
-    assert len(found["faces"]) == len(plain["faces"]) > 0
+    count = len(plain["faces"])
+    assert abs(len(found["faces"]) - count) <= 1 < count, "compressed in another way, the faintest may be lost"
     best, same = found["faces"][0], plain["faces"][0]
     assert all(abs(best[side] - same[side]) < 8 for side in ("left", "top", "right", "bottom"))
 

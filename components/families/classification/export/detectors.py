@@ -46,8 +46,8 @@ def choose_detector(train: Split, validation: Split, params: Export) -> Choice:
 
 
 def candidates(train: Split, params: Export) -> Iterator[tuple[str, nn.Module]]:
-    """Name and model of each."""
-    for method, sizes in params.detectors.items():
+    """Name and model of each, by name: of equals the first is chosen, and a cluster hands over keys in any order."""
+    for method, sizes in sorted(params.detectors.items()):
         found: Sequence[nn.Module]
         if method == "subspace":
             found = subspaces(train.images, train.labels, sizes)

@@ -76,6 +76,8 @@ def as_checked(text: str, conditions: Conditions) -> str:
         return text
     before, _, after = text.partition(start)
     header, rest = _split(start) if conditions.beginning else ("", start)
+    if conditions.beginning and "K" not in parse_tune(header).headers:  # it ends within the header
+        return text
     return before + _plain_keys(header) + respelled(rest, header or _header(conditions)) + after
 
 

@@ -39,7 +39,7 @@ $('file').addEventListener('change', () => {
 async function photograph(file) {
   const mine = age
   const picture = await open(file)
-  if (picture && mine === age) pen.drawImage(picture, ...inside(picture.width, picture.height))
+  if (picture && mine === age) pen.drawImage(picture.image, ...inside(picture.width, picture.height))
   return fitting(file, picture, (await known)?.limits)
 }
 
