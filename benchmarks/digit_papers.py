@@ -54,7 +54,7 @@ class Reader:
 
 
 def single(reader: Reader, split: Split, side: Side, kind: str, count: int) -> dict[str, int]:
-    """Of `count` digits, as many of each: those that are read, as one digit; and those that are not relied on."""
+    """Counts, of `count` digits, those that are read as one digit and those that are not relied on."""
     right = abstained = 0
     for index in range(count):
         draw = np.random.default_rng((index, SEED))
@@ -68,7 +68,7 @@ def single(reader: Reader, split: Split, side: Side, kind: str, count: int) -> d
 
 
 def several(reader: Reader, split: Split, side: Side, kind: str, count: int) -> dict[str, int]:
-    """Of `count` numbers of two to six digits: those that are read whole, and those with as many marks."""
+    """Counts, of `count` numbers of two to six digits, those that are read whole and those with as many marks."""
     right = counted = 0
     for index in range(count):
         draw = np.random.default_rng((index, SEED + 1))
@@ -82,7 +82,7 @@ def several(reader: Reader, split: Split, side: Side, kind: str, count: int) -> 
 
 
 def bare(reader: Reader, side: Side, kind: str, count: int) -> dict[str, int]:
-    """Of `count` sheets without a digit: those that are refused, and those of which every mark is taken for none."""
+    """Counts, of `count` sheets without a digit, the refused ones and those whose marks are all taken for none."""
     refused = abstained = 0
     for index in range(count):
         draw = np.random.default_rng((index, SEED + 2))

@@ -26,7 +26,7 @@ from serving.core.problems import RefusalError
 
 RESULTS = Path(__file__).parent / "results" / "picture_memory.json"
 SIZES = {24: (5712, 4284), 48: (8064, 6048), 108: (12000, 9000), 200: (16320, 12240)}
-"""Of photographs, by megapixels."""
+"""Sizes of the photographs, by megapixels."""
 LEAST = 224
 """Pixels a side that a model wants to see."""
 Write = Callable[[Image.Image, Path], None]

@@ -73,11 +73,11 @@ class PictureLimits(Limits):
     """Limits of an API that takes pictures. How much memory a pixel takes depends on how it is stored."""
 
     max_pixels: int = Field(ge=4096)
-    """Of a picture that a decoder holds whole."""
+    """Largest picture that a decoder holds whole, in pixels."""
     max_compact_pixels: int = Field(ge=4096)
-    """Of one that a decoder holds in about 5 bytes a pixel: HEIC, and a progressive JPEG with subsampled colours."""
+    """Largest HEIC, or progressive JPEG with subsampled colours: a decoder holds about 5 bytes a pixel."""
     max_jpeg_pixels: int = Field(ge=4096)
-    """Of a JPEG that is decoded row by row, at 1/8 of its size if need be."""
+    """Largest JPEG that is decoded row by row, at 1/8 of its size if need be."""
 
 
 class Bound(Section):

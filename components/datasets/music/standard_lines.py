@@ -13,7 +13,7 @@ class Line(NamedTuple):
     number: int
     """In the text, from 1."""
     letter: str
-    """Of a field; "%" for a directive (%%), "+" for the continuation of a field, "" for music."""
+    """Letter of a field; "%" for a directive (%%), "+" for the continuation of a field, "" for music."""
     text: str
     """Of the field, the directive or the music, without comments and signs of continuation."""
 
