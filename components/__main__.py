@@ -185,18 +185,14 @@ def gate(
 @app.command()
 def promote(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
     """Make a passed candidate the champion. Registers the bundle in MLflow and moves the alias to it."""
+    from components.steps.promote import Folders
     from components.steps.promote import promote as step
 
     with lab_step("promote", lab, params, build) as this:
-        step(
-            this.lab,
-            this.output_of("export"),
-            this.output_of("evaluate"),
-            this.output_of("gate"),
-            this.out,
-            run=this.run,
-            audit=this.output_of("audit") if this.lab.audited else None,
-        )
+        audited = this.output_of("audit") if this.lab.audited else None
+        decided = {name: build / name / "gate" for name in this.lab.reference_models}
+        made = Folders(*map(this.output_of, ("export", "evaluate", "gate")), audited, decided)
+        step(this.lab, this.params, made, this.out, run=this.run)
 
 
 @app.command()
@@ -205,10 +201,19 @@ def rollback(
     version: Annotated[int, typer.Argument(help="A version promoted earlier.")],
     build: Build = BUILD,
 ) -> None:
-    """Make an earlier version the champion again. Its bundle is verified first."""
+    """Make an earlier version the champion again. Its bundle and signature are verified first."""
     from components.steps.promote import roll_back
 
     roll_back(find(lab), str(version), build / journal.NAME)
+
+
+@app.command()
+def signing_key() -> None:
+    """Make this machine's own pair of signing keys where there is none, and say where it is."""
+    from components.signing_keys import PUBLIC, local_key
+
+    private = local_key()
+    typer.echo(f"{private} signs; give {private.with_name(PUBLIC)} to those who verify")
 
 
 @app.command()

@@ -145,7 +145,7 @@ def _notes(candidate: EvaluationReport, champion: Champion | None, needed_profil
 def _not_comparable(candidate: EvaluationReport, champion: Champion) -> str:
     """Why the values of both say nothing about each other; "" where they do."""
     if not champion.readable:
-        return "by an older version of this code"
+        return "by an older version of this code, or is not signed"
     if champion.data_version != candidate.provenance.data_version:
         return "on other data"
     if champion.reference_models != candidate.reference_models:

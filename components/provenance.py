@@ -48,7 +48,7 @@ SHARED = {
     "evaluate": ("steps/evaluate.py", "onnx", "report", "bundle.py", "stats.py"),
     "audit": ("steps/audit.py", "onnx", "report", "bundle.py", "stats.py"),
     "gate": ("steps/gate.py", "promotion.py"),
-    "promote": ("steps/promote.py",),
+    "promote": ("steps/promote.py", "steps/gate.py", "promotion.py", "promoted.py", "signing.py", "tracking/alias.py"),
 }
 """What a step runs for every lab or dataset, below components/."""
 DATASET_MODULES = {"train": "*reader.py", "export": "*.py", "evaluate": "*.py", "audit": "*.py"}

@@ -162,7 +162,8 @@ class AuditReport(EvaluationReport):
 class Decision(Record):
     """decision.json. reasons: a line for every metric, worst first. waived_until: last day of a WAIVED verdict.
 
-    audit: sha256 of the audit.json that was read, None for a lab that is not audited.
+    evaluation: sha256 of the evaluation.json that was read, None in a decision of before it was kept.
+    audit: the same of audit.json, None for a lab that is not audited.
     reference_models: digests of the other labs' models that the candidate was measured with.
     """
 
@@ -174,6 +175,7 @@ class Decision(Record):
     provenance: Provenance
     champion: ChampionSeen | None
     metrics: dict[str, Measured]
+    evaluation: Sha256 | None = None
     audit: Sha256 | None = None
     reference_models: dict[str, Sha256] = Field(default_factory=dict)
 

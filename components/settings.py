@@ -35,6 +35,11 @@ class Settings(BaseSettings):
     """Folder that outlives a task, for training's checkpoints."""
     journals: str | None = None
     """Folder that outlives a task, for journals of runs; see tracking.py."""
+    signing_key: str | None = None
+    """What promote signs with: a file in PEM, or a key of a service, such as awskms:alias/labs. By default this
+    machine's own."""
+    signing_public_keys: Path | None = None
+    """Whose signatures count: a file, or a folder of *.pub. By default this machine's own."""
     git_commit: str | None = None
     """Commit of the code where there is no repository, as in an image."""
     rank: int = Field(0, ge=0)
@@ -87,6 +92,11 @@ def draw_without_display() -> None:
     for name in ("SDL_VIDEODRIVER", "SDL_AUDIODRIVER"):
         os.environ.setdefault(name, "dummy")
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+
+
+def local_keys() -> Path:
+    """Folder of this machine's own pair of signing keys: outside every project, and so of every image and commit."""
+    return Path.home() / ".config" / "deep-learning-labs"
 
 
 def project_root() -> Path:

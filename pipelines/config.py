@@ -58,6 +58,17 @@ class Secret(Section):
     variables: dict[str, str] = Field(min_length=1)
 
 
+class Signing(Section):
+    """What promoted models are signed and verified with; "" where `environment` says it, as of a key service.
+
+    secret: the Secret of the private key, `signing.key`, which the task promote alone gets.
+    public_keys: the ConfigMap of the public ones, `*.pub`, of the tasks that verify what was promoted.
+    """
+
+    secret: str
+    public_keys: str
+
+
 class Backoff(Section):
     """Time between two attempts of a task: seconds before the second, and how many times longer each next one is.
 
@@ -86,6 +97,7 @@ class Pipelines(Section):
     parallel: int = Field(ge=1)
     environment: dict[str, str]
     secrets: tuple[Secret, ...] = ()
+    signing: Signing
     user: int = Field(ge=1)
     shared_memory: str = Memory
     scratch: str = Memory

@@ -12,7 +12,8 @@ from typing import Any
 
 from components.errors import UserError
 from components.provenance import git_state
-from components.settings import settings
+from components.settings import local_keys, settings
+from components.signing_keys import local_key
 from components.sources.catalogue import Profile
 from components.sources.pin import cache_pinned, check_pin
 from components.tracking.journal import JOURNALS
@@ -40,6 +41,8 @@ def environment(project: Path, dataset: str, profile: Profile, engine: str) -> d
         "REPRO_RUN": uuid.uuid4().hex,
         "MLFLOW_TRACKING_URI": f"{SQLITE}{(project / file).absolute()}" if file else uri,
         "DATA_REMOTE": str((project / ".dvc" / "cache").absolute()),
+        "SIGNING_KEY": settings().signing_key or str(local_key()),
+        "SIGNING_PUBLIC_KEYS": str(settings().signing_public_keys or local_keys()),
         "CHECKPOINTS": str((project / ROOT / ".checkpoints").absolute()),
         "GIT_COMMIT": f"{commit}-dirty" if dirty else commit,
         "LOG_LEVEL": settings().log_level,
@@ -82,11 +85,12 @@ def _docker(project: Path, variables: Mapping[str, str]) -> Any:
     except docker.errors.DockerException as error:
         raise UserError(f"no Docker engine answers: {' '.join(str(error).split())[:200]}") from None
     (project / ROOT).mkdir(parents=True, exist_ok=True)
+    seen = [project.absolute(), *(Path(variables[name]) for name in ("SIGNING_KEY", "SIGNING_PUBLIC_KEYS"))]
     remote = database(variables["MLFLOW_TRACKING_URI"]) is None
     return local.DockerRunner(
         user=f"{os.getuid()}:{os.getgid()}",
         network_mode="bridge" if remote else "none",
-        mounts=[Mount(str(project.absolute()), str(project.absolute()), type="bind")],
+        mounts=[Mount(str(path), str(path), type="bind", read_only=path != seen[0]) for path in seen if path.exists()],
         read_only=True,
         tmpfs={"/tmp": "exec"},  # noqa: S108 - the container's own
         shm_size="1g",

@@ -73,7 +73,7 @@ class Wiring:
         ours = {"lab": self.lab.name, "train": train, **reports}
         gate = self._at("gate", tasks.gate(**ours, gate=bounds))
         with dsl.If(gate.outputs["Output"] == True, name="PASS or WAIVED"):  # noqa: E712 - Kubeflow's own comparison
-            self._at("promote", tasks.promote(**ours, bundle=bundle, decided=gate.outputs["decided"]))
+            self._at("promote", tasks.promote(**ours, gate=bounds, bundle=bundle, decided=gate.outputs["decided"]))
 
     def _at(self, name: str, task: dsl.PipelineTask) -> dsl.PipelineTask:
         return placed(task, name, self.cluster, self.environment)

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 
 from kfp import dsl, kubernetes
 
-from pipelines.config import Backoff, Needs, Pipelines
+from components.signing_keys import PRIVATE
+from pipelines.config import Backoff, Needs, Pipelines, Signing
 
 RUN_LABEL = "metadata.labels['pipeline/runid']"
 """Where a pod says which run of Kubeflow it belongs to."""
 UNCACHED = ("open_run", "audit", "gate", "promote", "close_run")
 """What they do is an effect, or depends on the champion, which no input names."""
 CHECKPOINTS = "/checkpoints"
+SIGNING_KEY, SIGNING_KEYS = "/signing-key", "/signing-keys"
+VERIFYING = ("gate", "promote")
+"""Tasks that read what the champion's promotion said of it."""
 PENDING_SECONDS = 6 * 3600
 """What a pod may wait for a node before each attempt without being out of time."""
 
@@ -41,10 +45,21 @@ def placed(task: dsl.PipelineTask, name: str, cluster: Pipelines, environment: M
     kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=cluster.shared_memory)  # noqa: S108
     for secret in cluster.secrets:
         kubernetes.use_secret_as_env(task, secret.name, dict(secret.variables))
+    if "SIGNING_KEY" not in environment:
+        _signing(task, name, cluster.signing)
     if name == "train" and cluster.checkpoints:
         kubernetes.mount_pvc(task, cluster.checkpoints, CHECKPOINTS)
         task.set_env_variable("CHECKPOINTS", CHECKPOINTS)
     return task
+
+
+def _signing(task: dsl.PipelineTask, name: str, signing: Signing) -> None:
+    if name == "promote" and signing.secret:
+        kubernetes.use_secret_as_volume(task, signing.secret, SIGNING_KEY)
+        task.set_env_variable("SIGNING_KEY", f"{SIGNING_KEY}/{PRIVATE}")
+    if name in VERIFYING and signing.public_keys:
+        kubernetes.use_config_map_as_volume(task, signing.public_keys, SIGNING_KEYS)
+        task.set_env_variable("SIGNING_PUBLIC_KEYS", SIGNING_KEYS)
 
 
 def _retry_window(needs: Needs, backoff: Backoff) -> int:

@@ -241,17 +241,18 @@ def gate(
 def promote(
     lab: str,
     train: dict[str, Any],
+    gate: dict[str, Any],
     bundle: Input[Model],
     evaluated: Input[Artifact],
     decided: Input[Artifact],
     promoted: Output[Artifact],
     audited: Input[Artifact] = None,
 ) -> None:
-    """Makes the candidate the champion. It checks the decision again: being called is not enough."""
+    """Makes the candidate the champion. It decides again: being called is not enough."""
     from pipelines.workspace import run_step
 
     inputs = {"export": bundle, "evaluate": evaluated, "gate": decided} | ({"audit": audited} if audited else {})
-    run_step("promote", lab, inputs, promoted, {"train": train})
+    run_step("promote", lab, inputs, promoted, {"train": train, "gate": gate})
 
 
 @task

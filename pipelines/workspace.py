@@ -152,6 +152,8 @@ def run_step(
     from components import __main__ as command_line
 
     data = Data.of(next(iter(inputs.values())))
+    if step == "promote" and not settings().signing_key:
+        raise SystemExit("error: SIGNING_KEY must name a key: one made in a task's own folder is gone with it")
     with project(data, name, sections or {}, block):
         if step in WEIGHTS_STEPS:
             bring_weights(Path(), find(name).pretrained)

@@ -46,6 +46,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return make(config, log)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _keys_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is signed with the key of whoever runs the tests, and nothing that they signed is trusted."""
+    from components.settings import settings
+    from components.signing_keys import PRIVATE, make_key
+
+    folder = tmp_path_factory.mktemp("keys")
+    make_key(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGNING_KEY", str(folder / PRIVATE))
+        patch.setenv("SIGNING_PUBLIC_KEYS", str(folder))
+        settings.cache_clear()
+        yield
+    settings.cache_clear()
+
+
 @pytest.fixture(autouse=True)
 def _no_log_handler_outlives_a_test() -> Iterator[None]:
     """A command in the test's own process sets up logging to a standard error that is closed with the test."""

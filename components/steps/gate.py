@@ -36,21 +36,7 @@ def gate(
     A blocked candidate is a result: it is logged loudly and returned. Raises BlockedError (exit code 3) instead where
     `require_pass`, after writing; UserError when evaluation and audit speak of different models.
     """
-    candidate = read_record(evaluation / "evaluation.json", EvaluationReport)
-    against, today = champion(lab.name), datetime.now(UTC).date()
-    verdicts = {
-        name: _verdict(name, digest, (reference_models or {}).get(name))
-        for name, digest in candidate.reference_models.items()
-    }
-    if lab.audited:
-        if audit is None:
-            raise UserError(f"{lab.name} is gated by its audit too: run `python -m components audit {lab.name}`")
-        report = _audit_of(candidate, audit / "audit.json", against)
-        measured = _with_metrics(candidate, report)
-        decision = decide(measured, against, params.gate, today, report.requirements, verdicts)
-        decision = decision.model_copy(update={"audit": sha256_file(audit / "audit.json")})
-    else:
-        decision = decide(candidate, against, params.gate, today, reference_models=verdicts)
+    decision = judge(lab, params, evaluation, audit, reference_models)
     with output_folder(out) as folder:
         write_json(folder / "decision.json", decision.model_dump(mode="json"))
         write_text(folder / "decision.md", _markdown(decision))
@@ -63,6 +49,32 @@ def gate(
     if require_pass:
         raise BlockedError(f"blocked {summary}; see {out / 'decision.md'}")
     return decision
+
+
+def judge(
+    lab: Lab,
+    params: LabParams,
+    evaluation: Path,
+    audit: Path | None = None,
+    reference_models: Mapping[str, Path] | None = None,
+) -> Decision:
+    """What evaluation.json (and audit.json) come to today, beside the champion that there is now; see `gate`."""
+    candidate = read_record(evaluation / "evaluation.json", EvaluationReport)
+    against, today = champion(lab.name), datetime.now(UTC).date()
+    verdicts = {
+        name: _verdict(name, digest, (reference_models or {}).get(name))
+        for name, digest in candidate.reference_models.items()
+    }
+    read = {"evaluation": sha256_file(evaluation / "evaluation.json")}
+    if not lab.audited:
+        decision = decide(candidate, against, params.gate, today, reference_models=verdicts)
+        return decision.model_copy(update=read)
+    if audit is None:
+        raise UserError(f"{lab.name} is gated by its audit too: run `python -m components audit {lab.name}`")
+    report = _audit_of(candidate, audit / "audit.json", against)
+    measured = _with_metrics(candidate, report)
+    decision = decide(measured, against, params.gate, today, report.requirements, verdicts)
+    return decision.model_copy(update={**read, "audit": sha256_file(audit / "audit.json")})
 
 
 def _verdict(lab: str, digest: str, decided: Path | None) -> Verdict | None:

@@ -12,12 +12,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.bundle import Bundle
 from components.errors import UserError
-from components.files import output_folder
+from components.files import output_folder, sha256_file
+from components.promoted import read_served
 from components.records import Champion, Decision, Verdict, read_record
 from components.settings import settings
-from components.tracking.mlflow_client import connect, database, failures_named
+from components.signing import ATTESTATION, read_attestation
+from components.tracking.mlflow_client import MlflowError, connect, database, failures_named
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,24 +31,22 @@ URI = re.compile(r"models:/(?P<name>[\w.-]+)(@(?P<alias>[\w.-]+)|/(?P<version>\d
 
 
 def champion(lab: str) -> Champion | None:
-    """The champion and what its decision says of it, None when there is none. Raises MlflowError.
+    """The champion and what its signed decision says of it, None when there is none. Raises MlflowError.
 
-    One that an older version of this code promoted is not readable: nothing is compared with it.
+    One that is not signed, or promoted by an older version of this code, is not readable: nothing is compared with it.
     """
     mlflow = connect()
     version = champion_version(mlflow, lab)
     if version is None:
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        path = download(mlflow, version, Path(folder), "decision.json")
-        try:
-            decision = read_record(path, Decision)
-        except UserError as error:
-            log.warning("champion version %s of %s cannot be compared with: %s", version.version, lab, error)
-            digest = version.tags["model_digest"]
-            return Champion(
-                version=str(version.version), model_digest=digest, data_version="", metrics={}, readable=False
-            )
+    try:
+        decision = _signed_decision(mlflow, version)
+    except MlflowError:
+        raise
+    except UserError as error:
+        log.warning("champion version %s of %s cannot be compared with: %s", version.version, lab, error)
+        digest = version.tags["model_digest"]
+        return Champion(version=str(version.version), model_digest=digest, data_version="", metrics={}, readable=False)
     return Champion(
         version=str(version.version),
         model_digest=decision.model_digest,
@@ -86,8 +85,9 @@ def fetch_model(uri: str, into: Path) -> Path:
 def fetch_digest(lab: str, digest: str, into: Path) -> Path:
     """Downloads the bundle of `lab` that was promoted under this digest; returns the folder `into`, replaced whole.
 
-    Every byte is checked before `into` is touched. Raises UserError when the registry has no such model or sends
-    another; BundleError when it is damaged; MlflowError on an outage.
+    Every byte and the signature are checked before `into` is touched. Raises UserError when the registry has no such
+    model, sends another, or one that does not count as promoted (unless SERVE_ALLOW_UNPROMOTED); BundleError when it is
+    damaged; MlflowError on an outage.
     """
     mlflow = connect()
     with failures_named():
@@ -97,17 +97,20 @@ def fetch_digest(lab: str, digest: str, into: Path) -> Path:
     newest = max(found, key=lambda version: int(version.version))
     with tempfile.TemporaryDirectory() as temporary:
         source = download(mlflow, newest, Path(temporary))
-        if Bundle.open(source).digest != digest:
+        served = read_served(source)
+        if served.bundle.digest != digest:
             raise UserError(
                 f"{lab} version {newest.version} is not {digest}, as its tag says: it was changed afterwards"
             )
+        if served.unpromoted and not settings().serve_allow_unpromoted:
+            raise UserError(f"{lab} version {newest.version} does not count as promoted: {served.unpromoted}")
         with output_folder(into) as folder:
             shutil.copytree(source, folder, dirs_exist_ok=True)
     return into
 
 
 def verdict_of(lab: str, digest: str) -> Verdict | None:
-    """What the gate said of the model of `lab` with this digest when it was promoted; None where it never was.
+    """What the gate said of the model of `lab` with this digest when it was promoted; None where no signature says so.
 
     Raises MlflowError on an outage.
     """
@@ -115,7 +118,16 @@ def verdict_of(lab: str, digest: str) -> Verdict | None:
     with failures_named():
         found = mlflow.search_model_versions(f"name = '{lab}' and tags.model_digest = '{digest}'")
     newest = max(found, key=lambda version: int(version.version), default=None)
-    return Verdict(newest.tags["verdict"]) if newest else None
+    if newest is None:
+        return None
+    try:
+        decision = _signed_decision(mlflow, newest)
+    except MlflowError:
+        raise
+    except UserError as error:
+        log.warning("what was said of version %s of %s does not count: %s", newest.version, lab, error)
+        return None
+    return decision.verdict if decision.model_digest == digest else None
 
 
 def get_version(mlflow: MlflowClient, lab: str, version: str) -> ModelVersion | None:
@@ -138,6 +150,18 @@ def download(mlflow: MlflowClient, version: ModelVersion, into: Path, file: str 
         source = mlflow.get_model_version_download_uri(version.name, version.version)
         address = f"{source}/{file}" if file else source
         return Path(download_artifacts(address, dst_path=str(into), tracking_uri=settings().mlflow_tracking_uri))
+
+
+def _signed_decision(mlflow: MlflowClient, version: ModelVersion) -> Decision:
+    """A version's decision.json, as it was signed. Raises UserError where it was not; MlflowError on an outage."""
+    if "signed_by" not in version.tags:
+        raise UserError("it was promoted without a signature")
+    with tempfile.TemporaryDirectory() as folder:
+        signed = read_attestation(download(mlflow, version, Path(folder), ATTESTATION))
+        path = download(mlflow, version, Path(folder), "decision.json")
+        if signed.get(path.name) != sha256_file(path):
+            raise UserError("its decision.json was changed after it was signed")
+        return read_record(path, Decision)
 
 
 def _version_by_alias(mlflow: MlflowClient, lab: str, alias: str) -> ModelVersion | None:

@@ -7,6 +7,7 @@ import numpy as np
 from components.config import LabParams
 from components.datasets.environments.reader import Environment
 from components.families.agents.params import Serve
+from components.promoted import Served
 from components.sources.installed import check_installed
 from serving.agents import openapi
 from serving.agents.episodes import Episodes
@@ -22,7 +23,6 @@ from serving.agents.schemas import (
     play_request,
 )
 from serving.core.backend import Backend
-from serving.core.bundles import Served
 from serving.core.schemas import Info
 
 

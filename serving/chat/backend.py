@@ -13,10 +13,10 @@ from components.errors import UserError
 from components.labs.chat.params import Params, Sampling, Serve
 from components.labs.chat.runtime.model import ChatModel
 from components.labs.chat.runtime.sampler import SEEDS, AnswerRequest, ask
+from components.promoted import Served
 from serving.chat import openapi, schemas
 from serving.chat.batching import AnswerBatcher
 from serving.core.backend import Backend
-from serving.core.bundles import Served
 from serving.core.metrics import SECONDS, Metrics
 from serving.core.problems import wrong_fields
 from serving.core.schemas import Info

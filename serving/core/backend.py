@@ -6,7 +6,7 @@ import json
 from typing import Any, Protocol
 
 from components.config import Limits
-from serving.core.bundles import Served
+from components.promoted import Served
 from serving.core.metrics import Metrics
 from serving.core.request_guard import Rules
 from serving.core.schemas import Info

@@ -12,9 +12,10 @@ from pydantic import BaseModel, Field
 
 from components.errors import UserError
 from components.labs import LABS, find
+from components.promoted import Served
 from components.settings import settings
 from serving.core.backend import Backend
-from serving.core.bundles import Served, open_bundle
+from serving.core.bundles import open_bundle
 from serving.core.service import ApiDefinition, backend_of, champion, definition
 
 log = logging.getLogger(__name__)

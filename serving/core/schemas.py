@@ -7,8 +7,8 @@ from typing import Self
 from pydantic import BaseModel, Field
 
 from components.config import Limits
+from components.promoted import Served
 from components.records import Provenance
-from serving.core.bundles import Served
 
 
 class Origin(BaseModel):

@@ -18,10 +18,11 @@ from starlette.routing import BaseRoute
 from components.apis import labs_of
 from components.labs import find
 from components.params import load
+from components.promoted import Served
 from components.settings import project_root, settings
 from serving.core.application import application
 from serving.core.backend import Backend
-from serving.core.bundles import REGISTRY, Served, open_bundle
+from serving.core.bundles import REGISTRY, open_bundle
 from serving.core.request_guard import RequestGuard
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from components.families.classification.params import Serve
 from components.families.classification.runtime import SIZE, DigitModel, DistanceModel
+from components.promoted import Served
 from serving.core.backend import Backend
-from serving.core.bundles import Served
 from serving.core.pictures import Picture, decode
 from serving.core.schemas import Info
 from serving.core.worker import Worker

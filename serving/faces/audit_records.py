@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from components.promoted import Served
 from components.records import Verdict
-from serving.core.bundles import Served
 from serving.faces.schemas import AuditAnswer, AuditedOrigin, Standing, WorstGroup
 
 REPORTS = ("audit.html", "card.md")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from components.errors import UserError
 from components.labs.faces.params import FacesParams, Serve
 from components.labs.faces.runtime.model import FaceModel
+from components.promoted import Served
 from serving.core.backend import Backend
-from serving.core.bundles import Served
 from serving.core.worker import Worker
 from serving.faces import openapi
 from serving.faces.audit_records import audit_records, standing

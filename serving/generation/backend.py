@@ -10,9 +10,9 @@ from PIL import Image
 
 from components.families.generation.params import GenerationParams, Serve
 from components.families.generation.runtime import Generator
+from components.promoted import Served
 from components.report.pictures import sheet
 from serving.core.backend import Backend
-from serving.core.bundles import Served
 from serving.core.schemas import Info
 from serving.core.worker import Worker
 from serving.generation import openapi

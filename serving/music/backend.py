@@ -7,8 +7,8 @@ import numpy as np
 from components.labs.music.params import MusicParams, Serve
 from components.labs.music.runtime.conditioning import Options
 from components.labs.music.runtime.model import TuneModel
+from components.promoted import Served
 from serving.core.backend import Backend
-from serving.core.bundles import Served
 from serving.core.schemas import Info
 from serving.core.worker import Worker
 from serving.music import openapi, schemas

@@ -10,9 +10,9 @@ from components.datasets.faces.category_reader import square
 from components.labs.transfer.params import Serve
 from components.labs.transfer.runtime.head import Head, left_out_accuracy
 from components.labs.transfer.runtime.model import CategoryModel
+from components.promoted import Served
 from components.stats import softmax
 from serving.core.backend import Backend
-from serving.core.bundles import Served
 from serving.core.pictures import Picture, decode, open_picture
 from serving.core.problems import RefusalError, wrong_fields
 from serving.core.schemas import Info

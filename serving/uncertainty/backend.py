@@ -9,8 +9,8 @@ import numpy as np
 
 from components.labs.uncertainty.params import Params, Serve
 from components.labs.uncertainty.runtime.predictor import Answer, UncertaintyPredictor
+from components.promoted import Served
 from serving.core.backend import Backend
-from serving.core.bundles import Served
 from serving.core.schemas import Info
 from serving.core.worker import Worker
 from serving.uncertainty import openapi

@@ -8,11 +8,12 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from components.settings import settings
+from components.signing_keys import PRIVATE, PUBLIC
 from pipelines.connection import Kubeflow
 from tests.cluster import options
 from tests.cluster.kubectl import (
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 SECRET = "labs-acceptance"
 """In the namespace of Kubeflow's runs: what their tasks log in to MLflow with."""
+KEY, KEYS = "signing-key", "signing-keys"
+"""The Secret of the key that promote signs with, in that namespace, and the ConfigMap of its public half."""
 ROLLOUT_SECONDS = 900
 RAN: list[str] = []
 NOTHING_RAN = 5
@@ -99,7 +102,7 @@ def platform(own_namespace: str) -> Iterator[Platform]:
     passwords = Passwords()
     objects = in_namespace("local", own_namespace)
     apply(objects[:1])
-    apply(passwords.as_secrets(own_namespace))
+    apply([*passwords.as_secrets(own_namespace), public_keys(own_namespace)])
     apply(objects[1:])
     for workload in ("statefulset/database", "statefulset/store"):
         rolled_out(own_namespace, workload)
@@ -116,6 +119,13 @@ def platform(own_namespace: str) -> Iterator[Platform]:
         settings.cache_clear()
         yield Platform(own_namespace, passwords, address)
     settings.cache_clear()
+
+
+def public_keys(name: str) -> dict[str, Any]:
+    """The ConfigMap of the public key that goes with this session's private one."""
+    text = (Path(str(settings().signing_public_keys)) / PUBLIC).read_text()
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": KEYS, "namespace": name}}
+    return {**made, "data": {PUBLIC: text}}
 
 
 def rolled_out(name: str, workload: str) -> None:
@@ -136,9 +146,12 @@ def kubeflow(platform: Platform) -> Iterator[Kubeflow]:
     labels = found("namespace", options.RUNS)["metadata"].get("labels", {})
     before = labels.get("labs/speaks-to")
     kubectl("label", "namespace", options.RUNS, "labs/speaks-to=tracking", "--overwrite")
-    apply([secret(SECRET, options.RUNS, {"username": ADMIN, "password": platform.passwords.admin})])
+    private = {PRIVATE: Path(str(settings().signing_key)).read_text()}
+    login = {"username": ADMIN, "password": platform.passwords.admin}
+    apply([secret(SECRET, options.RUNS, login), secret(KEY, options.RUNS, private), public_keys(options.RUNS)])
     yield installed
-    kubectl("delete", "secret", SECRET, f"--namespace={options.RUNS}", "--ignore-not-found")
+    kubectl("delete", "secret", SECRET, KEY, f"--namespace={options.RUNS}", "--ignore-not-found")
+    kubectl("delete", "configmap", KEYS, f"--namespace={options.RUNS}", "--ignore-not-found")
     label = f"labs/speaks-to={before}" if before else "labs/speaks-to-"
     kubectl("label", "namespace", options.RUNS, label, "--overwrite")
 

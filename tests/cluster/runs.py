@@ -12,7 +12,7 @@ from pipelines.cluster import find_run
 from pipelines.connection import Kubeflow
 from pipelines.progress import Step, steps
 from tests.cluster import options
-from tests.cluster.conftest import SECRET, Platform, environment
+from tests.cluster.conftest import KEY, KEYS, SECRET, Platform, environment
 from tests.workspace import PROJECT
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def assignments(namespace: str, lab: str) -> list[str]:
         f"pipelines.image={options.TRAINING_IMAGE}",
         f"pipelines.environment={{{words}}}",
         f"pipelines.secrets=[{{name: {SECRET}, variables: {login}}}]",
+        f"pipelines.signing={{secret: {KEY}, public_keys: {KEYS}}}",
         "pipelines.default={cpu: 100m, memory: 2Gi, minutes: 60, retries: 0}",
         "pipelines.tasks={}",
         "pipelines.parallel=1",

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import shutil
+from datetime import date
 from pathlib import Path
 
 import onnx
 from onnx import TensorProto, helper
 
 from components.bundle import Bundle, BundleSpec, write_bundle
+from components.config import Gate
 from components.files import sha256_file, write_json, write_text
+from components.promotion import decide
 from components.records import (
     AuditFindings,
     AuditReport,
     ChampionSeen,
+    Decision,
     Evaluation,
     EvaluationReport,
+    Promotion,
     Provenance,
     Requirement,
     Verdict,
+    read_record,
 )
+from components.signing import sign
 
 PROVENANCE = Provenance(
     git_commit="0" * 40,
@@ -85,3 +92,22 @@ def audit(
     report = AuditReport.of_audit(evaluation, findings, champion, files)
     write_json(folder / "audit.json", report.model_dump(mode="json"))
     return report
+
+
+def promoted(
+    folder: Path, evaluation: EvaluationReport, gate: Gate, day: date = date(2026, 1, 1), mlflow_run: str | None = None
+) -> Decision:
+    """Judges the evaluation that lies in a bundle's folder, with its audit where there is one, and signs all of it."""
+    write_json(folder / "evaluation.json", evaluation.model_dump(mode="json"))
+    read = {"evaluation": sha256_file(folder / "evaluation.json")}
+    requirements: tuple[Requirement, ...] = ()
+    if (folder / "audit.json").exists():
+        read["audit"] = sha256_file(folder / "audit.json")
+        requirements = read_record(folder / "audit.json", AuditReport).requirements
+    decision = decide(evaluation, None, gate, day, requirements).model_copy(update=read)
+    write_json(folder / "decision.json", decision.model_dump(mode="json"))
+    promotion = Promotion.of(decision, mlflow_run=mlflow_run)
+    write_json(folder / "promotion.json", promotion.model_dump(mode="json"))
+    if decision.verdict.allows:
+        sign(folder, decision.verdict)
+    return decision

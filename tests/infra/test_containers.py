@@ -19,6 +19,8 @@ import pytest
 
 from components.apis import apis
 from components.bundle import Bundle
+from components.settings import settings
+from components.signing_keys import PRIVATE, PUBLIC, make_key
 from infra.images import build, stage
 from tests.infra.engine import NoEngineError, docker, engine, make_base
 from tests.serving.conftest import EASY
@@ -148,7 +150,8 @@ def served(image: str, bundle: Path, network: str) -> Iterator[Container]:
     """A ready API."""
     name = f"labs-test-{uuid.uuid4().hex[:8]}"
     limits = ("--memory", "512m", "--memory-swap", "512m", "--network", network)
-    docker("run", "--detach", "--name", name, *HARDENED, *limits, "--volume", f"{bundle}:/bundle:ro", image)
+    volumes = ("--volume", f"{bundle}:/bundle:ro", "--volume", f"{bundle.parent / 'keys'}:/keys:ro")
+    docker("run", "--detach", "--name", name, *HARDENED, *limits, *volumes, "--env", "SIGNING_PUBLIC_KEYS=/keys", image)
     try:
         address = docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
         ready = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:3000/readyz', timeout=10)"
@@ -175,7 +178,9 @@ def inner_network(running_engine: None) -> Iterator[str]:
 
 @pytest.fixture
 def mounted_bundle(promoted_bundle: Path, tmp_path: Path) -> Path:
-    """The bundle where a stranger may read it."""
+    """The bundle where a stranger may read it, and beside it the key that it was signed with."""
+    (tmp_path / "keys").mkdir()
+    shutil.copy(Path(str(settings().signing_public_keys)) / PUBLIC, tmp_path / "keys")
     folder = tmp_path / "bundle"
     shutil.copytree(promoted_bundle, folder)
     folder.chmod(0o755)
@@ -285,7 +290,16 @@ def test_the_graph_of_a_lab_runs_in_the_training_image(training_image: str, proj
     workspace = Workspace(tmp_path / "work")
     workspace.set_params(SMOKE)
     subprocess.run(["chown", "-R", "12345", str(workspace.folder)], check=True, timeout=60)
-    mounts = ("--volume", f"{workspace.folder}:/work", "--workdir", "/work", "--env", "OMP_NUM_THREADS=1")
+    mounts = (
+        "--volume",
+        f"{workspace.folder}:/work",
+        "--workdir",
+        "/work",
+        "--env",
+        "OMP_NUM_THREADS=1",
+        "--env",
+        "HOME=/work",
+    )
     for step in STEPS:
         name = "digits" if step in ("prepare", "validate") else "mlp"
         run(training_image, "python", "-m", "components", step, name, options=mounts)
@@ -311,13 +325,18 @@ def test_the_pipeline_of_a_lab_runs_task_by_task_in_containers(training_image: s
     """By Kubeflow's own runner, without a network, as nobody in particular; what it leaves says who made it."""
     workspace = Workspace(tmp_path / "work")
     workspace.set_params(SMOKE)
+    make_key(workspace.folder / "keys")
+    keys = {
+        "SIGNING_KEY": str(workspace.folder / "keys" / PRIVATE),
+        "SIGNING_PUBLIC_KEYS": str(workspace.folder / "keys"),
+    }
     (workspace.folder / ".dvc" / "cache").mkdir()  # closed to others than its owner, who is not the tasks' user else
     subprocess.run(["chown", "-R", "12345", str(workspace.folder)], check=True, timeout=60)
     words = ("run", "mlp", "--engine", "docker", "-S", f"pipelines.image={training_image}")
     done = subprocess.run(
         [sys.executable, "-c", AS_A_STRANGER, *words],
         cwd=workspace.folder,
-        env={**workspace.environment(), "PYTHONPATH": str(workspace.folder)},
+        env={**workspace.environment(), **keys, "PYTHONPATH": str(workspace.folder)},
         capture_output=True,
         text=True,
         check=False,

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import date
 from pathlib import Path
 
 import httpx
@@ -19,12 +18,12 @@ import pytest
 from components.bundle import Bundle
 from components.config import Bound, Gate
 from components.errors import UserError
-from components.files import read_json, write_json
+from components.files import read_json
 from components.labs import find
-from components.promotion import decide
-from components.records import EvaluationReport, read_record
-from components.settings import settings
-from components.steps.promote import promote
+from components.params import load
+from components.settings import project_root, settings
+from components.steps.gate import gate
+from components.steps.promote import Folders, promote
 from components.tracking.journal import Run
 from components.tracking.registry import fetch_digest
 from infra.docker.tracking import SECRETS, problems
@@ -138,16 +137,16 @@ def _promote(folder: Path) -> None:
     shutil.copytree(folder, "export", ignore=shutil.ignore_patterns(*RECORDS))
     Path("evaluate").mkdir()
     shutil.copy(folder / "evaluation.json", "evaluate")
-    report = read_record(folder / "evaluation.json", EvaluationReport)
-    decision = decide(report, None, Gate(metrics={"bits_per_char": Bound(max=1.425)}), date(2026, 1, 1))
-    write_json(Path("gate") / "decision.json", decision.model_dump(mode="json"))
-    run = Run.open("music promote", None, {})
-    done = promote(find("music"), Path("export"), Path("evaluate"), Path("gate"), Path("promote"), run=run)
+    gates = Gate(metrics={"bits_per_char": Bound(max=1.425)})
+    params = load(find("music"), project_root() / "params.yaml").model_copy(update={"gate": gates})
+    gate(find("music"), params, Path("evaluate"), Path("gate"))
+    made = Folders(Path("export"), Path("evaluate"), Path("gate"))
+    done = promote(find("music"), params, made, Path("promote"), run=Run.open("music promote", None, {}))
     assert done.promoted
     assert done.model_digest == bundle.digest
 
 
-RECORDS = ("evaluation.json", "decision.json", "promotion.json")
+RECORDS = ("evaluation.json", "decision.json", "promotion.json", "attestation.json")
 
 
 def test_a_digest_that_was_never_promoted_is_one_line(client: Stack) -> None:

@@ -146,7 +146,7 @@ def test_gate_and_promote(least: float, allowed: bool, asked: Request, here: Pla
     assert decided.metadata["verdict"] == ("PASS" if allowed else "FAIL")
     assert Path(decision.path).read_text().startswith(f"# mlp: {decided.metadata['verdict']}")
     promoted = here.wanted("promoted")
-    tasks.promote.python_func("mlp", sent["train"], here.given("bundle"), evaluated, decided, promoted)
+    tasks.promote.python_func("mlp", sent["train"], bounds, here.given("bundle"), evaluated, decided, promoted)
     # Called all the same, it moves nothing for a blocked decision; and this very model is the champion already.
     assert read(Path(promoted.path) / "promotion.json")["version"] == ("1" if allowed else None)
 

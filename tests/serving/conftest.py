@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,8 @@ from components.datasets.digits.reader import Split, read_split
 from components.files import sha256_file, write_json
 from components.labs.music.export.graphs import reading_graph, sampling_graph
 from components.labs.music.export.graphs.weights import Weights
-from components.promotion import decide
-from components.records import AuditReport, Evaluation, Promotion
+from components.records import AuditReport, Evaluation
+from tests.components import bundles
 from tests.components.bundles import PROVENANCE
 from tests.digits_data import raw_folders
 from tests.serving.browsing import chromium
@@ -48,11 +46,7 @@ def promoted_bundle(music_bundle: Path, tmp_path_factory: pytest.TempPathFactory
     evaluation = bundle.report(
         Evaluation(metrics={"bits_per_char": 1.3}, serve={"variant": "int8"}, limitations=(LIMITATION,))
     )
-    decision = decide(evaluation, None, Gate(metrics={"bits_per_char": Bound(max=1.425)}), date(2026, 1, 1))
-    promotion = Promotion.of(decision, mlflow_run="1" * 32)
-    records = {"evaluation": evaluation, "decision": decision, "promotion": promotion}
-    for name, record in records.items():
-        (folder / f"{name}.json").write_text(json.dumps(record.model_dump(mode="json")))
+    bundles.promoted(folder, evaluation, Gate(metrics={"bits_per_char": Bound(max=1.425)}), mlflow_run="1" * 32)
     return folder
 
 
@@ -117,12 +111,8 @@ def promoted_faces(faces_bundle: Bundle, prepared_faces: Path, tmp_path_factory:
     shutil.copytree(reports, folder, dirs_exist_ok=True)
     audited = AuditReport.of_audit(evaluation, findings, None, files)
     write_json(folder / "audit.json", audited.model_dump(mode="json"))
-    gate = Gate(metrics={"recall": Bound(min=0.01)})
-    decision = decide(evaluation, None, gate, date(2026, 1, 1), audited.requirements)
-    decision = decision.model_copy(update={"audit": sha256_file(folder / "audit.json")})
+    decision = bundles.promoted(folder, evaluation, Gate(metrics={"recall": Bound(min=0.01)}))
     assert decision.verdict.allows, decision.reasons
-    for name, record in {"evaluation": evaluation, "decision": decision, "promotion": Promotion.of(decision)}.items():
-        write_json(folder / f"{name}.json", record.model_dump(mode="json"))
     return folder
 
 

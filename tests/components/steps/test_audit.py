@@ -16,7 +16,7 @@ from components.labs import AuditContext, Inputs
 from components.records import AuditFindings, AuditReport, ChampionSeen, Requirement, Verdict
 from components.steps.audit import audit
 from components.steps.gate import gate
-from components.steps.promote import promote
+from components.steps.promote import Folders, promote
 from components.tracking.journal import Run
 from tests.components import bundles
 from tests.components.steps.test_gate import LAB, PARAMS, Audited
@@ -55,8 +55,8 @@ def make_champion(lab: Auditing) -> None:
     run(lab)
     gate(lab, PARAMS, Path("evaluate"), Path("gate"), Path("audit"))
     journal = Run.open("music promote", None, {})
-    places = [Path(name) for name in ("export", "evaluate", "gate", "promote")]
-    assert promote(lab, *places, run=journal, audit=Path("audit")).promoted
+    made = Folders(*(Path(name) for name in ("export", "evaluate", "gate", "audit")))
+    assert promote(lab, PARAMS, made, Path("promote"), run=journal).promoted
 
 
 def test_the_audit_names_its_model_and_every_report_beside_it(workplace: Path) -> None:

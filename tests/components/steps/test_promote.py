@@ -7,26 +7,26 @@ import logging
 import os
 import signal
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
 from components.bundle import Bundle
-from components.config import Bound, DatasetParams, Gate
+from components.config import Bound, DatasetParams, Gate, LabParams, Waiver
 from components.errors import BundleError, UserError
 from components.files import sha256_file, write_json
 from components.labs import find
-from components.promotion import decide
+from components.promoted import read_served
 from components.provenance import provenance
 from components.records import AuditReport, Champion, Decision, Promotion, Verdict
 from components.sources.pin import accept_data
 from components.steps.gate import gate
-from components.steps.promote import promote, roll_back
+from components.steps.promote import Folders, promote, roll_back
 from components.tracking.journal import Run
 from components.tracking.mlflow_client import connect
-from components.tracking.registry import champion, champion_version, fetch_model
+from components.tracking.registry import champion, champion_version, fetch_model, verdict_of
 from tests.components import bundles
 from tests.components.steps.test_gate import PARAMS, Audited
 
@@ -35,17 +35,17 @@ EXPORT, EVALUATE, GATE, OUT = Path("export"), Path("evaluate"), Path("gate"), Pa
 AUDIT = Path("audit")
 
 
-def make_candidate(weight: float = 2.0, bits_per_char: float = 1.3) -> Bundle:
+def make_candidate(weight: float = 2.0, bits_per_char: float = 1.3, params: LabParams = PARAMS) -> Bundle:
     """Outputs of export, evaluate and gate, as the steps write them; the gate sees the champion there is now."""
     bundle = bundles.write(EXPORT, weight=weight)
-    report = bundles.evaluate(bundle, EVALUATE, bits_per_char=bits_per_char)
-    decision = decide(report, champion("music"), PARAMS.gate, datetime.now(UTC).date())
-    write_json(GATE / "decision.json", decision.model_dump(mode="json"))
+    bundles.evaluate(bundle, EVALUATE, bits_per_char=bits_per_char)
+    gate(LAB, params, EVALUATE, GATE)
     return bundle
 
 
-def run_promote(audit: Path | None = None) -> Promotion:
-    return promote(LAB, EXPORT, EVALUATE, GATE, OUT, run=Run.open("music promote", None, {}), audit=audit)
+def run_promote(params: LabParams = PARAMS, folder: Path = Path()) -> Promotion:
+    made = Folders(folder / EXPORT, folder / EVALUATE, folder / GATE)
+    return promote(LAB, params, made, folder / OUT, run=Run.open("music promote", None, {}, folder / "journals"))
 
 
 def test_a_model_is_trusted_to_measure_where_its_gate_here_or_its_promotion_says_so(workplace: Path) -> None:
@@ -141,7 +141,7 @@ def test_records_of_other_data_parameters_or_code_are_refused_by_name(workplace:
 def test_an_evaluation_changed_after_the_decision_is_refused(workplace: Path) -> None:
     bundle = make_candidate()
     bundles.evaluate(bundle, EVALUATE, bits_per_char=1.2)
-    with pytest.raises(UserError, match="other metrics"):
+    with pytest.raises(UserError, match=r"evaluation\.json is not the evaluation that the decision was made from"):
         run_promote()
 
 
@@ -152,13 +152,120 @@ def test_a_damaged_bundle_is_refused(workplace: Path) -> None:
         run_promote()
 
 
+WAIVED = PARAMS.model_copy(
+    update={
+        "gate": Gate(
+            metrics={"bits_per_char": Bound(max=1.4)},
+            waivers=(Waiver(metric="bits_per_char", until=date.max, reason="a new corpus", by="me"),),
+        )
+    }
+)
+
+
+def until(day: date) -> LabParams:
+    """Parameters whose waiver ends that day."""
+    waiver = WAIVED.gate.waivers[0].model_copy(update={"until": day})
+    return WAIVED.model_copy(update={"gate": WAIVED.gate.model_copy(update={"waivers": (waiver,)})})
+
+
 def test_a_waiver_that_ran_out_after_the_decision_is_refused(workplace: Path) -> None:
-    make_candidate()
+    make_candidate(bits_per_char=1.5, params=WAIVED)
     path = GATE / "decision.json"
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    write_json(path, {**json.loads(path.read_text()), "verdict": "WAIVED", "waived_until": yesterday.isoformat()})
+    write_json(path, {**json.loads(path.read_text()), "waived_until": yesterday.isoformat()})
     with pytest.raises(UserError, match=f"ran out on {yesterday}"):
+        run_promote(WAIVED)
+
+
+def test_a_decision_that_was_edited_makes_nobody_champion(workplace: Path) -> None:
+    """FAIL made PASS, a bound that was widened, a waiver that nobody gave: the gate is asked again."""
+    make_candidate(bits_per_char=9.0)
+    path = GATE / "decision.json"
+    blocked = json.loads(path.read_text())
+    waived = {"verdict": "WAIVED", "waived_until": "2999-01-01", "reasons": ["bits_per_char 9.0: waived by me"]}
+    for edited in ({"verdict": "PASS"}, {"verdict": "PASS", "reasons": ["bits_per_char 9.0 is fine"]}, waived):
+        write_json(path, {**blocked, **edited})
+        with pytest.raises(UserError, match=r"is not what its evaluation comes to, which is FAIL \(bits_per_char 9\.0"):
+            run_promote()
+    gate(LAB, PARAMS.model_copy(update={"gate": Gate(metrics={"bits_per_char": Bound(max=9.9)})}), EVALUATE, GATE)
+    with pytest.raises(UserError, match="comes to, which is FAIL"):
         run_promote()
+    assert champion("music") is None
+
+
+def test_an_audit_that_failed_cannot_be_edited_away(workplace: Path) -> None:
+    make_audited(Verdict.FAIL)
+    path = GATE / "decision.json"
+    write_json(path, {**json.loads(path.read_text()), "verdict": "PASS"})
+    with pytest.raises(UserError, match=r"comes to, which is FAIL \(audit: "):
+        run_audited()
+    assert champion("music") is None
+
+
+def test_a_version_whose_waiver_ran_out_is_not_rolled_back_to(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    today = datetime.now(UTC).date()
+    make_candidate(weight=2.0, bits_per_char=1.5, params=until(today))
+    assert run_promote(until(today)).verdict is Verdict.WAIVED
+    make_candidate(weight=3.0)
+    run_promote()
+    assert roll_back(LAB, "1") == "3", "on its last day"
+    make_candidate(weight=3.0)
+    run_promote()
+    tomorrow = today + timedelta(days=1)
+    monkeypatch.setattr("components.steps.promote.read_served", lambda folder: read_served(folder, tomorrow))
+    with pytest.raises(
+        UserError, match=f"version 1 of music does not count as promoted: its waiver ran out on {today}"
+    ):
+        roll_back(LAB, "1")
+    assert champion_now().version == "4"
+
+
+def test_a_waiver_that_was_prolonged_is_promoted_once_more(workplace: Path) -> None:
+    """The model is the champion already, but what its bundle says of it would soon not be served any more."""
+    today = datetime.now(UTC).date()
+    make_candidate(bits_per_char=1.5, params=until(today))
+    run_promote(until(today))
+    longer = until(today + timedelta(days=30))
+    make_candidate(bits_per_char=1.5, params=longer)
+    assert run_promote(longer).version == "2"
+    assert run_promote(longer).version == "2"
+
+
+def test_what_somebody_wrote_into_the_registry_is_not_rolled_back_to(workplace: Path) -> None:
+    make_candidate(weight=2.0)
+    run_promote()
+    make_candidate(weight=3.0)
+    run_promote()
+    version = connect().get_model_version("music", "1")
+    evaluation = Path(str(version.source)) / "evaluation.json"
+    original = evaluation.read_text()
+    evaluation.write_text(original.replace("100", "1000000"))
+    with pytest.raises(UserError, match="is not the evaluation that the decision was made from"):
+        roll_back(LAB, "1")
+    evaluation.write_text(original)
+    attestation = evaluation.with_name("attestation.json")
+    attestation.rename(evaluation.parent / "elsewhere")
+    with pytest.raises(UserError, match="is not signed"):
+        roll_back(LAB, "1")
+    assert champion_now().version == "2"
+
+
+def test_a_verdict_or_a_figure_that_somebody_wrote_into_the_registry_does_not_count(
+    workplace: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = make_candidate()
+    run_promote()
+    version = connect().get_model_version("music", "1")
+    assert verdict_of("music", bundle.digest) is Verdict.PASS
+    decision = Path(str(version.source)) / "decision.json"
+    decision.write_text(decision.read_text().replace("1.3", "0.1"))
+    assert not champion_now().readable
+    assert verdict_of("music", bundle.digest) is None
+    assert "its decision.json was changed after it was signed" in caplog.text
+    connect().create_model_version(
+        "music", version.source, version.run_id, {"model_digest": "0" * 64, "verdict": "PASS"}
+    )
+    assert verdict_of("music", "0" * 64) is None
 
 
 def make_audited(verdict: Verdict = Verdict.PASS) -> Bundle:
@@ -171,7 +278,8 @@ def make_audited(verdict: Verdict = Verdict.PASS) -> Bundle:
 
 
 def run_audited(audit: Path | None = AUDIT) -> Promotion:
-    return promote(Audited(), EXPORT, EVALUATE, GATE, OUT, run=Run.open("music promote", None, {}), audit=audit)
+    made = Folders(EXPORT, EVALUATE, GATE, audit)
+    return promote(Audited(), PARAMS, made, OUT, run=Run.open("music promote", None, {}))
 
 
 def test_an_audited_champion_carries_its_audit_and_the_reports_of_it(workplace: Path) -> None:
@@ -233,15 +341,14 @@ def test_of_two_candidates_judged_against_the_same_champion_the_second_is_refuse
         folder.rename(second / folder.name)
     make_candidate(weight=3.0)
     run_promote()
-    run = Run.open("music promote", None, {})
     with pytest.raises(UserError, match="is version 1, the gate saw none: run gate again"):
-        promote(LAB, second / EXPORT, second / EVALUATE, second / GATE, second / OUT, run=run)
+        run_promote(folder=second)
     assert not (second / OUT).exists()
 
 
 def test_two_promotions_at_once_wait_for_each_other_and_make_one_version(workplace: Path) -> None:
     make_candidate()
-    codes = [_in_child(run_promote) for _ in range(2)]
+    codes = [in_child(run_promote) for _ in range(2)]
     assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in codes] == [0, 0]
     assert champion_now().version == "1"
     assert len(connect().search_model_versions("name = 'music'")) == 1
@@ -263,14 +370,14 @@ MOMENTS = (
 def test_killed_anywhere_the_alias_is_old_or_new_and_the_next_run_finishes(
     workplace: Path, with_champion: bool, call: str, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = _promoted_in_child(weight=2.0) if with_champion else None
+    old = _promotedin_child(weight=2.0) if with_champion else None
 
     def killed() -> None:
         make_candidate(weight=3.0)
         _kill_at(monkeypatch, call, moment)
         run_promote()
 
-    status = os.waitpid(_in_child(killed), 0)[1]
+    status = os.waitpid(in_child(killed), 0)[1]
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
     new = Bundle.open(EXPORT).digest
     found = champion_version(connect(), "music")
@@ -284,12 +391,12 @@ def test_killed_anywhere_the_alias_is_old_or_new_and_the_next_run_finishes(
     assert len(connect().search_model_versions("name = 'music'")) == (2 if with_champion else 1)
 
 
-def _promoted_in_child(weight: float) -> str:
+def _promotedin_child(weight: float) -> str:
     def work() -> None:
         make_candidate(weight)
         run_promote()
 
-    assert os.waitpid(_in_child(work), 0)[1] == 0
+    assert os.waitpid(in_child(work), 0)[1] == 0
     return Bundle.open(EXPORT).digest
 
 
@@ -304,7 +411,7 @@ def _kill_at(monkeypatch: pytest.MonkeyPatch, call: str, moment: str) -> None:
     monkeypatch.setattr(MlflowClient, call, kill)
 
 
-def _in_child(work: Callable[[], object]) -> int:
+def in_child(work: Callable[[], object]) -> int:
     """Runs `work` in a process of its own, forked because MLflow takes seconds to import; returns its pid.
 
     This process must not have opened the test's database before: a connection does not survive a fork.
@@ -320,12 +427,13 @@ def _in_child(work: Callable[[], object]) -> int:
 
 
 def test_rolling_back_moves_the_alias_to_an_earlier_version_and_only_to_a_whole_one(workplace: Path) -> None:
-    make_candidate(weight=2.0)
+    first = make_candidate(weight=2.0)
     run_promote()
     make_candidate(weight=3.0)
     assert run_promote().version == "2"
-    roll_back(LAB, "1")
-    assert champion_now().version == "1"
+    assert roll_back(LAB, "1") == "3"
+    assert roll_back(LAB, "3") == "3", "it is the champion already"
+    assert champion_now().model_digest == first.digest
     with pytest.raises(UserError, match="no version 7"):
         roll_back(LAB, "7")
     version = connect().get_model_version("music", "2")
@@ -333,7 +441,7 @@ def test_rolling_back_moves_the_alias_to_an_earlier_version_and_only_to_a_whole_
     (Path(version.source) / "step.onnx").write_bytes(b"damaged")
     with pytest.raises(BundleError, match=r"step\.onnx"):
         roll_back(LAB, "2")
-    assert champion_now().version == "1"
+    assert champion_now().version == "3"
 
 
 @pytest.mark.parametrize(
@@ -396,9 +504,8 @@ def test_a_champion_of_an_older_version_of_this_code_is_compared_with_nothing_an
     regressing = PARAMS.model_copy(update={"gate": Gate(metrics={"bits_per_char": Bound(max=1.4, max_regression=0.0)})})
     decision = gate(LAB, regressing, EVALUATE, GATE)
     assert decision.verdict is Verdict.PASS
-    assert "champion version 1 was measured by an older version of this code: regression is not judged" in (
-        decision.reasons
-    )
+    old = "champion version 1 was measured by an older version of this code, or is not signed"
+    assert f"{old}: regression is not judged" in decision.reasons
     assert "champion version 1 of music cannot be compared with" in caplog.text
     assert run_promote().version == "2"
     assert champion_now().readable
