@@ -16,6 +16,7 @@ from components.datasets import DATASETS
 from components.discovery import nearest
 from components.errors import UserError
 from components.labs import LABS, find
+from components.redaction import configure_logging
 from components.settings import settings
 from components.sources.catalogue import Profile
 from components.sources.profile import PROFILES, profile_in_use
@@ -239,7 +240,7 @@ def _profile(name: str | None) -> Profile | None:
 
 def main() -> None:
     # Ours at the level asked for; libraries only when something is wrong.
-    logging.basicConfig(level="WARNING", format="%(levelname)s %(message)s", stream=sys.stderr)
+    configure_logging()
     command_line.run(app, lambda: log.setLevel(settings().log_level))
 
 

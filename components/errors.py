@@ -1,5 +1,7 @@
 """Errors that are a user's to mend, said in one line."""
 
+from components.redaction import redacted
+
 
 class UserError(Exception):
     """Bad input: the message is one line that says what is wrong, where, and what to do.
@@ -8,6 +10,9 @@ class UserError(Exception):
     """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return redacted(super().__str__())
 
 
 class BlockedError(UserError):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
 import time
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
@@ -19,6 +18,7 @@ import typer
 
 from components.apis import served_labs
 from components.errors import UserError
+from components.redaction import configure_logging
 from infra.apis import deployment_name
 from infra.pods import Cluster, ask, pods_say
 
@@ -231,7 +231,7 @@ def main(
     """Rolls a running API to the champion, or to the model before it."""
     from components.apis import api_of
 
-    logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stderr)
+    configure_logging("%(message)s")
     log.setLevel("INFO")
     logging.getLogger("urllib3").setLevel("ERROR")  # it announces every repetition
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import UserError
+from components.redaction import redacted
 from pipelines.connection import Connection, Kubeflow
 from pipelines.ir_check import check_arguments
 from pipelines.run_spec import Request, compile_to
@@ -66,6 +67,8 @@ def check_schedule(request: Request, cron: str, pin: str) -> None:
         )
     if not pin:
         raise UserError("pipelines.pin is empty: a schedule follows the address of a data.dvc; set it, or use --pin")
+    if redacted(pin) != pin:
+        raise UserError("--pin is an address with a login in it, which every run would show: take one without")
     if len(cron.split()) not in (5, 6):
         raise UserError(f"--cron is '{cron}': five fields, or six that begin with seconds, such as '0 3 * * *'")
 

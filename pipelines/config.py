@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from components.config import Section
+from components.redaction import redacted
 
 TASKS = (
     "open_run",
@@ -111,7 +112,10 @@ class Pipelines(Section):
     distributed: Distributed
 
     @model_validator(mode="after")
-    def _names_tasks(self) -> Self:
+    def _is_sound(self) -> Self:
+        for name, value in {**self.environment, "pin": self.pin}.items():
+            if redacted(value) != value:  # a compiled pipeline shows it to everybody who may look at a run
+                raise ValueError(f"{name} is an address with a login in it: give that by `secrets`")
         for name in self.tasks:
             if name not in TASKS:
                 raise ValueError(f"there is no task {name!r}: {', '.join(TASKS)}")

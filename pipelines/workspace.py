@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from components.errors import UserError
 from components.files import write_text
 from components.labs import find
 from components.params import DATASETS_BLOCK, checked, checked_dataset
+from components.redaction import configure_logging
 from components.settings import project_root, settings
 from components.sources.catalogue import Profile, raw_folder
 from components.sources.version import bring_version, bring_weights, pin_version, resolved
@@ -182,7 +182,7 @@ def land(source: Path, output: str) -> Path:
 
 def log_as_the_command_line() -> None:
     """Ours at the level asked for; libraries only when something is wrong."""
-    logging.basicConfig(level="WARNING", format="%(levelname)s %(message)s", stream=sys.stderr, force=True)
+    configure_logging()
     for package in ("components", "pipelines"):
         logging.getLogger(package).setLevel(settings().log_level)
 

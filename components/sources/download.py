@@ -55,7 +55,7 @@ def reachable(url: str) -> None:
     if parts.scheme not in ("http", "https"):
         raise UnavailableError(f"{url} is not an http address")
     if problem := _probe(f"{parts.scheme}://{parts.netloc}"):
-        raise UnavailableError(f"{parts.netloc} cannot be reached ({problem})")
+        raise UnavailableError(f"{parts.scheme}://{parts.netloc} cannot be reached ({problem})")
 
 
 def _continue(url: str, part: Path, size: int | None) -> None:

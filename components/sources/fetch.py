@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from components.files import sha256_file
+from components.redaction import redacted
 from components.sources import derived_tables
 from components.sources.archive import write_tar
 from components.sources.catalogue import DATA, Address, Git, Installed, Place, Sdist, SourceFile, Table
@@ -121,7 +122,7 @@ def _name(place: Place | Path) -> str:
         case Path():
             return str(place)
         case Address():
-            return place.url
+            return redacted(place.url)
         case Git():
             return f"{place.repository} at {place.commit[:12]}"
         case Sdist() | Installed():

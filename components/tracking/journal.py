@@ -22,6 +22,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.files import write_json
+from components.redaction import redacted
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Run:
         start = Start(
             name=name,
             parent=parent,
-            tags=dict(tags),
+            tags={key: redacted(value) for key, value in tags.items()},
             time=milliseconds(),
             pid=process.pid,
             process_started=process.create_time(),
@@ -93,7 +94,7 @@ class Run:
         self._append({"end": status})
 
     def _append(self, event: dict[str, Any]) -> None:
-        line = json.dumps({**event, "time": milliseconds()}) + "\n"
+        line = redacted(json.dumps({**event, "time": milliseconds()})) + "\n"
         with self._lock, self._written(), (self.folder / EVENTS).open("a", encoding="utf-8") as file:
             file.write(line)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sqlite3
 import sys
 import urllib.error
@@ -121,8 +120,7 @@ def _check_server(uri: str) -> None:
 
 
 def unreachable(error: Exception) -> MlflowError:
-    """An error as one line that names the server and holds no password."""
+    """An error as one line that names the server."""
     words = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
     reason = " ".join(str(words).split())[:300]
-    address = re.sub(r"//[^/@]*@", "//", settings().mlflow_tracking_uri)  # a password is for no log
-    return MlflowError(f"MLflow at {address}: {reason}; set MLFLOW_TRACKING_URI or mend it")
+    return MlflowError(f"MLflow at {settings().mlflow_tracking_uri}: {reason}; set MLFLOW_TRACKING_URI or mend it")

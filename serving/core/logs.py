@@ -6,6 +6,8 @@ import sys
 import warnings
 from datetime import UTC, datetime
 
+from components.redaction import redacted
+
 
 class JsonFormatter(logging.Formatter):
     """time, level, logger and message, then whatever `extra={"fields": {...}}` adds."""
@@ -20,7 +22,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return redacted(json.dumps(line, ensure_ascii=False))
 
 
 def configure(level: str) -> None:
