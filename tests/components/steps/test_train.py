@@ -2,12 +2,11 @@
 
 import multiprocessing
 import os
-import random
-import shutil
 import signal
-import time
+from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,13 +21,13 @@ from tests.face_data import section
 from tests.music_data import ALL
 
 MUSIC = find("music")
-KILLS = 20
+EPOCHS = 3
 
 
 @pytest.fixture(scope="module")
 def small() -> Train:
     """The project's own parameters, with a model that trains in seconds."""
-    smaller = {"hidden_size": 32, "embedding_size": 16, "max_epochs": 30, "patience": 30, "precision": "32-true"}
+    smaller = {"hidden_size": 32, "embedding_size": 16, "max_epochs": EPOCHS, "patience": 30, "precision": "32-true"}
     return section(Train, "music", "train", **smaller)
 
 
@@ -53,59 +52,91 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def train_in_process(params: TrainParams, inputs: Inputs, out: Path, checkpoints: Path) -> None:
-    train(MUSIC, params, inputs, out, checkpoints)
+MOMENTS = ("its first step", "its last step", "its checkpoint", "its end")
+"""Of an epoch, before each of which a training is killed. Only the last leaves the epoch done."""
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A training in a process of its own, which dies before a moment of an epoch. folder: of output and checkpoints."""
+
+    params: TrainParams
+    inputs: Inputs
+    folder: Path
+    seeded: bool
+
+    def start(self, processes: ForkServerContext, epoch: int | None = None, moment: str = "") -> int | None:
+        process = processes.Process(target=_train, args=(self, epoch, moment))
+        process.start()
+        process.join()
+        return process.exitcode
+
+    @property
+    def began(self) -> list[int]:
+        """The epoch that each start began with, of those starts that began one."""
+        return [int(line) for line in (self.folder / "began").read_text().split()]
+
+
+def _train(training: Killed, epoch: int | None, moment: str) -> None:
+    """In the child, so nothing that it replaces is put back."""
+    from components.training.callbacks import EpochLine, StepSeed
+    from components.training.checkpoints import Checkpoints
+
+    current: list[int] = []
+
+    def reach(here: str) -> None:
+        if current and current[-1] == epoch and here == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def before_epoch(self: EpochLine, trainer: Any, module: Any) -> None:
+        if not current:
+            with (training.folder / "began").open("a") as file:
+                file.write(f"{trainer.current_epoch}\n")
+        reach("its end")  # of the one before: `current` is still that
+        current.append(trainer.current_epoch)
+
+    def before_step(self: EpochLine, trainer: Any, module: Any, batch: Any, index: int) -> None:
+        if index == 0:
+            reach("its first step")
+        if index == trainer.num_training_batches - 1:
+            reach("its last step")
+
+    def save(self: Checkpoints, *arguments: Any, **options: Any) -> None:
+        reach("its checkpoint")
+        written(self, *arguments, **options)
+
+    written = Checkpoints.save_checkpoint
+    Checkpoints.save_checkpoint = save  # type: ignore[method-assign]
+    EpochLine.on_train_epoch_start = before_epoch  # type: ignore[method-assign, assignment]
+    EpochLine.on_train_batch_start = before_step  # type: ignore[method-assign, assignment]
+    if not training.seeded:
+        del StepSeed.on_train_batch_start
+    train(MUSIC, training.params, training.inputs, training.folder / "out", training.folder / "checkpoints")
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_moments_end_with_the_weights_of_an_uninterrupted_run(
-    tmp_path: Path, music_inputs: Inputs, small: Train, processes: ForkServerContext
+@pytest.mark.parametrize("seeded", [True, False], ids=["with seeds", "without"])
+def test_kills_in_and_after_every_epoch_leave_the_weights_of_an_uninterrupted_run_if_steps_have_seeds(
+    tmp_path: Path, music_inputs: Inputs, small: Train, processes: ForkServerContext, seeded: bool
 ) -> None:
-    def start(name: str) -> multiprocessing.process.BaseProcess:
-        process = processes.Process(
-            target=train_in_process, args=(small, music_inputs, tmp_path / name, tmp_path / f"checkpoints-{name}")
-        )
-        process.start()
-        return process
-
-    warm_up = processes.Process(target=time.monotonic)  # the server's imports are not training
-    warm_up.start()
-    warm_up.join()
-    started = time.monotonic()
-    uninterrupted = start("uninterrupted")
-    uninterrupted.join()
-    duration = time.monotonic() - started
-    assert uninterrupted.exitcode == 0
-
-    def assert_nothing_shows() -> None:
-        expected, found = weights(tmp_path / "uninterrupted"), weights(tmp_path / "killed")
-        assert expected.keys() == found.keys()
-        assert all(torch.equal(expected[name], found[name]) for name in expected)
-        curves = [(tmp_path / name / "curve.csv").read_text() for name in ("uninterrupted", "killed")]
-        assert curves[0] == curves[1]
-
-    moments = random.Random(1)  # noqa: S311
-    killed, longest = 0, duration / 8
-    while killed < KILLS:
-        process = start("killed")
-        process.join(timeout=moments.uniform(0, longest))
-        assert process.pid is not None
-        if process.is_alive():
-            os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        assert process.exitcode in (0, -signal.SIGKILL)
-        if process.exitcode == 0:  # it came to its end: once more, and sooner, for the machine may have become faster
-            assert_nothing_shows()
-            shutil.rmtree(tmp_path / "killed")
-            shutil.rmtree(tmp_path / "checkpoints-killed")
-            longest /= 2
-        else:
-            killed += 1
-    last = start("killed")
-    last.join()
-    assert last.exitcode == 0
-    assert_nothing_shows()
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+    """Each start but the first goes on from the last epoch boundary; without seeds of steps the kills would show."""
+    trainings = [Killed(small, music_inputs, tmp_path / name, seeded) for name in ("whole", "killed")]
+    for training in trainings:
+        training.folder.mkdir()
+    whole, killed = trainings
+    assert whole.start(processes) == 0
+    for epoch in range(EPOCHS):
+        for moment in MOMENTS[: 3 if epoch == EPOCHS - 1 else 4]:  # the last one's end is the training's
+            assert killed.start(processes, epoch, moment) == -signal.SIGKILL, (epoch, moment)
+    assert killed.start(processes) == 0
+    assert whole.began == [0]
+    assert killed.began == [epoch for epoch in range(EPOCHS) for _ in MOMENTS]
+    expected, found = (weights(training.folder / "out") for training in trainings)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected) is seeded
+    curves = [(training.folder / "out" / "curve.csv").read_text() for training in trainings]
+    assert (curves[0] == curves[1]) is seeded
+    assert [path.name for path in killed.folder.iterdir() if path.name.startswith(".")] == []
 
 
 def test_the_same_inputs_are_not_trained_twice_and_other_inputs_are(
