@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from components.errors import UserError
-from components.settings import project_root
+from components.settings import project_root, settings
 from components.sources import pin
 from components.sources.catalogue import raw_folder
 from components.sources.fetch import WORK_FOLDER
+from components.sources.version import bring_version
 
 PROJECT = project_root()
 FILES = {
@@ -212,6 +213,39 @@ def test_dvc_keeps_what_it_pickles_where_nobody_else_writes(root: Path, monkeypa
     assert any((site / "repo").iterdir())
     for private in (root / ".dvc/cache", root / ".dvc/tmp", site):
         assert stat.S_IMODE(private.stat().st_mode) == 0o700
+
+
+def flip(path: Path) -> None:
+    """Changes one bit of a file that DVC keeps read-only."""
+    path.chmod(0o644)
+    content = path.read_bytes()
+    path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    path.chmod(0o444)
+
+
+def test_a_changed_file_of_the_local_cache_never_becomes_data(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither where DVC puts it back, nor where a local pipeline brings the version from that cache."""
+    version = entries(root)["data/music"]
+    cached = root / ".dvc/cache/files/md5"
+    md5 = pin.listing(root / "data/music")["irish.abc"]
+    shutil.rmtree(root / "data/music")
+    flip(cached / md5[:2] / md5[2:])
+    shutil.rmtree(root / ".dvc/tmp", ignore_errors=True)  # what DVC remembers of files that it has looked at
+    subprocess.run([sys.executable, "-m", "dvc", "checkout", pin.PIN], cwd=root, capture_output=True, check=False)
+    with pytest.raises(UserError, match=r"is not what data\.dvc pins.*irish\.abc"):
+        pin.check_pin(root, "music", "course")
+    assert not pin.is_pinned(root, "music", "course")
+
+    if not (cached / md5[:2] / md5[2:]).exists():  # DVC removes what it finds damaged
+        (cached / md5[:2] / md5[2:]).write_bytes(b"Y:1\n")
+    monkeypatch.setenv("DATA_REMOTE", str(root / ".dvc/cache"))
+    settings.cache_clear()
+    with pytest.raises(UserError):
+        bring_version(tmp_path / "elsewhere", "music", "course", version)
+    monkeypatch.undo()
+    settings.cache_clear()
 
 
 @pytest.mark.parametrize("text", ["", "outs:\n- path: data/music\n", "a: [", "outs: 3\n", "\x00"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import pickle
+import re
 import shutil
 from argparse import Namespace
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers.logger import Logger
 
@@ -18,8 +21,10 @@ from components.errors import UserError
 from components.labs import Inputs, Monitor, find
 from components.params import load
 from components.settings import project_root
+from components.steps.export import export
 from components.steps.train import train
 from components.training.checkpoints import Checkpoints, read_checkpoint
+from tests.components import bundles
 from tests.digits_data import prepared
 from tests.small_disk import run_on_small_disk
 from tests.workspace import overlaid
@@ -83,6 +88,90 @@ def test_the_last_epoch_is_kept_where_an_earlier_one_is_the_best(
     (folder,) = (tmp_path / "checkpoints" / "digits").iterdir()
     kept = [read_checkpoint(folder / name) for name in ("best.ckpt", "last.ckpt")]
     assert [checkpoint["epoch"] for checkpoint in kept if checkpoint] == [0, 2]
+
+
+class Attack:
+    """What runs code in whoever unpickles it: it makes a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.trace,)
+
+
+def test_a_checkpoint_that_would_run_code_is_left_out_and_training_goes_on_without_it(
+    project: Path, interrupted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = torch.load(interrupted / "last.ckpt", weights_only=True)
+    torch.save({**whole, "attack": Attack(tmp_path / "ran")}, interrupted / "last.ckpt")
+    torch.load(interrupted / "last.ckpt", weights_only=False)
+    (tmp_path / "ran").unlink()  # so the attack works
+    with caplog.at_level(logging.WARNING, "components"):
+        found = trained(project, project / "out")
+    assert "last.ckpt is damaged" in caplog.text
+    assert not (tmp_path / "ran").exists()
+    expected = torch.load(project / "whole" / "model.ckpt", weights_only=True)["state_dict"]
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_lightning_itself_runs_no_code_of_a_checkpoint_that_was_swapped_after_it_was_looked_at(
+    project: Path, interrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = torch.load(interrupted / "last.ckpt", weights_only=True)
+    torch.save({**whole, "attack": Attack(tmp_path / "ran")}, interrupted / "last.ckpt")
+    monkeypatch.setattr("components.training.checkpoints.read_checkpoint", lambda path: whole)
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        trained(project, project / "out")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_export_runs_no_code_of_a_checkpoint(project: Path, tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "attack": Attack(tmp_path / "ran")}, tmp_path / "model.ckpt")
+    params = load(DIGITS, project / "params.yaml")
+    with pytest.raises(UserError, match="is not a checkpoint of the step train"):
+        export(DIGITS, params, bundles.PROVENANCE, Inputs(project / "prepare"), tmp_path, tmp_path / "out")
+    assert not (tmp_path / "ran").exists()
+
+
+class Ordinary(pl.LightningModule):
+    def __init__(self, command: str = "") -> None:
+        super().__init__()
+
+
+def test_hyperparameters_of_a_checkpoint_call_nothing_when_training_goes_on(
+    project: Path, interrupted: Path, tmp_path: Path
+) -> None:
+    """Lightning's `_instantiator` names a function to be called; it is text, which weights_only lets pass."""
+    whole = torch.load(interrupted / "last.ckpt", weights_only=True)
+    attack = {"_instantiator": "tests.components.training.test_checkpoints.call", "command": str(tmp_path / "ran")}
+    torch.save({**whole, "hyper_parameters": attack, "datamodule_hyper_parameters": attack}, interrupted / "last.ckpt")
+    trained(project, project / "out")
+    assert not (tmp_path / "ran").exists()
+    with pytest.raises(ValueError, match="not in the allowlist of trusted instantiators"):  # nor would it elsewhere
+        Ordinary.load_from_checkpoint(interrupted / "last.ckpt", weights_only=True)
+    assert not (tmp_path / "ran").exists()
+
+
+def call(kind: object, arguments: dict[str, str]) -> Ordinary:
+    """What an instantiator is."""
+    Path(arguments["command"]).touch()
+    return Ordinary()
+
+
+LOADERS = re.compile(r"load_from_checkpoint|torch\.load\((?!.*weights_only=True)|weights_only=False|allow_pickle=True")
+
+
+def test_no_module_reads_a_file_in_a_way_that_can_run_code() -> None:
+    found = [
+        f"{path.name}: {line.strip()}"
+        for folder in ("components", "serving", "pipelines", "infra")
+        for path in (project_root() / folder).rglob("*.py")
+        if "node_modules" not in path.parts
+        for line in path.read_text().splitlines()
+        if LOADERS.search(line)
+    ]
+    assert found == []
 
 
 @pytest.mark.parametrize("text", ["{}", "", "[]", '{"best": 1}'])
@@ -153,6 +242,7 @@ from pathlib import Path
 from components.errors import UserError
 from components.labs import Inputs, find
 from components.params import load
+from components.steps.export import export
 from components.steps.train import train
 
 disk, root = map(Path, sys.argv[1:3])

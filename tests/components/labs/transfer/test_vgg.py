@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
@@ -11,9 +12,13 @@ import torch
 
 from components.errors import UserError
 from components.files import sha256_file
+from components.labs.transfer.params import Train
+from components.labs.transfer.training.backbones import PUBLISHED as PUBLISHED_FILE
+from components.labs.transfer.training.backbones import backbone, load_pretrained
 from components.labs.transfer.training.state_file import read_state
 from components.labs.transfer.training.vgg import Vgg, load_state
 from tests.components.sources.web import serve, whole
+from tests.face_data import section
 
 PUBLISHED = {
     **{f"features.{layer}": (64, before, 3, 3) for layer, before in ((0, 3), (2, 64))},
@@ -104,6 +109,28 @@ def test_a_file_without_tensors_is_one_line(content: bytes, tmp_path: Path) -> N
     path.write_bytes(content)
     with pytest.raises(UserError, match="is no file of tensors"):
         read_state(str(path), sha256_file(path), tmp_path)
+
+
+class Attack:
+    """What runs code in whoever unpickles it: it makes a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.trace,)
+
+
+def test_a_file_that_would_run_code_is_refused_though_its_hash_is_right(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({"features.0.bias": torch.ones(3), "attack": Attack(tmp_path / "ran")}, path)
+    with pytest.raises(UserError, match="is no file of tensors"):
+        read_state(str(path), sha256_file(path), tmp_path)
+    params = section(Train, "transfer", "train", backbone="efficientnet_lite0")
+    path.rename(tmp_path / PUBLISHED_FILE)
+    with pytest.raises(pickle.UnpicklingError):
+        load_pretrained(backbone(params), params, {"efficientnet_lite0": tmp_path}, tmp_path)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
