@@ -153,7 +153,7 @@ def _make_champion(
         now = f"version {current.version}" if current else "none"
         raise UserError(f"the champion of {lab.name} is {now}, the gate saw {seen or 'none'}: run gate again")
     again = judge(lab, params, made.evaluation, made.audit, made.reference_models)
-    if again.model_copy(update={"provenance": decided.provenance}) != decided:  # they may differ in the commit
+    if not _same(again.model_copy(update={"provenance": decided.provenance}), decided):  # commits may differ
         raise UserError(
             f"{made.decision / 'decision.json'} says {decided.verdict}, and is not what its evaluation comes to, which "
             f"is {again.verdict} ({again.reasons[0]}): run gate again"
@@ -162,6 +162,11 @@ def _make_champion(
     alias.move(mlflow, version, current)
     log.info("%s: version %s is the champion (%s)", lab.name, version.version, decided.verdict)
     return str(version.version)
+
+
+def _same(one: Decision | None, other: Decision) -> bool:
+    """As they are written: a figure that is not a number equals itself there, and nowhere else."""
+    return one is not None and one.model_dump_json() == other.model_dump_json()
 
 
 def _tags(decided: Decision) -> dict[str, str]:
@@ -197,7 +202,7 @@ def _registered(
             write_json(folder / "promotion.json", promotion.model_dump(mode="json"))
             sign(folder, decided.verdict)
             served = read_served(folder)
-            if served.unpromoted or served.bundle.digest != candidate.digest:
+            if served.unpromoted or served.bundle.digest != candidate.digest or not _same(served.decision, decided):
                 raise UserError(f"{candidate.folder} changed while it was promoted: run promote again")
             mlflow.log_artifacts(run_id, str(folder), "bundle")
         alias.make_model(mlflow, lab)

@@ -63,8 +63,8 @@ def move(mlflow: MlflowClient, version: ModelVersion, current: ModelVersion | No
             f"version {first} of {lab} was registered first to replace the same champion: run gate again once it is "
             f"the champion; if its promotion was killed, `python -m components rollback {lab} {first}` finishes it"
         )
-    with failures_named():
-        mlflow.set_registered_model_alias(lab, ALIAS, str(version.version))
-    found = champion_version(mlflow, lab)
-    if found is None or number(found) != number(version):
+    if after(champion_version(mlflow, lab)) == after(current):
+        with failures_named():
+            mlflow.set_registered_model_alias(lab, ALIAS, str(version.version))
+    if after(champion_version(mlflow, lab)) != str(version.version):
         raise UserError(f"somebody else moved the champion of {lab} at the same moment: run gate again")

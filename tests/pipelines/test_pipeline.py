@@ -170,6 +170,22 @@ def test_nothing_is_installed_at_run_time_and_every_task_runs_in_the_one_image(l
         assert "pip" not in " ".join(container["command"]).split(), name
 
 
+def test_only_promote_gets_the_key_that_signs(tmp_path: Path) -> None:
+    """Public keys go to the tasks that read what was promoted. A service's key is named in the environment instead."""
+    spec, platform = compiled(tmp_path, "faces", False)
+    placed = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    secrets = {name: said["secretAsVolume"] for name, said in placed.items() if "secretAsVolume" in said}
+    assert [(name, [one["mountPath"] for one in mounts]) for name, mounts in secrets.items()] == [
+        ("exec-promote", ["/signing-key"])
+    ]
+    assert {name for name, said in placed.items() if "configMapAsVolume" in said} == {"exec-gate", "exec-promote"}
+    told = {one["name"]: one["value"] for one in executor(spec, "promote")["env"]}
+    assert told["SIGNING_KEY"] == "/signing-key/signing.key"
+    assert told["SIGNING_PUBLIC_KEYS"] == "/signing-keys"
+    spec, platform = compiled(tmp_path, "mlp", False, "pipelines.signing={secret: '', public_keys: ''}")
+    assert "secretAsVolume" not in str(platform)
+
+
 def test_a_cluster_gets_resources_secrets_time_and_identity_from_params_yaml(tmp_path: Path) -> None:
     spec, platform = compiled(
         tmp_path,
