@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.config import ExportParams, LabParams, Limits, Section, TrainParams
-from components.datasets.styles.reader import KINDS
+from components.datasets.styles.reader import KINDS, PLAIN
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -59,6 +59,8 @@ class Train(TrainParams):
                 raise ValueError(f"{name} must name the kinds {', '.join(KINDS)}, each once")
         if abs(sum(self.mix.values()) - 1) > 1e-6:
             raise ValueError("the shares of mix must add up to 1")
+        if self.mix[PLAIN] == 1:
+            raise ValueError("mix must have answers of a style")
         return self
 
 

@@ -8,9 +8,8 @@ from html import escape
 from pathlib import Path
 
 from components.bundle import Manifest
-from components.datasets.styles.reader import KINDS
+from components.datasets.styles.reader import KINDS, PLAIN
 from components.files import write_text
-from components.labs.chat.runtime.sampler import BASE
 from components.report.model import about
 from components.report.model import limitations as limitations_section
 from components.report.page import bullets, note, page, section, table
@@ -114,20 +113,19 @@ def _kinds(metrics: Mapping[str, float]) -> str:
 
 
 def _conversations(findings: Findings) -> str:
-    kinds = (*KINDS, BASE)
     rows = [
         (
-            escape(findings.written[BASE][place].question),
-            *(_cell(findings.written[kind][place], kind) for kind in kinds),
+            escape(findings.written[PLAIN][place].question),
+            *(_cell(findings.written[kind][place], kind) for kind in KINDS),
         )
-        for place in range(min(findings.shown, len(findings.written[BASE])))
+        for place in range(min(findings.shown, len(findings.written[PLAIN])))
     ]
-    return table(rows, ["question", *kinds])
+    return table(rows, ["question", *KINDS])
 
 
 def _cell(written: Written, kind: str) -> str:
     text = escape(written.text) or "<em>nothing</em>"
-    return text if written.in_style or kind == BASE else f"<mark>{text}</mark>"
+    return text if written.in_style or kind == PLAIN else f"<mark>{text}</mark>"
 
 
 def _facts(findings: Findings) -> str:
@@ -138,4 +136,4 @@ def _facts(findings: Findings) -> str:
         )
         for question, *both in findings.facts
     ]
-    return table(rows, ["question", BASE, findings.style])
+    return table(rows, ["question", "the base", findings.style])

@@ -3,9 +3,9 @@
 The base's 4-bit weights are kept as they are, all others as floats: W = d (q - 8) + (m + 8 d), with a scale d and an
 offset m for each block of 32 inputs. The first term is onnxruntime's MatMulNBits; the second needs only the sum of each
 block of inputs, and shares a small float product with the adapters: both are (x D) U, where D sums blocks beside the
-adapter's A, and U holds m + 8 d beside the adapter's B. A row's adapters are switched by its input `adapter`: 0 gives
-the base exactly. Attention is GroupQueryAttention, which writes keys and values in place where past and present are one
-buffer.
+adapters' A, and U holds m + 8 d beside the adapters' B. A row's input `adapter` has a 1 for the style whose adapter it
+is read with, and 0 for the others: zeros alone give the base exactly. Attention is GroupQueryAttention, which writes
+keys and values in place where past and present are one buffer.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from components.datasets.styles.reader import STYLES
 from components.labs.chat.training.matrices import BLOCK, Matrix, Quantised, floats, stacked
-from components.labs.chat.training.network import Adapter, Network
+from components.labs.chat.training.network import Adapters, Network
 
 OPSET = 23
 CONTRIB = "com.microsoft"
@@ -28,9 +29,9 @@ Floats = NDArray[np.float32]
 
 
 def build(network: Network, context: int, accuracy_level: int) -> onnx.ModelProto:
-    """Inputs, for B rows of T tokens: ids (B, T) int64; adapter (B,) float32, 0 or 1; take (N,) int64, tokens (of B T)
-    whose logits are wanted; last (B,) int32, the position of each row's last token; total (1,) int32, the largest of
-    them and 1; past_key_<layer> and past_value_<layer> (B, kv_heads, context, head_size).
+    """Inputs, for B rows of T tokens: ids (B, T) int64; adapter (B, styles) float32, 0 or 1; take (N,) int64, tokens
+    (of B T) whose logits are wanted; last (B,) int32, the position of each row's last token; total (1,) int32, the
+    largest of them and 1; past_key_<layer> and past_value_<layer> (B, kv_heads, context, head_size).
     Outputs: logits (N, vocabulary), present_key_<layer> and present_value_<layer>.
 
     T above 1 needs B = 1. context: tokens that the cache holds. accuracy_level: of MatMulNBits.
@@ -53,7 +54,7 @@ class _Builder:
         presents = [name.replace("past", "present") for name in pasts]
         inputs = [
             helper.make_tensor_value_info("ids", TensorProto.INT64, ["rows", "tokens"]),
-            helper.make_tensor_value_info("adapter", TensorProto.FLOAT, ["rows"]),
+            helper.make_tensor_value_info("adapter", TensorProto.FLOAT, ["rows", len(STYLES)]),
             helper.make_tensor_value_info("take", TensorProto.INT64, ["taken"]),
             helper.make_tensor_value_info("last", TensorProto.INT32, ["rows"]),
             helper.make_tensor_value_info("total", TensorProto.INT32, [1]),
@@ -68,8 +69,8 @@ class _Builder:
 
     def _network(self) -> None:
         self._rotations()
-        self._constant("row_axes", np.array([1, 2], np.int64))
-        self._node("Unsqueeze", ["adapter", "row_axes"], "adapters")
+        self._constant("token_axis", np.array([1], np.int64))
+        self._node("Unsqueeze", ["adapter", "token_axis"], "adapters")
         x = self._embedded()
         blocks = self.network.base.blocks
         y = self._node("RMSNormalization", [x, self._constant("norm_0", blocks[0].attention_norm)], "y0", axis=-1,
@@ -141,7 +142,7 @@ class _Builder:
         down, up = branch(adapters, self.network.scale, offsets, matrix.shape[1])
         blocks = 0 if offsets is None else offsets.shape[1]
         inner = self._node("MatMul", [x, self._constant(f"{label}_down", down)], f"{label}_inner")
-        inner = self._node("Mul", [inner, self._switch(blocks, down.shape[1] - blocks)], f"{label}_switched")
+        inner = self._node("Mul", [inner, self._switch(blocks, len(names))], f"{label}_switched")
         side = self._node("MatMul", [inner, self._constant(f"{label}_up", up)], f"{label}_side")
         return self._node("Add", [main, side], f"{label}_sum")
 
@@ -167,13 +168,15 @@ class _Builder:
         weights = self._constant(f"{label}_weights", np.ascontiguousarray(floats(matrix).T))
         return self._node("MatMul", [x, weights], f"{label}_main"), None
 
-    def _switch(self, always: int, adapted: int) -> str:
-        """(B, 1, always + adapted): 1, then each row's `adapter`."""
-        name = f"switch_{always}_{adapted}"
+    def _switch(self, always: int, linears: int) -> str:
+        """(B, 1, always + linears * styles * r): 1 for the sums of blocks, then each row's `adapter`, by linears."""
+        name = f"switch_{always}_{linears}"
         if f"{name}_on" not in self.constants:
-            mask = np.concatenate([np.zeros(always), np.ones(adapted)]).astype(np.float32)
-            product = self._node("Mul", ["adapters", self._constant(f"{name}_mask", mask)], f"{name}_product")
-            self._node("Add", [product, self._constant(f"{name}_on", 1 - mask)], name)
+            each = np.tile(np.repeat(np.eye(len(STYLES)), self.network.rank, axis=1), linears)
+            place = np.concatenate([np.zeros((len(STYLES), always)), each], axis=1).astype(np.float32)
+            on = np.concatenate([np.ones(always), np.zeros(each.shape[1])]).astype(np.float32)
+            product = self._node("MatMul", ["adapters", self._constant(f"{name}_place", place)], f"{name}_product")
+            self._node("Add", [product, self._constant(f"{name}_on", on)], name)
         return name
 
     def _embedded(self) -> str:
@@ -210,8 +213,8 @@ class _Builder:
         return output
 
 
-def branch(adapters: Sequence[Adapter], scale: float, offsets: Floats | None, inputs: int) -> tuple[Floats, Floats]:
-    """D (inputs, n) and U (n, outputs): the sums of blocks and what they count, then each adapter and its outputs."""
+def branch(adapters: Sequence[Adapters], scale: float, offsets: Floats | None, inputs: int) -> tuple[Floats, Floats]:
+    """D (inputs, n) and U (n, outputs): the sums of blocks and what they count, then each linear's adapters."""
     counts = [adapter.b.shape[0] for adapter in adapters]
     downs, ups = [], []
     if offsets is not None:
