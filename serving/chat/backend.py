@@ -44,7 +44,7 @@ class ChatBackend(Backend):
     def __init__(self, served: Served, params: Params) -> None:
         """Loads the model and warms it up; starts no thread yet."""
         limits = params.serve
-        self.model = ChatModel.load(served.bundle, limits.slots)
+        self.model = ChatModel.load(served.bundle, limits.slots, served.variant)
         warm_up(self.model)
         self.batcher = AnswerBatcher(self.model, limits.waiting, limits.prefill_tokens)
         self.requests = schemas.requests(limits)

@@ -69,8 +69,6 @@ class Export(ExportParams):
 
     context: int = Field(ge=64)
     """Most tokens of a conversation, its answer included."""
-    accuracy_level: Literal[0, 1, 4]
-    """Level of MatMulNBits: 1 multiplies floats, 4 rounds activations to 8 bits."""
 
 
 class Judge(Section):
@@ -97,6 +95,8 @@ class Evaluate(Section):
     """Those of them that are also answered in other styles, plainly and by the base."""
     facts: int = Field(ge=1)
     """Most factual questions that are asked; the list has 117."""
+    max_quantisation_cost: float = Field(ge=0)
+    """Most bits per byte of validation answers in the style that int8 may lose against float to be served."""
     likelihood: int = Field(ge=1)
     """Most held-out answers of each kind whose bits per byte are measured."""
     slots: int = Field(ge=1)

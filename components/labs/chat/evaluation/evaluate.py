@@ -26,8 +26,9 @@ from components.labs.chat.evaluation.judge import Overlap, StyleJudge, is_degene
 from components.labs.chat.evaluation.likelihood import Likelihood, of_answer, of_answers, total
 from components.labs.chat.evaluation.report import Findings, Written, limitations, write_report
 from components.labs.chat.params import Evaluate
-from components.labs.chat.runtime.model import GRAPH, ChatModel
+from components.labs.chat.runtime.model import ChatModel
 from components.labs.chat.runtime.sampler import ask, write_all
+from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 from components.report.csv_table import write_csv
 from components.stats import wilson_interval
@@ -55,7 +56,10 @@ class _Judges:
 
 def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Evaluation:
     """Writes report.html and plots/*.csv into `out`. Raises UserError where the test split has no styled answer."""
-    model = ChatModel.load(bundle, params.slots)
+    variants = _variants(bundle, prepared, params)
+    cost = quantisation_cost(variants, "validation_bits_per_byte", lower_is_better=True)
+    served = choose_variant(variants, cost, params.max_quantisation_cost)
+    model = ChatModel.load(bundle, params.slots, served)
     test = sorted(read_conversations(prepared, "test"), key=lambda each: hashlib.sha256(each.id.encode()).digest())
     if not any(params.style in each.answers for each in test):
         raise UserError(f"{prepared} has no test answer in the style {params.style}")
@@ -72,7 +76,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     written = {kind: _written(model, questions[:count], kind, params, judges) for kind, count in most.items()}
     log.info("asking %d factual questions", min(params.facts, len(FACTS)))
     facts = {kind: _facts(model, kind, params) for kind in (params.style, PLAIN)}
-    metrics = _metrics(likelihoods, written, facts, judges, params)
+    metrics = {**_metrics(likelihoods, written, facts, judges, params), "quantisation_cost": cost}
     counts = {
         "bits_per_byte": len(likelihoods[params.style, params.style]),
         "plain_loss": len(likelihoods[PLAIN, None]),
@@ -82,6 +86,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     }
     findings = Findings(
         manifest=bundle.manifest,
+        variants=variants,
+        served=served,
         metrics=metrics,
         counts=counts,
         style=params.style,
@@ -99,10 +105,23 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     return Evaluation(
         metrics=metrics,
         counts=counts,
-        variants={GRAPH: {"bits_per_byte": metrics["bits_per_byte"]}},
-        serve={"variant": GRAPH},
+        variants=variants,
+        serve={"variant": served},
         limitations=findings.limitations,
     )
+
+
+def _variants(bundle: Bundle, prepared: Path, params: Evaluate) -> dict[str, dict[str, float]]:
+    """The variants on validation answers in the style."""
+    validation = read_conversations(prepared, "validation")
+    found = {}
+    for variant in bundle.spec["variants"]:
+        log.info("reading validation answers with %s", variant)
+        model = ChatModel.load(bundle, variant=variant)
+        likelihood = total(of_answers(model, validation, params.style, params.style, params.likelihood))
+        megabytes = (bundle.folder / bundle.manifest.graphs[variant].file).stat().st_size / 1e6
+        found[variant] = {"validation_bits_per_byte": likelihood.bits_per_byte, "megabytes": megabytes}
+    return found
 
 
 def _adapter(kind: str, params: Evaluate) -> str:

@@ -19,7 +19,7 @@ from components.errors import UserError
 from components.files import write_json, write_text
 from components.labs.chat.export.graph import build
 from components.labs.chat.params import Export
-from components.labs.chat.runtime.model import GRAPH, TOKENIZER, ChatModel
+from components.labs.chat.runtime.model import TOKENIZER, ChatModel
 from components.labs.chat.training.batches import examples
 from components.labs.chat.training.network import BASE
 from components.onnx.parity import Case, check_parity
@@ -33,20 +33,16 @@ STRETCH, STEPS = 24, 8
 
 
 def export(model: Trained, prepared: Path, out: Path, params: Export) -> BundleSpec:
-    """Writes float.onnx, tokenizer.json and parity.json into `out`.
+    """Writes <variant>.onnx of each variant, tokenizer.json and parity.json into `out`.
 
-    Raises UserError when a weight is NaN or infinite, the context is longer than the base's, or the graph differs from
-    the model by more than `params.parity_tolerance`.
+    Raises UserError when a weight is NaN or infinite, the context is longer than the base's, or the float graph differs
+    from the model by more than `params.parity_tolerance`.
     """
     check_finite(model)
     network = model.network.cpu().float().eval()
     base = network.base
     if params.context > base.shape.context:
         raise UserError(f"chat.export.context is {params.context}: the base has at most {base.shape.context}")
-    if params.variants != ("float",):
-        raise UserError("chat.export.variants may be [float] only: the base's own 4 bits are kept in it")
-    path = out / f"{GRAPH}.onnx"
-    onnx.save(build(network, params.context, params.accuracy_level), path)
     write_text(out / TOKENIZER, base.tokenizer)
     template = Template(base.tokenizer)
     spec = {
@@ -62,18 +58,23 @@ def export(model: Trained, prepared: Path, out: Path, params: Export) -> BundleS
         "rank": network.rank,
         "base_sha256": base.sha256,
         "tokenizer_sha256": hashlib.sha256(base.tokenizer.encode()).hexdigest(),
-        "accuracy_level": params.accuracy_level,
     }
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     conversations = read_conversations(prepared, "validation")
     found = chain.from_iterable(
         examples(conversations, kind, template, model.params, model.params.max_tokens)[:1] for kind in KINDS
     )
     sequences = [example.prompt + example.answer for example in found]
-    report = {GRAPH: parity(model, ChatModel(spec, session, template, len(sequences)), sequences)}
+    graphs: dict[str, Path] = {variant: out / f"{variant}.onnx" for variant in ("float", *params.variants)}
+    report: dict[str, list[Case]] = {}
+    for variant, path in graphs.items():
+        onnx.save(build(network, params.context, rounded=variant == "int8"), path)
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        report[variant] = parity(model, ChatModel(spec, session, template, len(sequences)), sequences)
     check_parity(report, params.parity_tolerance)
     write_json(out / "parity.json", report)
-    return BundleSpec(graphs={GRAPH: path}, spec=spec)
+    if "float" not in params.variants:
+        graphs.pop("float").unlink()
+    return BundleSpec(graphs=graphs, spec=spec)
 
 
 def parity(model: Trained, exported: ChatModel, sequences: list[list[int]]) -> list[Case]:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from components.bundle import Bundle
 
 TOKENIZER = "tokenizer.json"
-GRAPH = "float"
 Floats = NDArray[np.float32]
 
 
@@ -50,13 +49,16 @@ class ChatModel:
         self._cache = [np.zeros(shape, np.float32) for _ in range(2 * spec["layers"])]
 
     @classmethod
-    def load(cls, bundle: Bundle, slots: int = 1, threads: int = 1) -> Self:
-        """Raises BundleError where the tokenizer is not the one that the graph was exported with."""
+    def load(cls, bundle: Bundle, slots: int = 1, variant: str | None = None, threads: int = 1) -> Self:
+        """variant: the bundle's first, where it is left out.
+
+        Raises BundleError where the tokenizer is not the one that the graphs were exported with.
+        """
         path = bundle.folder / TOKENIZER
         if not path.is_file() or sha256_file(path) != bundle.spec["tokenizer_sha256"]:
             raise BundleError(f"{path} is not the tokenizer that the model was exported with")
         template = Template(path.read_text(encoding="utf-8"))
-        model = cls(bundle.spec, bundle.session(GRAPH, threads), template, slots)
+        model = cls(bundle.spec, bundle.session(variant or bundle.spec["variants"][0], threads), template, slots)
         for kind, instruction in model.instructions.items():
             model.keep(template.message(Message("system", instruction)), kind if kind in model.styles else None)
         return model
