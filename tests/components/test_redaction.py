@@ -16,14 +16,13 @@ import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from components.errors import UserError
 from components.redaction import RedactingFormatter, redacted
 from components.settings import settings
 from components.sources.version import bring_version
 from components.tracking.journal import Run
-from pipelines.__main__ import app as pipelines
+from pipelines.run_spec import compile_to, request
 from serving.core.logs import JsonFormatter
 from tests.components.sources import web as serving
 from tests.components.steps.test_promote import champion_now, make_candidate, run_promote
@@ -167,13 +166,12 @@ def test_a_compiled_pipeline_takes_no_login_from_parameters_or_the_environment(
         MLFLOW_TRACKING_URI=login("http://tracking:5000"),
         KUBEFLOW_HOST=login("http://kubeflow"),
     )
-    where = ["compile", "mlp", "--output", str(tmp_path)]
-    assert CliRunner().invoke(pipelines, where).exit_code == 0
-    (compiled,) = tmp_path.glob("*.yaml")
-    assert CANARY not in compiled.read_text()
+    compile_to(request("mlp").pipeline(), tmp_path / "mlp.yaml")
+    compiled = (tmp_path / "mlp.yaml").read_text()
+    assert "MLFLOW_TRACKING_URI" in compiled
+    assert CANARY not in compiled
     environment = json.dumps({"DATA_REMOTE": login("s3://bucket")})
     for wrong in (f"pipelines.environment={environment}", f"pipelines.pin={login('http://host/data.dvc')}"):
-        done = CliRunner().invoke(pipelines, [*where, "-S", wrong])
-        assert isinstance(done.exception, UserError)
-        assert "is an address with a login in it: give that by `secrets`" in str(done.exception)
-        assert CANARY not in str(done.exception)
+        with pytest.raises(UserError, match="is an address with a login in it: give that by `secrets`") as refused:
+            request("mlp", [wrong])
+        assert CANARY not in str(refused.value)
