@@ -192,7 +192,8 @@ def promote(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> 
     with lab_step("promote", lab, params, build) as this:
         audited = this.output_of("audit") if this.lab.audited else None
         decided = {name: build / name / "gate" for name in this.lab.reference_models}
-        made = Folders(*map(this.output_of, ("export", "evaluate", "gate")), audited, decided)
+        bundle, evaluation, decision = (this.output_of(name) for name in ("export", "evaluate", "gate"))
+        made = Folders(bundle, evaluation, decision, audited, decided)
         step(this.lab, this.params, made, this.out, run=this.run)
 
 

@@ -13,7 +13,7 @@ from components.files import write_bytes
 from components.settings import local_keys, settings
 
 if TYPE_CHECKING:
-    from securesystemslib.signer import Signer, SSlibKey
+    from securesystemslib.signer import Key, Signer, SSlibKey
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ PRIVATE, PUBLIC = "signing.key", "signing.pub"
 """Files of a pair. Everything that ends in `.pub` in the folder of public keys is trusted."""
 
 
-def trusted_keys() -> list[SSlibKey]:
+def trusted_keys() -> list[Key]:
     """The public keys in SIGNING_PUBLIC_KEYS, or of this machine's own pair. Raises UserError for one that is none."""
     place = settings().signing_public_keys or local_keys()
     files = sorted(place.glob("*.pub")) if place.is_dir() else [place] if place.is_file() else []
@@ -91,10 +91,10 @@ def _file_signer(path: Path) -> Signer:
 
 def _public_key(path: Path) -> SSlibKey:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
-    from securesystemslib.signer import SSlibKey as Key
+    from securesystemslib.signer import SSlibKey as KeyOf
 
     try:
         key: Any = load_pem_public_key(path.read_bytes())
-        return Key.from_crypto(key)
+        return KeyOf.from_crypto(key)
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"SIGNING_PUBLIC_KEYS: {path} is no public key in PEM: {error}") from None

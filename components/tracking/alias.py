@@ -52,7 +52,7 @@ def register_again(mlflow: MlflowClient, version: ModelVersion, current: ModelVe
     tags = {name: value for name, value in version.tags.items() if name != "promotion"}
     tags |= {AFTER: after(current), "rolled_back_to": str(version.version)}
     with failures_named():
-        return mlflow.create_model_version(version.name, version.source, version.run_id, tags)
+        return mlflow.create_model_version(version.name, str(version.source), version.run_id, tags)
 
 
 def move(mlflow: MlflowClient, version: ModelVersion, current: ModelVersion | None) -> None:

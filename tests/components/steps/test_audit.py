@@ -55,7 +55,7 @@ def make_champion(lab: Auditing) -> None:
     run(lab)
     gate(lab, PARAMS, Path("evaluate"), Path("gate"), Path("audit"))
     journal = Run.open("music promote", None, {})
-    made = Folders(*(Path(name) for name in ("export", "evaluate", "gate", "audit")))
+    made = Folders(Path("export"), Path("evaluate"), Path("gate"), Path("audit"))
     assert promote(lab, PARAMS, made, Path("promote"), run=journal).promoted
 
 

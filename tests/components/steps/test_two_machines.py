@@ -128,7 +128,7 @@ def test_a_promotion_that_was_killed_before_its_move_is_finished_by_name(workpla
 
     def killed() -> None:
         make_candidate(weight=2.0)
-        MlflowClient.set_registered_model_alias = lambda *_: os._exit(9)  # type: ignore[method-assign,assignment]
+        MlflowClient.set_registered_model_alias = lambda *_: os._exit(9)  # type: ignore[method-assign]
         run_promote()
 
     assert code(machine(workplace / "a", killed)) == 9
