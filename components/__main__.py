@@ -17,7 +17,7 @@ from components.discovery import nearest
 from components.errors import UserError
 from components.labs import LABS, find
 from components.redaction import configure_logging
-from components.settings import settings
+from components.settings import settings, wait_passively
 from components.sources.catalogue import Profile
 from components.sources.profile import PROFILES, profile_in_use
 from components.steps import dataset_step, inputs_of, lab_step
@@ -83,10 +83,13 @@ def accept_data(dataset: DatasetName) -> None:
 @app.command()
 def repro(
     labs: Annotated[
-        list[str] | None, typer.Argument(metavar="[LAB]...", help="These labs only (default: all).")
+        list[str] | None, typer.Argument(metavar="[LAB]...", help="These labs, or `all` (default: music and faces).")
     ] = None,
 ) -> None:
-    """Run what has changed of the graph. Checks the data against its pin, then `dvc repro` as one MLflow run."""
+    """Run what has changed of the graph, lab by lab up to its promotion.
+
+    Checks the data against its pin, says what will run, then runs `dvc repro` as one MLflow run.
+    """
     from components.repro import repro as run
 
     sys.exit(run(tuple(labs or ())))
@@ -240,6 +243,7 @@ def _profile(name: str | None) -> Profile | None:
 
 
 def main() -> None:
+    wait_passively()
     # Ours at the level asked for; libraries only when something is wrong.
     configure_logging()
     command_line.run(app, lambda: log.setLevel(settings().log_level))
