@@ -80,6 +80,19 @@ class PictureLimits(Limits):
     """Largest JPEG that is decoded row by row, at 1/8 of its size if need be."""
 
 
+class ServerLimits(Section):
+    """What bounds every connection to a server, whatever it serves: the block `server`."""
+
+    connections: int = Field(ge=8)
+    """Open at a time. Beyond, the one whose client the server has waited for longest is closed."""
+    header_bytes: int = Field(ge=4096, le=2**20)
+    """Largest request line and headers together."""
+    header_seconds: float = Field(gt=0)
+    """Time until they are complete."""
+    send_seconds: float = Field(gt=0)
+    """Time in which a client must read the next 64 KiB of its answer."""
+
+
 class Bound(Section):
     """What a metric must reach, and how far it may fall behind the champion, both in the metric's own unit.
 

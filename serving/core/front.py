@@ -56,7 +56,7 @@ def main(
         labs = list(load_labs(bundles, allow_unpromoted or given.serve_allow_unpromoted, params))
         return application(labs), [lab.backend for lab in labs if lab.backend]
 
-    server.serve(load, host, port)
+    server.serve(load, host, port, params)
 
 
 def application(labs: Sequence[LoadedLab]) -> ASGIApp:
