@@ -65,6 +65,7 @@ class Limits(Section):
     body_bytes: int = Field(ge=1024)
     body_seconds: float = Field(gt=0)
     held_bytes: int = Field(ge=1024)
+    """Bytes of bodies and answers, of all requests, that are in memory."""
     retry_after_seconds: int = Field(ge=1)
     drain_seconds: float = Field(ge=0)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from components.config import Limits
 from serving.core.bundles import Served
 from serving.core.metrics import Metrics
-from serving.core.request_guard import Rules
+from serving.core.request_context import Rules
 from serving.core.schemas import Info
 
 
