@@ -68,6 +68,10 @@ class Limits(Section):
     """Bytes of bodies and answers, of all requests, that are in memory."""
     retry_after_seconds: int = Field(ge=1)
     drain_seconds: float = Field(ge=0)
+    client_rate: float = Field(gt=0)
+    """What a client may go on with, where API keys are asked for."""
+    client_burst: int = Field(ge=1)
+    """What it may ask for at once."""
 
 
 class PictureLimits(Limits):

@@ -18,6 +18,7 @@ from serving.core.problems import INTERNAL, NO_SNIFF, RefusalError, busy
 
 if TYPE_CHECKING:
     from components.config import Limits
+    from serving.core.access import Access
     from serving.core.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,11 @@ log = logging.getLogger(__name__)
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 LINGER_BYTES = 2**20
 """Bytes of too large a body that are read and thrown away, so that the refusal reaches a client that still sends."""
-UNREAD = (408, 413, 429)
+OPEN = ("/livez", "/readyz", "/metrics")
+"""Probes and scrapers have no key."""
+PAGE = "page"
+"""The route of all files of the page."""
+UNREAD = (401, 408, 413, 429)
 """Refusals of this module's own that come before the body was read to its end."""
 PIECE_BYTES = 65536
 """An answer is sent in pieces of so many bytes, the next when the last has been taken: no second copy of it waits."""
@@ -45,6 +50,8 @@ class Rules:
     headers: Sequence[tuple[bytes, bytes]]
     """Put on every answer: where the model comes from."""
     metrics: Metrics
+    access: Access | None = None
+    """None: everybody may ask, as often as they like."""
 
 
 class Held:
@@ -63,6 +70,8 @@ class RequestContext:
 
     def __init__(self, scope: Scope, send: Send, rules: Rules, held: Held) -> None:
         self.route = rules.route(scope["path"])
+        self.client = ""
+        """Whose API key was sent; no client chooses it."""
         self.status = 0
         """Of the answer that has begun."""
         self.left: asyncio.Future[None] | None = None
@@ -80,6 +89,21 @@ class RequestContext:
         given = dict(scope["headers"]).get(b"x-request-id", b"")
         self.id = given.decode() if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = self.id
+
+    def admit(self) -> None:
+        """Looks at the client's key and quota, where keys are asked for. Raises RefusalError (401, 429)."""
+        access, metrics = self._rules.access, self._rules.metrics
+        if access is None or self.route in OPEN:
+            return
+        outcome = "no key"
+        try:
+            self.client = access.client(dict(self._scope["headers"]))
+            outcome = "over its quota"
+            if self.route != PAGE:
+                access.take(self.client)
+            outcome = "admitted"
+        finally:
+            metrics.clients.labels(self.client, outcome).inc()
 
     async def send(self, message: Message) -> None:
         """Raises LeftError where the client has left in the middle of a long answer."""
@@ -126,6 +150,8 @@ class RequestContext:
             self._rules.metrics.requests.labels(self.route, status).inc()
             self._rules.metrics.seconds.labels(self.route).observe(seconds)
         fields = {"request_id": self.id, "lab": self._rules.lab, "route": self.route, "status": status}
+        if self.client:
+            fields["client"] = self.client
         if self.status and not self._ended:
             log.warning("answer cut off", extra={"fields": {**fields, "sent_bytes": self._sent_bytes}})
         log.info("request", extra={"fields": fields | {"ms": round(1000 * seconds, 1)}})

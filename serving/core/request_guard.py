@@ -47,6 +47,7 @@ class RequestGuard:
         try:
             if context.route is None:
                 raise RefusalError(404, "no such path: docs.json lists those there are")
+            context.admit()
             await body.read(receive)
             await _until_left(self._app, scope, body, receive, context)
         except RefusalError as refusal:
