@@ -66,6 +66,10 @@ class Backend:
         """Called in the event loop, before the first request."""
         self.work.start()
 
+    def drain(self) -> None:
+        """The server is shutting down: what is there is finished, nothing new is taken."""
+        self.work.draining = True
+
     def stop(self) -> None:
         self.work.stop()
 

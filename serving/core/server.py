@@ -37,6 +37,8 @@ GC_THRESHOLDS = (50_000, 50, 50)
 """A request makes few cycles: looking for them rarely takes the collector's pauses out of the slowest answers."""
 OTHER_FILES = 2 * BACKLOG
 """Files that a process needs beside those of its connections: its own, and those of a backlog that it just took."""
+LAST_SECONDS = 1
+"""Time for the last refusals to be delivered, after that for draining."""
 UNSENT_BYTES = 65536
 """Most bytes of an answer that the kernel keeps before it sends them; it would keep megabytes for each client."""
 SWITCH_SECONDS = 0.001
@@ -133,37 +135,61 @@ def lean(service: bentoml.Service[Any]) -> Starlette:
 
 
 class Server(uvicorn.Server):
-    """Drains on the first SIGTERM: new work gets 503, /readyz too, and it ends when the last answer is delivered."""
+    """Drains on the first SIGTERM: new work gets 503, /readyz too, and it ends when the last byte is delivered.
+
+    What is not delivered within `drain_seconds` is cut off, which the log says; what has not begun gets a 503.
+    """
 
     config: Config
 
     def __init__(self, config: Config, backends: Sequence[Backend]) -> None:
         super().__init__(config)
-        self._work = [backend.work for backend in backends]
-        seconds = max((backend.limits.drain_seconds for backend in backends), default=0)
-        self._ticks_left = 10 * seconds  # uvicorn ticks ten times a second
+        self._backends = backends
+        self._seconds = max((backend.limits.drain_seconds for backend in backends), default=0)
+        self._drained_by: float | None = None
         self._draining = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._draining:
             self.should_exit = True
         self._draining = True
-        for work in self._work:
-            work.draining = True
+        for backend in self._backends:
+            backend.drain()
 
     async def on_tick(self, counter: int) -> bool:
+        now = asyncio.get_running_loop().time()
         if counter % 10 == 0:
-            self._check_connections()
+            self._check_connections(now)
         if self._draining:
-            self._ticks_left -= 1
-            self.should_exit |= all(work.taken == 0 for work in self._work) or self._ticks_left <= 0
+            if self._drained_by is None:
+                self._drained_by = now + self._seconds
+            self.should_exit |= not self._busy or now >= self._drained_by
         return await super().on_tick(counter)
 
-    def _check_connections(self) -> None:
-        now = asyncio.get_running_loop().time()
-        for connection in list(self.server_state.connections):
-            if isinstance(connection, Connection):
-                connection.check(now)
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """What still runs has had its time."""
+        tasks = set(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=LAST_SECONDS)
+        await super().shutdown(sockets)
+        for connection in self._connections:
+            if unsent := connection.transport.get_write_buffer_size():
+                log.warning("answer cut off by the end of the server", extra={"fields": {"unsent_bytes": unsent}})
+
+    @property
+    def _busy(self) -> bool:
+        working = any(backend.work.taken for backend in self._backends)
+        return working or any(connection.busy for connection in self._connections)
+
+    @property
+    def _connections(self) -> list[Connection]:
+        return [one for one in self.server_state.connections if isinstance(one, Connection)]
+
+    def _check_connections(self, now: float) -> None:
+        for connection in self._connections:
+            connection.check(now)
         if self.config.closed:
             log.warning("connections were closed to make room", extra={"fields": {"connections": self.config.closed}})
             self.config.closed = 0

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.serving.core.strangers import everything, peak_bytes
 from tests.serving.servers import Server, command, running, write_params
 
 CONNECTIONS = 64
@@ -158,22 +159,6 @@ def connected(server: Server) -> Iterator[socket.socket]:
         yield client
 
 
-def everything(client: socket.socket) -> bytes:
-    """What comes until the server closes the connection."""
-    received = b""
-    try:
-        while piece := client.recv(65536):
-            received += piece
-    except ConnectionResetError:
-        pass
-    return received
-
-
 def open_sockets(server: Server) -> int:
     files = Path(f"/proc/{server.process.pid}/fd").iterdir()
     return sum(file.readlink().name.startswith("socket:") for file in files if file.is_symlink())
-
-
-def peak_bytes(server: Server) -> int:
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return 1024 * int(status.split("VmHWM:")[1].split()[0])
