@@ -66,7 +66,7 @@ lint: $(ENVIRONMENT) ## ruff and mypy
 	mypy
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios (hours)
-	@for benchmark in training digits digit_papers generation serving abc_collections transfer agents driving uncertainty \
+	@for benchmark in training digits digit_papers generation serving abc_collections transfer agents driving uncertainty chat_training \
 	    chat distributed faces_training faces_serving faces_detection picture_memory task_start; \
 	  do python -m benchmarks.$$benchmark; done
 
