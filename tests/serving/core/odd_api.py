@@ -20,7 +20,7 @@ from components.config import PictureLimits
 from components.labs import find
 from components.params import load
 from components.settings import project_root
-from serving.core.pictures import decode, open_picture
+from serving.core.pictures import Picture, decode, open_picture
 from serving.core.server import run
 from serving.core.service import ApiDefinition
 from serving.core.uploads import one_picture
@@ -68,7 +68,11 @@ async def picture(request: Request) -> Response:
     assert isinstance(limits, PictureLimits)
     opened = open_picture(await one_picture(request), limits)
     backend: OddBackend = request.app.state.backend
-    return Response(str((await backend.worker.run(decode, opened, (64, 64))).size))
+    return Response(str(await backend.worker.run(decoded_size, opened)))
+
+
+def decoded_size(opened: Picture) -> tuple[int, int]:
+    return decode(opened, (64, 64)).size
 
 
 ROUTES = {"/fail": fail, "/fail-late": fail_late, "/answer": answer, "/never": never, "/forever": forever}

@@ -71,9 +71,9 @@ def test_bodies_are_held_once(server: Server) -> None:
 def test_files_of_forms_are_counted_with_the_bodies_that_they_came_in(server: Server) -> None:
     files = {"file": ("a.jpg", padded(30 * MEGABYTE))}
     before = forget_peak(server)
+    assert server.client.post("/picture", files=files).status_code == 200
     with ThreadPoolExecutor(4) as crowd:
         answers = [*crowd.map(lambda _: server.client.post("/picture", files=files).status_code, range(4))]
-    assert 200 in answers
     assert set(answers) <= {200, 429}
     assert peak_bytes(server) - before < 1.4 * HELD
 
@@ -91,10 +91,10 @@ def test_probes_pass_while_three_times_as_much_is_sent_as_may_be_held(server: Se
 
 
 def test_large_pictures_are_decoded_one_at_a_time(server: Server) -> None:
-    forget_peak(server)
+    before = forget_peak(server)
     with ThreadPoolExecutor(6) as crowd:
         assert set(crowd.map(lambda content: post(server, content), 6 * [large()])) == {200}
-    assert peak_bytes(server) < POD_BYTES
+    assert peak_bytes(server) < POD_BYTES, f"{before:,} bytes before"
 
 
 @pytest.mark.parametrize("megapixels", [26, 60, 100, 178])
