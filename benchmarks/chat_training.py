@@ -81,7 +81,7 @@ def main() -> None:
     with TemporaryDirectory() as name:
         for side, update in (("course", COURSE), ("ours", {})):
             if side == "ours" and options.bundle:
-                bundle, took = Bundle.open(options.bundle), {}
+                bundle, took = Bundle.open(options.bundle), dict[str, float]()
             else:
                 folder = Path(name) / side
                 folder.mkdir()

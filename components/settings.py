@@ -65,6 +65,15 @@ class Settings(BaseSettings):
     """A file with hashes of the API keys of clients; by default everybody may ask."""
 
 
+def wait_passively() -> None:
+    """Lets threads that wait for each other sleep, unless OMP_WAIT_POLICY says otherwise. Before torch is imported.
+
+    They spin by default, and beside another busy process they then keep the core from the thread that they wait for: a
+    training took 9 times as long (`python -m benchmarks.busy_training`).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 @cache
 def settings() -> Settings:
     """Read once. Raises UserError naming the variable whose value cannot be used."""
