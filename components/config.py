@@ -65,8 +65,13 @@ class Limits(Section):
     body_bytes: int = Field(ge=1024)
     body_seconds: float = Field(gt=0)
     held_bytes: int = Field(ge=1024)
+    """Bytes of bodies and answers, of all requests, that are in memory."""
     retry_after_seconds: int = Field(ge=1)
     drain_seconds: float = Field(ge=0)
+    client_rate: float = Field(gt=0)
+    """What a client may go on with, where API keys are asked for."""
+    client_burst: int = Field(ge=1)
+    """What it may ask for at once."""
 
 
 class PictureLimits(Limits):
@@ -78,6 +83,19 @@ class PictureLimits(Limits):
     """Largest HEIC, or progressive JPEG with subsampled colours: a decoder holds about 5 bytes a pixel."""
     max_jpeg_pixels: int = Field(ge=4096)
     """Largest JPEG that is decoded row by row, at 1/8 of its size if need be."""
+
+
+class ServerLimits(Section):
+    """What bounds every connection to a server, whatever it serves: the block `server`."""
+
+    connections: int = Field(ge=8)
+    """Open at a time. Beyond, the one whose client the server has waited for longest is closed."""
+    header_bytes: int = Field(ge=4096, le=2**20)
+    """Largest request line and headers together."""
+    header_seconds: float = Field(gt=0)
+    """Time until they are complete."""
+    send_seconds: float = Field(gt=0)
+    """Time in which a client must read the next 64 KiB of its answer."""
 
 
 class Bound(Section):

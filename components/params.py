@@ -6,13 +6,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from components.config import DatasetParams, LabParams, checked_section, known, overridden, read, unknown
+from components.config import (
+    DatasetParams,
+    LabParams,
+    ServerLimits,
+    checked_section,
+    known,
+    overridden,
+    read,
+    unknown,
+)
 from components.datasets import DATASETS, Dataset
 from components.errors import UserError
 from components.labs import LABS, Lab
 
 DATASETS_BLOCK = "datasets"
-BLOCKS = (DATASETS_BLOCK, "pipelines", *LABS)
+SERVER_BLOCK = "server"
+BLOCKS = (DATASETS_BLOCK, "pipelines", SERVER_BLOCK, *LABS)
 """`pipelines` says how a cluster runs the steps, and is checked by the package of that name."""
 
 
@@ -27,6 +37,13 @@ def load(lab: Lab, path: Path) -> LabParams:
 def load_dataset(dataset: Dataset, path: Path) -> DatasetParams:
     """Reads and checks a dataset's parameters. Raises UserError as `load` does."""
     return checked_dataset(dataset, read(path), path)
+
+
+def load_server(path: Path) -> ServerLimits:
+    """Reads and checks what bounds a server's connections. Raises UserError as `load` does."""
+    raw = read(path)
+    known(raw, BLOCKS, path)
+    return checked_section(ServerLimits, raw.get(SERVER_BLOCK), path, SERVER_BLOCK)
 
 
 def checked(lab: Lab, raw: dict[str, Any], path: Path) -> LabParams:

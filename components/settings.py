@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     serve_host: str = "127.0.0.1"
     serve_port: int = Field(3000, ge=0, le=65535)
     serve_allow_unpromoted: bool = False
+    serve_api_keys: str = ""
+    """A file with hashes of the API keys of clients; by default everybody may ask."""
 
 
 def wait_passively() -> None:

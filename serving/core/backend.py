@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from components.config import Limits
 from components.promoted import Served
+from serving.core.access import Access
 from serving.core.metrics import Metrics
-from serving.core.request_guard import Rules
+from serving.core.request_context import PAGE, Rules
 from serving.core.schemas import Info
 
 
@@ -51,7 +52,7 @@ class Backend:
         self.docs = json.dumps(document).encode()
         self._paths = frozenset(document["paths"]) - {"/"}
         headers = [(name.encode(), value.encode()) for name, value in info.model.headers().items()]
-        self.rules = Rules(served.lab, self._route, self.limits, headers, self.metrics)
+        self.rules = Rules(served.lab, self._route, self.limits, headers, self.metrics, Access.of(self.limits))
 
     @property
     def alive(self) -> bool:
@@ -65,6 +66,10 @@ class Backend:
         """Called in the event loop, before the first request."""
         self.work.start()
 
+    def drain(self) -> None:
+        """The server is shutting down: what is there is finished, nothing new is taken."""
+        self.work.draining = True
+
     def stop(self) -> None:
         self.work.stop()
 
@@ -72,4 +77,4 @@ class Backend:
         """A path's name in metrics and logs: its own for the API's, one for all of the page; None: no such path."""
         if path in self._paths:
             return path
-        return "page" if path == "/" or path.startswith("/static/") else None
+        return PAGE if path == "/" or path.startswith("/static/") else None

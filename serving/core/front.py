@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from components.errors import UserError
 from components.labs import find
@@ -26,7 +26,7 @@ from components.settings import settings
 from serving.core import server
 from serving.core.backend import Backend
 from serving.core.champions import LabSummary, LoadedLab, load_labs
-from serving.core.problems import as_refusal
+from serving.core.problems import NO_SNIFF, as_refusal
 from serving.core.service import make_service
 from serving.page import page
 
@@ -56,7 +56,7 @@ def main(
         labs = list(load_labs(bundles, allow_unpromoted or given.serve_allow_unpromoted, params))
         return application(labs), [lab.backend for lab in labs if lab.backend]
 
-    server.serve(load, host, port)
+    server.serve(load, host, port, params)
 
 
 def application(labs: Sequence[LoadedLab]) -> ASGIApp:
@@ -78,7 +78,7 @@ class Labs:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name, slash, rest = scope.get("path", "").removeprefix("/").partition("/")
         if scope["type"] != "http" or name not in self._labs:
-            await self._front(scope, receive, send)
+            await self._front(scope, receive, _not_sniffed(send))
         elif not slash:
             await RedirectResponse(f"{name}/")(scope, receive, send)  # a page's own addresses are relative
         else:
@@ -119,6 +119,15 @@ def _front(summaries: Sequence[LabSummary], backends: Sequence[Backend], apps: M
         exception_handlers={HTTPException: refuse},
         lifespan=lifespan,
     )
+
+
+def _not_sniffed(send: Send) -> Send:
+    async def with_header(message: Message) -> None:
+        if message["type"] == "http.response.start" and NO_SNIFF not in message["headers"]:
+            message = {**message, "headers": [*message["headers"], NO_SNIFF]}
+        await send(message)
+
+    return with_header
 
 
 def _probe(well: bool) -> Response:

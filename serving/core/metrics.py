@@ -21,6 +21,9 @@ class Metrics:
         self.seconds = Histogram(
             "http_request_seconds", "Time to the end of the answer", ["route"], registry=self.registry, buckets=SECONDS
         )
+        self.clients = Counter(
+            "http_clients", "Requests of each client that has an API key", ["client", "outcome"], registry=self.registry
+        )
 
     def describe(self, served: Served) -> None:
         """Says which model answers and what was said of it, as labels of a number that is always 1."""

@@ -116,8 +116,11 @@ def decode(picture: Picture, least: tuple[int, int]) -> Image.Image:
         if image.width * image.height > picture.max_decoded:
             raise _too_large(picture.max_decoded)
         image.load()
-        image = _rgb(image)
-        return image.transpose(TURNS[picture.orientation]) if picture.orientation in TURNS else image
+        made = _rgb(image)
+        made = made.transpose(TURNS[picture.orientation]) if picture.orientation in TURNS else made
+        if made is not image:
+            image.close()  # its pixels are as many again, and the next picture is decoded before this one is let go
+        return made
     except RefusalError:
         raise
     except Exception:  # noqa: BLE001 - whatever a decoder says of untrusted bytes, they are damaged

@@ -10,6 +10,10 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+NO_SNIFF = (b"x-content-type-options", b"nosniff")
+"""A header of every answer: a browser takes it for what its media type says, and for nothing else."""
+INTERNAL = "internal error: the server's log has it under this request id"
+"""All that a client is told of a defect."""
 NAMED = 5
 """Wrong fields that a refusal names, at most: an untrusted body may hold thousands."""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from serving.core.parsing import media_type
+from serving.core.parsing import media_type, whole_body
 from serving.core.problems import RefusalError
 
 FORM = "multipart/form-data"
+PIECE_BYTES = 65536
 HINT = "send the file itself (curl: -F file=@photo.jpg, or --data-binary @photo.jpg)"
 
 
@@ -20,7 +23,7 @@ class _InMemory(MultiPartParser):
 async def one_picture(request: Request) -> bytes:
     """The body, or the only file of a form. Raises RefusalError (400, 422)."""
     if media_type(request) != FORM:
-        return await request.body()
+        return await whole_body(request)
     ((_, content),) = await _files(request, 1)
     return content
 
@@ -39,9 +42,17 @@ async def named_pictures(request: Request, most: int) -> list[tuple[str, bytes]]
     return await _files(request, most)
 
 
+async def _pieces(body: bytes) -> AsyncGenerator[bytes]:
+    """The parser keeps copies of all that it is given at once."""
+    view = memoryview(body)
+    for at in range(0, len(body), PIECE_BYTES):
+        yield bytes(view[at : at + PIECE_BYTES])
+
+
 async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
     try:
-        form = await _InMemory(request.headers, request.stream(), max_files=most, max_fields=most).parse()
+        stream = _pieces(await whole_body(request))
+        form = await _InMemory(request.headers, stream, max_files=most, max_fields=most).parse()
     except MultiPartException as error:
         if "Too many" in error.message:
             raise RefusalError(422, f"at most {most} picture{'s' if most > 1 else ''} here") from None
@@ -51,6 +62,7 @@ async def _files(request: Request, most: int) -> list[tuple[str, bytes]]:
         if not isinstance(part, UploadFile):  # BentoML's own file fields would fetch an address sent here
             raise RefusalError(422, f"a field of the form is text, and no address is fetched: {HINT}", [(name, HINT)])
         files.append((name, await part.read()))
+        await part.close()
     if not files:
         raise RefusalError(400, f"there is no picture in the form: {HINT}")
     return files

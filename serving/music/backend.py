@@ -36,6 +36,10 @@ class MusicBackend(Backend):
         document = openapi.document(self.requests, served.version)
         super().__init__(served, limits, self.batcher, info, document, metrics)
 
+    def drain(self) -> None:
+        super().drain()
+        self.player.draining = True
+
     def stop(self) -> None:
         super().stop()
         self.player.stop()

@@ -82,7 +82,22 @@ def test_only_what_fetches_a_model_has_a_password(overlay: str) -> None:
         assert "envFrom" not in serve
         (mount,) = (mount for mount in serve["volumeMounts"] if mount["name"] == "bundle")
         assert mount["readOnly"] is True
-        assert not any("secret" in volume for volume in pod["volumes"])
+        hashes = {"api-keys"} if overlay == "production" else set()
+        assert {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume} == hashes
+
+
+def test_in_production_an_api_asks_for_keys_that_change_without_a_restart() -> None:
+    assert served("production")
+    for lab in served("production"):
+        pod = api_deployment("production", lab)["spec"]["template"]["spec"]
+        (serve,) = pod["containers"]
+        (named,) = [one["value"] for one in serve["env"] if one["name"] == "SERVE_API_KEYS"]
+        (mount,) = [one for one in serve["volumeMounts"] if one["name"] == "api-keys"]
+        assert named == f"{mount['mountPath']}/keys"
+        assert mount["readOnly"] is True
+        assert "subPath" not in mount, "a file that is mounted alone never changes"
+    for lab in served("local"):
+        assert "SERVE_API_KEYS" not in json.dumps(api_deployment("local", lab))
 
 
 @every_overlay

@@ -20,7 +20,10 @@ from components.labs import find
 from components.params import load
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
-PATIENT = {"request_seconds": 600.0, "body_seconds": 600.0, "audio_seconds": 600.0}
+PATIENT = {
+    **{"request_seconds": 600.0, "body_seconds": 600.0, "audio_seconds": 600.0},
+    **{"header_seconds": 600.0, "send_seconds": 600.0},
+}
 """Limits of a server that is not asked how it gives up: on a busy machine an answer may take a while."""
 
 
@@ -71,10 +74,13 @@ def params_of(lab: str) -> Any:
 
 
 def write_params(folder: Path, project: Path = PROJECT, **limits: Any) -> Path:
-    """The project's parameters with these limits of every API, as far as it has them, on top of PATIENT."""
+    """The project's parameters with these limits of every API and of the server, as far as each has them.
+
+    They are laid on top of PATIENT.
+    """
     params = yaml.safe_load((project / "params.yaml").read_text())
-    for block in params.values():
-        known = block.get("serve", {})
+    for block_name, block in params.items():
+        known = block if block_name == "server" else block.get("serve", {})
         known |= {name: value for name, value in (PATIENT | limits).items() if name in known}
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(params))

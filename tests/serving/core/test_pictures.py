@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from serving.core.openapi import picture_bodies
 from serving.core.pictures import decode, open_picture
 from serving.core.problems import RefusalError
 from serving.page import render
-from tests.serving.hostile import heic, jpeg, lying_heic, saved
+from tests.serving.hostile import heic, jpeg, lying_heic, png, saved
 from tests.serving.servers import PROJECT, params_of
 
 LIMITS: PictureLimits = params_of("faces").serve
@@ -86,6 +87,36 @@ def test_how_many_pixels_are_taken_depends_on_what_they_cost(content: bytes, wid
     with pytest.raises(RefusalError) as refused:
         open_picture(content, SMALL)
     assert refused.value.status == 413
+
+
+def claimed(kind: str, width: int, height: int) -> bytes:
+    """A picture whose header claims so many pixels; there are fewer."""
+    if kind == "png":
+        return png(width, height, 8, 2, b"")
+    content = bytearray(jpeg(plain(64, 64), progressive=kind == "progressive jpeg"))
+    at = content.index(b"\xff\xc2" if kind == "progressive jpeg" else b"\xff\xc0") + 5
+    content[at : at + 4] = struct.pack(">HH", height, width)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("lab", ["faces", "digits", "transfer"])
+@pytest.mark.parametrize(
+    ("kind", "limit"),
+    [("png", "max_pixels"), ("progressive jpeg", "max_compact_pixels"), ("jpeg", "max_jpeg_pixels")],
+)
+def test_each_api_refuses_the_first_pixel_too_many_and_every_size_above(kind: str, limit: str, lab: str) -> None:
+    """Pillow's own limit lies at twice as many: between both, only this one refuses."""
+    limits: PictureLimits = params_of(lab).serve
+    most = getattr(limits, limit)
+    width = 5000
+    assert open_picture(claimed(kind, width, most // width), limits).pixels <= most
+    for height in (most // width + 1, round(1.5 * most / width), 2 * most // width, 3 * most // width):
+        if height > 65_500 and kind != "png":
+            continue  # no JPEG is that high
+        with pytest.raises(RefusalError) as refused:
+            open_picture(claimed(kind, width, height), limits)
+        assert refused.value.status == 413
+        assert f"{most:,} pixels" in refused.value.detail
 
 
 def test_a_jpeg_too_narrow_to_be_reduced_is_refused_before_its_pixels_are_made() -> None:

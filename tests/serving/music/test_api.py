@@ -284,8 +284,8 @@ def test_after_sigterm_nothing_new_is_taken_and_what_runs_goes_on(endless_bundle
             next(chunks)
             server.process.send_signal(signal.SIGTERM)
             server.wait_for(lambda: server.client.get("/readyz").status_code == 503)
-            for path in ("/generate", "/stream"):
-                refused = server.client.post(path, json={})
+            for path, body in (("/generate", {}), ("/stream", {}), ("/tunes/wav", {"abc": EXAMPLE_TUNE})):
+                refused = server.client.post(path, json=body)
                 assert refused.status_code == 503
                 assert int(refused.headers["retry-after"]) >= 1
             assert server.client.get("/livez").status_code == 200

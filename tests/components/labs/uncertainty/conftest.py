@@ -92,6 +92,8 @@ def small_params(**train: Any) -> Params:
             "held_bytes": 1048576,
             "retry_after_seconds": 1,
             "drain_seconds": 5.0,
+            "client_rate": 10.0,
+            "client_burst": 10,
             "waiting": 4,
             "max_rows": 10,
         },
