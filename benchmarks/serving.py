@@ -37,7 +37,8 @@ from components.bundle import Bundle
 from components.datasets.music.reader import TUNE_START
 from components.files import write_json
 from components.labs.music.runtime.model import TuneModel
-from components.labs.music.runtime.sampler import TuneRequest, generate
+from components.labs.music.runtime.request import TuneRequest
+from components.labs.music.runtime.sampler import generate
 
 ROOT = Path(__file__).resolve().parent.parent
 CHARACTERS = 500

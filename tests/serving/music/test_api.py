@@ -21,7 +21,8 @@ from mido import MidiFile
 from components.bundle import Bundle, BundleSpec, write_bundle
 from components.datasets.music.abc_notation import check
 from components.labs.music.runtime.model import TuneModel
-from components.labs.music.runtime.sampler import TuneRequest, generate
+from components.labs.music.runtime.request import TuneRequest
+from components.labs.music.runtime.sampler import generate
 from serving.music.schemas import EXAMPLE_TUNE
 from tests.serving.conftest import EASY, LIMITATION
 from tests.serving.servers import PROJECT, Server, command, serving
@@ -71,7 +72,6 @@ def test_each_tune_is_made_again_by_its_own_seed(server: Server) -> None:
     for tune in make(server, seed=11, count=3)["tunes"]:
         again = make(server, seed=tune["seed"])["tunes"][0]
         assert again["abc"] == tune["abc"]
-        assert again["attempts"] == 1
 
 
 def test_a_seed_is_drawn_and_told_when_none_is_given(server: Server) -> None:

@@ -1,0 +1,115 @@
+"""Bars are judged one by one as the check judges the whole tune."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.datasets.music.abc_notation import check, parse_tune
+from components.labs.music.runtime.bars import BarJudge, Verdict, as_ended
+from tests.music_data import real_tunes
+
+HEADER = "X:1\nT:A\nZ: id:dc-reel-1\nM:C\nL:1/8\nK:D Major\n"
+
+
+def judged(text: str) -> tuple[BarJudge, str]:
+    """A judge of the text up to the first character at which it is refused, and what follows that."""
+    judge = BarJudge()
+    for place, character in enumerate(text):
+        if judge.push(character) is Verdict.BAD:
+            return judge, text[place:]
+    return judge, ""
+
+
+def accepted(text: str) -> bool:
+    judge, rest = judged(text)
+    return not rest and judge.ends_well()
+
+
+def test_of_the_real_tunes_exactly_those_that_the_check_accepts_are_accepted() -> None:
+    for tune in real_tunes():
+        assert accepted(tune.rstrip("\n") + "\n") == (not check(tune)), tune
+
+
+@given(st.integers(0, 2**32))
+def test_a_tune_with_mistakes_is_accepted_only_where_the_check_accepts_it(seed: int) -> None:
+    draw = random.Random(seed)  # noqa: S311 - makes mistakes
+    text = list(draw.choice(real_tunes()).rstrip("\n"))
+    for _ in range(draw.randint(1, 4)):
+        place = draw.randrange(len(text))
+        text[place : place + draw.randint(0, 2)] = draw.choices("AB2/(|:[1]!\n ->z^%KM", k=draw.randint(0, 2))
+    tune = "".join(text).rstrip("\n")
+    if "\n\n" not in tune and accepted(f"{tune}\n"):
+        assert check(tune) == []
+
+
+@pytest.mark.parametrize(
+    ("music", "fault"),
+    [
+        ("ABcd efg|A", "is too short"),
+        ("ABcd efga b|A", "is too long"),
+        ("AB|cdef gabc|d2e2 f2:|A", "nothing completes it"),
+        ("ABcd (efga|A", "a slur reaches over the bar line"),
+        ("ABcd ef?ga|A", "cannot read"),
+        ("ABcd efga" * 30, "no bar line"),
+    ],
+)
+def test_a_bar_that_cannot_become_right_is_refused(music: str, fault: str) -> None:
+    judge, rest = judged(HEADER + music)
+    assert len(rest) >= 1
+    assert fault in judge.fault
+
+
+@pytest.mark.parametrize(
+    "music",
+    [
+        "AB|cdef gabc|d2e2 f2:|!\n",
+        "AB|cdef gabc|d2e2 f2|!\n[1 d2e2 f2:|!\n[2 d2e2 f2|]!\n",
+        "AB|cdef gabc|1 d2e2 f2:|2 d2e2 f2|]!\n",
+        "cdef gabc|d2e2 f2|]!\nAB|cdef gabc|d2e2 f2|]!\n",
+        "cdef gabc|!\nK:G Major\nM:6/8\nABc def|]!\n",
+        "(3ABc d2 efga|[K:G Major]A8|[CE]8|]!\n",
+    ],
+)
+def test_a_short_bar_that_another_one_completes_is_good(music: str) -> None:
+    assert check(HEADER + music) == []
+    assert accepted(HEADER + music)
+
+
+@pytest.mark.parametrize("line", ["T:first", "X:one", "X:1\nT:A\nZ: jig", "X:1\nM:C", HEADER[:30] + "K:Q", "no field"])
+def test_a_line_that_the_header_does_not_have_there_is_refused(line: str) -> None:
+    assert judged(f"{line}\n")[1] == "\n"
+
+
+def test_a_given_header_may_have_other_fields() -> None:
+    judge = BarJudge()
+    verdicts = {judge.push(character, forced=True) for character in "X:1\nR:reel\nM:C\nT:A\nL:1/8\nK:D\n"}
+    assert Verdict.BAD not in verdicts
+
+
+@pytest.mark.parametrize(
+    ("music", "closing"),
+    [
+        ("ABcd efga|", ""),
+        ("AB|cdef gabc|", "D6|]!"),
+        ("AB|cdef gabc|d2e2 f2:|!\n", ""),
+        ("cdef gabc|AB|]", "D6|]!"),
+    ],
+)
+def test_a_tune_is_closed_by_the_bar_that_it_lacks(music: str, closing: str) -> None:
+    judge, rest = judged(f"{HEADER}{music}A")
+    assert not rest
+    judge.pending = ""
+    assert judge.closing() == closing
+    assert check(HEADER + music + closing) == []
+
+
+@given(st.sampled_from(["|", "|]", ":|", "||", "::", "|:", "|1", ":|2 ", "|!\n[1", "|!\n", "| ", "|!\n|:"]))
+def test_an_end_opens_nothing(line: str) -> None:
+    ended = as_ended(f"{HEADER}ABcd efga{line}")
+    assert check(ended) == []
+    assert ended[-3:] in ("|]!", ":|!", "||!", "::!")
+    assert len(parse_tune(ended).bars) == 1
