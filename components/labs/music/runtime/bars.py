@@ -113,7 +113,7 @@ class BarJudge:
 
         The tonic fills a bar, or what a short bar has left of it.
         """
-        if self._in_header or self.pending:
+        if not self._bars or self.pending:
             return None
         if self.ends_well():
             return ""

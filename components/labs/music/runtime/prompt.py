@@ -117,7 +117,7 @@ def _fault(text: str) -> str:
     judge = BarJudge()
     # A bar is judged when the next one begins.
     bad = any(judge.push(character, forced=True) is Verdict.BAD for character in f"{text}A")
-    return judge.fault if bad else ""
+    return re.sub(r" \(line [0-9]+\)", "", judge.fault) if bad else ""
 
 
 def _header(conditions: Conditions) -> str:

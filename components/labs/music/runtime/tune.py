@@ -212,10 +212,12 @@ class Tune:
     def _cut(self) -> bool:
         """Ends a tune that the model writes no further: after its last good bar if it can end well there."""
         closing = self.checkpoint.judge.closing() if self.checkpoint else None
-        if self.checkpoint is None or closing is None:
+        if self.checkpoint:
+            self._text = self.checkpoint.text
+        if closing is None:
             self._given_up = True
             return False
-        self._text = self.checkpoint.text + closing if closing else as_ended(self.checkpoint.text)
+        self._text = self._text + closing if closing else as_ended(self._text)
         self.ended = self._closed = True
         return False
 
