@@ -51,7 +51,7 @@ def test_a_tune_with_mistakes_is_accepted_only_where_the_check_accepts_it(seed: 
     [
         ("A8|ABcd efg|A", "is too short"),
         ("A8|ABcd efga b|A", "is too long"),
-        ("AB|cdef gabc|d2e2 f2:|A", "nothing completes it"),
+        ("AB|cdef gabc|d2e2 d3:|A", "nothing completes it"),
         ("ABcd (efga|A", "a slur reaches over the bar line"),
         ("ABcd ef?ga|A", "cannot read"),
         ("ABcd efga" * 30, "no bar line"),
