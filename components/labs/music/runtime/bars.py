@@ -27,7 +27,8 @@ LONGEST = 200
 _FIELD = re.compile(r"([A-Za-z]):(.*)\n")
 _PLAIN = re.compile(r"(?:[A-Ga-gz0-9/,'^_=<> -]|\((?=[2-9]))+\|!?\n?")
 """A bar of notes, rests and tuplets between two plain bar lines: what most bars are, and many more than once."""
-_TYPE = re.compile(r" *id:[a-z]+-[a-z-]+-[0-9]+ *")
+_TYPE = re.compile(r" *id:[a-z]+-[a-z-]+-[^-]*")
+"""After the last hyphen stands a number; nothing depends on it."""
 _OPENING = re.compile(r"\|[ :\n!]*(?:\[?[1-9][1-9,-]*|\[)?$")
 """The end of a bar line that starts a section or an ending."""
 _PLAIN_LINE = re.compile(r"[^|:\]]\|$")
@@ -53,6 +54,8 @@ class Verdict(Enum):
 class BarJudge:
     """What was judged of a tune, and the characters since."""
 
+    all_fields: bool = False
+    """The header must be as the collection's, line by line, because text is forced at lines of given numbers."""
     pending: str = ""
     """What follows the last good bar."""
     fault: str = ""
@@ -155,10 +158,11 @@ class BarJudge:
             return False
         if letter == "Z" and not _TYPE.fullmatch(value):
             return False
-        if self._fields == HEADER[: len(self._fields)]:
-            return letter == HEADER[len(self._fields)]
-        complete = all(required in self._fields for required in REQUIRED if required != "K")
-        return letter in HEADER and letter not in self._fields and (letter != "K" or complete)
+        if self.all_fields:
+            return self._fields + letter == HEADER[: len(self._fields) + 1]
+        before, found, _ = HEADER.partition(letter)
+        missing = any(each in REQUIRED and each not in self._fields for each in before)
+        return bool(found) and letter not in self._fields and not missing
 
     def _judge_bar(self, forced: bool) -> Verdict:
         held = self.pending[-1] if self.pending[-1] in "[!" else ""

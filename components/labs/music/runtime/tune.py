@@ -73,7 +73,7 @@ class Tune:
         self._line = 0
         self._text = ""
         self._told = 0
-        self._judge = BarJudge() if request.redraws else None
+        self._judge = BarJudge(all_fields=any(request.forced)) if request.redraws else None
         self._redrawn = 0
         self._tries = 0
         """How often the bar that is being written was drawn again."""

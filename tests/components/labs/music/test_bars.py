@@ -79,9 +79,16 @@ def test_a_short_bar_that_another_one_completes_is_good(music: str) -> None:
     assert accepted(HEADER + music)
 
 
-@pytest.mark.parametrize("line", ["T:first", "X:one", "X:1\nT:A\nZ: jig", "X:1\nM:C", HEADER[:30] + "K:Q", "no field"])
-def test_a_line_that_the_header_does_not_have_there_is_refused(line: str) -> None:
+@pytest.mark.parametrize("line", ["X:one", "X:1\nT:A\nZ: jig", "X:1\nT:A\nL:1/8", HEADER[:30] + "K:Q", "no field"])
+def test_a_line_that_belongs_to_no_header_is_refused(line: str) -> None:
     assert judged(f"{line}\n")[1] == "\n"
+
+
+def test_where_text_is_forced_at_lines_of_given_numbers_no_line_is_left_out() -> None:
+    for all_fields, refused in ((True, True), (False, False)):
+        judge = BarJudge(all_fields)
+        verdicts = {judge.push(character) for character in "X:1\nT:A\nM:C\n"}
+        assert (Verdict.BAD in verdicts) == refused
 
 
 def test_a_given_header_may_have_other_fields() -> None:
