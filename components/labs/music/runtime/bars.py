@@ -102,6 +102,14 @@ class BarJudge:
             return self._bad("no bar line")
         return verdict
 
+    def push_forced(self, text: str) -> Verdict:
+        """Text that is no text of the model's: BAD where no bar that could follow makes the tune valid."""
+        # The bars are looked at once, so that a long text takes a time that grows with its length only.
+        if any(self.push(character, forced=True) is Verdict.BAD for character in text):
+            return Verdict.BAD
+        reason = _beyond_repair(self._reader, self._bars, 0)
+        return self._bad(reason) if reason else Verdict.OPEN
+
     def ends_well(self) -> bool:
         """Whether the tune is valid if it ends here."""
         if self._in_header:
@@ -175,7 +183,7 @@ class BarJudge:
             return self._bad(reader.faults[0])
         if not forced and reader.open_slurs > self._reader.open_slurs:
             return self._bad("a slur reaches over the bar line")
-        if reason := _beyond_repair(reader, self.bars):
+        if not forced and (reason := _beyond_repair(reader, reader.bars, self.bars)):
             return self._bad(reason)
         self._sounds = self._sounds or _sound(reader)
         reader.notes.clear()
@@ -220,31 +228,34 @@ def as_ended(text: str) -> str:
     return f"{text}]!" if _PLAIN_LINE.search(text) else f"{text}!"
 
 
-def _beyond_repair(reader: Reader, before: int) -> str:
-    """Why the bars cannot all become right any more; "" where they can. before: bars that were judged already."""
-    new = reader.bars[before:]
+def _beyond_repair(reader: Reader, bars: Sequence[Bar], before: int) -> str:
+    """Why the bars cannot all become right any more; "" where they can.
+
+    reader: what is open after them. before: how many of them were looked at already.
+    """
+    new = bars[before:]
     if not reader.opens and all(bar.ticks == bar.full and not bar.closes for bar in new):
         return ""
-    completable = _completable(reader)
-    for bar, reason in wrong_bars(reader.bars):
+    completable = _completable(reader, bars)
+    for bar, reason in wrong_bars(bars):
         too_long = bar.full is not None and bar.ticks > bar.full
         if too_long or bar.number - 1 not in completable:
             return reason
     return ""
 
 
-def _completable(reader: Reader) -> set[int]:
+def _completable(reader: Reader, bars: Sequence[Bar]) -> set[int]:
     """Indices of the bars that a bar which is still to come can complete, where they are short."""
-    if not reader.bars:
+    if not bars:
         return set()
     start, stem = 0, None
-    for index, bar in enumerate(reader.bars):
+    for index, bar in enumerate(bars):
         if bar.opens and not bar.ending:
             start, stem = index, None
         elif bar.ending and index and stem is None:
             stem = index - 1
-    last = len(reader.bars) - 1
-    found = {last} if reader.bars[last].closes else set()
+    last = len(bars) - 1
+    found = {last} if bars[last].closes else set()
     if reader.ending or not reader.opens:  # the section goes on
         found |= {start} if stem is None else {start, stem}
     return found

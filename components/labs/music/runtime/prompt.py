@@ -116,8 +116,8 @@ def _fault(text: str) -> str:
     """Why no tune that begins like this becomes valid; "" where one may."""
     judge = BarJudge()
     # A bar is judged when the next one begins.
-    bad = any(judge.push(character, forced=True) is Verdict.BAD for character in f"{text}A")
-    return re.sub(r" \(line [0-9]+\)", "", judge.fault) if bad else ""
+    verdict = judge.push_forced(f"{text}A")
+    return re.sub(r" \(line [0-9]+\)", "", judge.fault) if verdict is Verdict.BAD else ""
 
 
 def _header(conditions: Conditions) -> str:

@@ -234,6 +234,6 @@ class Tune:
             self._line += addition.count("\n")
             text += addition
         self._text += text
-        if self._judge and any(self._judge.push(character, forced=True) is Verdict.BAD for character in read):
+        if self._judge and self._judge.push_forced(read) is Verdict.BAD:
             self._judge = self.checkpoint = None
         return self._vocabulary.encode(read)
