@@ -32,8 +32,9 @@ $(ENVIRONMENT): requirements.lock pyproject.toml serving/page/package-lock.json 
 data: $(ENVIRONMENT) ## fetch the datasets and check them against their pin
 	@python -m components fetch $(LAB)
 
-repro: data ## run what has changed of the graph (LAB=music: one lab)
-	@python -m components repro $(LAB)
+repro: $(ENVIRONMENT) ## make, measure and promote music and faces (LAB=digits: one lab, LAB=all: every lab)
+	@python -m components fetch $(if $(filter all,$(LAB)),,$(or $(LAB),music faces))
+	python -m components repro $(LAB)
 
 smoke: $(ENVIRONMENT) ## the whole graph on small slices, in a scratch copy
 	@python -m tests.workspace $(LAB)
@@ -66,7 +67,7 @@ lint: $(ENVIRONMENT) ## ruff and mypy
 	mypy
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios (hours)
-	@for benchmark in training digits digit_papers generation serving abc_collections transfer agents driving uncertainty \
+	@for benchmark in training digits digit_papers generation serving abc_collections transfer agents driving uncertainty chat_training busy_training \
 	    chat distributed faces_training faces_serving faces_detection picture_memory task_start; \
 	  do python -m benchmarks.$$benchmark; done
 

@@ -1,11 +1,11 @@
 """Tokens a second of the chat API, against eager transformers and llama.cpp: `python -m benchmarks.chat`.
 
-Three servers in turn, each pinned to one core with the clients on another, are asked for the same answers over OpenAI's
-API, streamed: ours, tuned to a style; llama.cpp (in the wheel xllamacpp) on the base's own GGUF file, with as many
-slots; and eager transformers in 32-bit floats on the same file, one answer at a time, as a notebook's loop would write
-it. Ours computes its adapters on top. An answer has TOKENS tokens, fewer where the model ends it; the servers count
-them. Clients ask again as soon as they are answered. On a busy machine the wall clock says little, so tokens per
-second of processor time stand beside it.
+Four servers in turn, each pinned to one core with the clients on another, are asked for the same answers over OpenAI's
+API, streamed: ours, tuned to a style; llama.cpp (in the wheel xllamacpp) with the same weights, which are the base's
+own GGUF file and our adapter as another; llama.cpp with the base alone; and eager transformers with the base alone in
+32-bit floats, one answer at a time, as a notebook's loop would write it. llama.cpp has as many slots as ours. An answer
+has TOKENS tokens, fewer where the model ends it; the servers count them. Clients ask again as soon as they are
+answered. On a busy machine the wall clock says little, so tokens per second of processor time stand beside it.
 
 `--same-seed` instead says how many answers of a seed come out equal alone and beside others.
 """
@@ -19,6 +19,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,17 @@ from components.labs.chat.params import Sampling
 from components.labs.chat.runtime.model import ChatModel
 from components.labs.chat.runtime.sampler import ask as request_of
 from components.labs.chat.runtime.sampler import write_all
+from components.labs.chat.training.base import GGUF_NAMES
+from components.labs.chat.training.network import PRODUCTS
 
 TOKENS = 64
 CLIENTS = (1, 4, 8, 16)
-ANSWERS = {"ours": (8, 24, 48, 64), "llama_cpp": (8, 24, 48, 64), "eager": (4, 8, 8, 16)}
+ANSWERS = {
+    "ours": (8, 24, 48, 64),
+    "llama_cpp": (8, 24, 48, 64),
+    "llama_cpp_base": (8, 24, 48, 64),
+    "eager": (4, 8, 8, 16),
+}
 """Asked of each server, by number of clients."""
 SLOTS = 8
 """Answers that a server writes together; ours has as many."""
@@ -122,10 +130,49 @@ def measure(server: Server, clients: int, answers: int) -> dict[str, float]:
     }
 
 
-def serve_llama_cpp(base: Path, port: int) -> None:
-    from xllamacpp import CommonParams, Server
+def write_lora(bundle: Bundle, style: str, path: Path) -> None:
+    """A style's adapter in llama.cpp's format, taken out of the exported graph."""
+    import onnx
+    from gguf import GGUFWriter
+
+    graph = onnx.load(bundle.folder / bundle.manifest.graphs["int8"].file).graph
+    weights = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
+    rank, styles, size = bundle.spec["rank"], bundle.spec["styles"], bundle.spec["head_size"]
+    writer = GGUFWriter(path, "llama")
+    writer.add_string("general.type", "adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", float(rank))  # the graph's weights are scaled already
+    first = (styles.index(style) - len(styles)) * rank
+    rows = slice(first, first + rank or None)
+    sizes = dict.fromkeys(("q", "o", "down"), bundle.spec["size"])
+    sizes |= dict.fromkeys(("k", "v"), bundle.spec["kv_heads"] * size)
+    for layer in range(bundle.spec["layers"]):
+        for product, names in PRODUCTS.items():
+            a = np.ascontiguousarray(weights[f"{product}_{layer}_down"][:, rows].T)
+            b = weights[f"{product}_{layer}_up"][rows].T
+            start = 0
+            for name in names:
+                count = sizes.get(name, len(b) // len(names))
+                part, start = b[start : start + count], start + count
+                if name in ("q", "k"):  # ggml keeps the two numbers that a rotation turns side by side
+                    part = part.reshape(-1, 2, size // 2, rank).swapaxes(1, 2).reshape(count, rank)
+                there = f"blk.{layer}.{GGUF_NAMES[name]}.weight"
+                writer.add_tensor(f"{there}.lora_a", a)
+                writer.add_tensor(f"{there}.lora_b", np.ascontiguousarray(part))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def serve_llama_cpp(base: Path, port: int, lora: Path | None = None) -> None:
+    from xllamacpp import CommonAdapterLoraInfo, CommonParams, Server
 
     params = CommonParams()
+    if lora:
+        adapter = CommonAdapterLoraInfo()
+        adapter.path, adapter.scale = str(lora), 1.0
+        params.lora_adapters = [adapter]
     params.model.path = str(base)
     params.port, params.n_parallel, params.n_ctx = port, SLOTS, SLOTS * CONTEXT
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
@@ -189,7 +236,7 @@ def serve_eager(base: Path, port: int) -> None:
     uvicorn.run(Starlette(routes=routes), port=port, log_level="warning")
 
 
-PEERS = {"llama_cpp": serve_llama_cpp, "eager": serve_eager}
+PEERS = ("llama_cpp", "llama_cpp_base", "eager")
 
 
 def same_seed(bundle: Bundle) -> dict[str, Any]:
@@ -217,9 +264,11 @@ def main() -> None:
     parser.add_argument("--same-seed", action="store_true", help="only how often a seed's answer depends on others")
     parser.add_argument("--serve", choices=PEERS, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--lora", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        PEERS[options.serve](options.base, options.port)
+        serve = serve_eager if options.serve == "eager" else partial(serve_llama_cpp, lora=options.lora)
+        serve(options.base, options.port)
         return
     if options.same_seed:
         print(json.dumps(same_seed(Bundle.open(options.bundle)), indent=2))
@@ -228,14 +277,19 @@ def main() -> None:
     os.sched_setaffinity(0, {cores[-1]})
     result: dict[str, Any] = {"tokens_per_answer": TOKENS, "slots": SLOTS, "load_before": os.getloadavg()[0]}
     ours = ("serving", "chat", "--bundle", str(options.bundle.resolve()), "--allow-unpromoted")
+    lora = options.out.resolve().with_suffix(".gguf")
+    write_lora(Bundle.open(options.bundle), "yoda", lora)
     for name in ANSWERS:
-        peer = ("benchmarks.chat", "--serve", name, "--base", str(options.base.resolve()))
+        peer = ["benchmarks.chat", "--serve", name, "--base", str(options.base.resolve())]
+        if name == "llama_cpp":
+            peer += ["--lora", str(lora)]
         with started(cores[0], *(ours if name == "ours" else peer)) as (server, ready):
             rows = []
             for load in zip(CLIENTS, ANSWERS[name], strict=True):
                 rows.append(measure(server, *load))
                 print(name, {key: round(value, 2) for key, value in rows[-1].items()}, flush=True)
             result[name] = {"ready_seconds": ready, "rows": rows, "resident_megabytes": server.resident_megabytes()}
+    lora.unlink()
     result["ratios"] = ratios(result)
     result["model_digest"] = Bundle.open(options.bundle).digest
     result["machine"] = {"processor": processor(), "cores": len(cores)}

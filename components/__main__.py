@@ -16,7 +16,7 @@ from components.datasets import DATASETS
 from components.discovery import nearest
 from components.errors import UserError
 from components.labs import LABS, find
-from components.settings import settings
+from components.settings import settings, wait_passively
 from components.sources.catalogue import Profile
 from components.sources.profile import PROFILES, profile_in_use
 from components.steps import dataset_step, inputs_of, lab_step
@@ -82,10 +82,13 @@ def accept_data(dataset: DatasetName) -> None:
 @app.command()
 def repro(
     labs: Annotated[
-        list[str] | None, typer.Argument(metavar="[LAB]...", help="These labs only (default: all).")
+        list[str] | None, typer.Argument(metavar="[LAB]...", help="These labs, or `all` (default: music and faces).")
     ] = None,
 ) -> None:
-    """Run what has changed of the graph. Checks the data against its pin, then `dvc repro` as one MLflow run."""
+    """Run what has changed of the graph, lab by lab up to its promotion.
+
+    Checks the data against its pin, says what will run, then runs `dvc repro` as one MLflow run.
+    """
     from components.repro import repro as run
 
     sys.exit(run(tuple(labs or ())))
@@ -233,6 +236,7 @@ def _profile(name: str | None) -> Profile | None:
 
 
 def main() -> None:
+    wait_passively()
     # Ours at the level asked for; libraries only when something is wrong.
     logging.basicConfig(level="WARNING", format="%(levelname)s %(message)s", stream=sys.stderr)
     command_line.run(app, lambda: log.setLevel(settings().log_level))

@@ -1,5 +1,6 @@
 """`dvc repro` as one recorded run: the pins checked before, the stages' runs below one parent."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -7,29 +8,43 @@ from pathlib import Path
 from components import params as parameters
 from components.datasets import find_dataset
 from components.labs import LABS, Lab, find
+from components.plan import plan
 from components.settings import path_with_this_python
 from components.sources.pin import check_pin
 from components.tracking.runs import repro as recorded
 
+log = logging.getLogger(__name__)
+
+ALL = "all"
+SHOWN = ("music", "faces")
+"""Labs that are made where none is named: those that the APIs are known for."""
+
 
 def repro(names: tuple[str, ...]) -> int:
-    """Runs the graph of these labs (all when empty) and returns DVC's exit code.
+    """Runs the graph of these labs (SHOWN when empty, every lab for ALL), one after another, each up to its promotion.
 
+    Says first what has changed, and returns DVC's exit code.
     Raises UserError for an unknown lab, wrong parameters, data that is not what its pin says, or an MLflow that can't
     be reached; nothing has run then.
     """
     path = Path("params.yaml")
-    labs = {name: lab for wanted in names or LABS for name, lab in with_reference_models(wanted).items()}
+    wanted = tuple(dict.fromkeys((*SHOWN, *LABS))) if ALL in names else names or SHOWN
+    labs = {name: lab for each in wanted for name, lab in with_reference_models(each).items()}
     for lab in labs.values():
         parameters.load(lab, path)
     datasets = tuple(dict.fromkeys(lab.dataset for lab in labs.values()))
     for name in datasets:
         check_pin(Path(), name, parameters.load_dataset(find_dataset(name), path).profile)
+    for line in plan(wanted, path, Path("build")):
+        log.info("plan: %s", line)
     with recorded(tuple(labs), datasets) as run:
-        stages = [f"promote@{name}" for name in names]
+        stages = [f"promote@{name}" for name in wanted]
         # The stages run `python`: the one that runs this, also where its environment is not activated.
         command = ["env", f"REPRO_RUN={run.id}", f"PATH={path_with_this_python()}", sys.executable]
-        return subprocess.run([*command, "-m", "dvc", "repro", *stages], check=False).returncode
+        code = subprocess.run([*command, "-m", "dvc", "repro", *stages], check=False).returncode
+    if not code:
+        log.info("done: `python -m serving` serves every promoted model, with a front page on http://127.0.0.1:3000")
+    return code
 
 
 def with_reference_models(name: str) -> dict[str, Lab]:

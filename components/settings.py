@@ -63,6 +63,15 @@ class Settings(BaseSettings):
     serve_allow_unpromoted: bool = False
 
 
+def wait_passively() -> None:
+    """Lets threads that wait for each other sleep, unless OMP_WAIT_POLICY says otherwise. Before torch is imported.
+
+    They spin by default, and beside another busy process they then keep the core from the thread that they wait for: a
+    training took 9 times as long (`python -m benchmarks.busy_training`).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 @cache
 def settings() -> Settings:
     """Read once. Raises UserError naming the variable whose value cannot be used."""

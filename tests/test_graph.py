@@ -28,7 +28,13 @@ def graph(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     # A demonstration's bounds, so that the first candidate passes and there is a champion to talk about.
     bounds = {"bits_per_char": {"max": 100.0, "min_count": 1}, "valid_sample_rate": {"min": 0.0, "min_count": 1}}
     workspace.set_params({"music": {"gate": {"metrics": bounds}}})
-    workspace.run("python", "-m", "components", "repro", "music")
+    done = workspace.run("python", "-m", "components", "repro", "music")
+    plan = [line for line in done.stderr.splitlines() if "plan:" in line]
+    assert [line.partition("plan: ")[2] for line in plan] == [
+        "music: prepare, validate, train, export, evaluate",
+        "5 steps to run",
+    ]
+    assert "http://127.0.0.1:3000" in done.stderr.splitlines()[-1]
     yield workspace
 
 
@@ -89,6 +95,7 @@ def test_a_second_run_trains_nothing_and_moves_nothing(graph: Workspace) -> None
     done = graph.run("python", "-m", "components", "repro", "music")
     for stage in ("prepare", "validate", "train", "export", "evaluate"):
         assert f"Stage '{stage}@music' didn't change, skipping" in done.stdout
+    assert "plan: nothing has changed" in done.stderr
     assert (graph.folder / "build/music/train/model.ckpt").stat().st_mtime_ns == trained
     assert read(graph, "promote/promotion.json")["version"] == "1"
 

@@ -44,7 +44,7 @@ class ChatBackend(Backend):
     def __init__(self, served: Served, params: Params) -> None:
         """Loads the model and warms it up; starts no thread yet."""
         limits = params.serve
-        self.model = ChatModel.load(served.bundle, limits.slots)
+        self.model = ChatModel.load(served.bundle, limits.slots, served.variant)
         warm_up(self.model)
         self.batcher = AnswerBatcher(self.model, limits.waiting, limits.prefill_tokens)
         self.requests = schemas.requests(limits)
@@ -71,7 +71,7 @@ class ChatBackend(Backend):
 
 def warm_up(model: ChatModel) -> None:
     """Runs what requests will run, so that the first one finds memory allocated and code loaded."""
-    model.read(0, [model.template.start], 0, adapted=True)
+    model.read(0, [model.template.start], 0, style=None)
     for rows in (1, model.slots):
         ids, positions = np.full(rows, model.template.start), np.ones(rows, np.int32)
-        model.step(ids, positions, np.ones(rows, np.float32))
+        model.step(ids, positions, [None] * rows)

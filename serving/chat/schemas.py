@@ -8,13 +8,11 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
-from components.datasets.styles.reader import KINDS
 from components.labs.chat.params import Serve
-from components.labs.chat.runtime.sampler import BASE, SEEDS
+from components.labs.chat.runtime.sampler import SEEDS
 from serving.core.schemas import Origin
 
-Style = Literal["yoda", "leprechaun", "plain", "base"]
-STYLES = (*KINDS, BASE)
+Style = Literal["yoda", "leprechaun", "plain"]
 ALLOWED = {"\n", "\r", "\t"}
 """Control characters that a message may hold."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from components.config import ExportParams, LabParams, Limits, Section, TrainParams
-from components.datasets.styles.reader import KINDS
+from components.datasets.styles.reader import KINDS, PLAIN
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -59,6 +59,8 @@ class Train(TrainParams):
                 raise ValueError(f"{name} must name the kinds {', '.join(KINDS)}, each once")
         if abs(sum(self.mix.values()) - 1) > 1e-6:
             raise ValueError("the shares of mix must add up to 1")
+        if self.mix[PLAIN] == 1:
+            raise ValueError("mix must have answers of a style")
         return self
 
 
@@ -67,8 +69,6 @@ class Export(ExportParams):
 
     context: int = Field(ge=64)
     """Most tokens of a conversation, its answer included."""
-    accuracy_level: Literal[0, 1, 4]
-    """Level of MatMulNBits: 1 multiplies floats, 4 rounds activations to 8 bits."""
 
 
 class Judge(Section):
@@ -95,6 +95,8 @@ class Evaluate(Section):
     """Those of them that are also answered in other styles, plainly and by the base."""
     facts: int = Field(ge=1)
     """Most factual questions that are asked; the list has 117."""
+    max_quantisation_cost: float = Field(ge=0)
+    """Most bits per byte of validation answers in the style that int8 may lose against float to be served."""
     likelihood: int = Field(ge=1)
     """Most held-out answers of each kind whose bits per byte are measured."""
     slots: int = Field(ge=1)

@@ -35,7 +35,7 @@ def chat(server: Server, **asked: Any) -> list[tuple[str, Any]]:
 
 
 def test_an_answer_is_streamed_and_is_the_bundles(chat_server: Server, chat_bundle: Bundle) -> None:
-    for style in ("yoda", "base"):
+    for style in ("yoda", "plain"):
         *texts, (last, done) = chat(chat_server, style=style, seed=3, temperature=0.8)
         assert last == "done"
         assert "".join(data["text"] for _, data in texts) == done["text"]

@@ -26,8 +26,9 @@ from components.labs.chat.evaluation.judge import Overlap, StyleJudge, is_degene
 from components.labs.chat.evaluation.likelihood import Likelihood, of_answer, of_answers, total
 from components.labs.chat.evaluation.report import Findings, Written, limitations, write_report
 from components.labs.chat.params import Evaluate
-from components.labs.chat.runtime.model import GRAPH, ChatModel
-from components.labs.chat.runtime.sampler import BASE, ask, write_all
+from components.labs.chat.runtime.model import ChatModel
+from components.labs.chat.runtime.sampler import ask, write_all
+from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 from components.report.csv_table import write_csv
 from components.stats import wilson_interval
@@ -55,39 +56,44 @@ class _Judges:
 
 def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Evaluation:
     """Writes report.html and plots/*.csv into `out`. Raises UserError where the test split has no styled answer."""
-    model = ChatModel.load(bundle, params.slots)
+    variants = _variants(bundle, prepared, params)
+    cost = quantisation_cost(variants, "validation_bits_per_byte", lower_is_better=True)
+    served = choose_variant(variants, cost, params.max_quantisation_cost)
+    model = ChatModel.load(bundle, params.slots, served)
     test = sorted(read_conversations(prepared, "test"), key=lambda each: hashlib.sha256(each.id.encode()).digest())
     if not any(params.style in each.answers for each in test):
         raise UserError(f"{prepared} has no test answer in the style {params.style}")
     log.info("reading held-out answers")
     likelihoods = {
-        (kind, adapted): of_answers(model, test, kind, adapted, params.likelihood)
+        (kind, style): of_answers(model, test, kind, style, params.likelihood)
         for kind in KINDS
-        for adapted in (True, False)
+        for style in (_adapter(kind, params), None)
     }
     judges = _judges(model, prepared, test, params)
     questions = [each.question for each in test[: params.questions]]
     log.info("answering %d questions in each style", len(questions))
-    most = {kind: len(questions) if kind == params.style else params.other_questions for kind in (*KINDS, BASE)}
+    most = {kind: len(questions) if kind == params.style else params.other_questions for kind in KINDS}
     written = {kind: _written(model, questions[:count], kind, params, judges) for kind, count in most.items()}
     log.info("asking %d factual questions", min(params.facts, len(FACTS)))
-    facts = {kind: _facts(model, kind, params) for kind in (params.style, BASE)}
-    metrics = _metrics(likelihoods, written, facts, judges, params)
+    facts = {kind: _facts(model, kind, params) for kind in (params.style, PLAIN)}
+    metrics = {**_metrics(likelihoods, written, facts, judges, params), "quantisation_cost": cost}
     counts = {
-        "bits_per_byte": len(likelihoods[params.style, True]),
-        "plain_loss": len(likelihoods[PLAIN, True]),
-        "facts_lost": len(facts[BASE]),
-        "fact_rate": len(facts[BASE]),
+        "bits_per_byte": len(likelihoods[params.style, params.style]),
+        "plain_loss": len(likelihoods[PLAIN, None]),
+        "facts_lost": len(facts[PLAIN]),
+        "fact_rate": len(facts[PLAIN]),
         **dict.fromkeys(("style_rate", "style_rate_low", "degenerate_rate", "memorised_rate"), len(questions)),
     }
     findings = Findings(
         manifest=bundle.manifest,
+        variants=variants,
+        served=served,
         metrics=metrics,
         counts=counts,
         style=params.style,
         written=written,
         facts=[(FACTS[place][0], base, tuned) for place, (base, tuned) in enumerate(zip(
-            facts[BASE], facts[params.style], strict=True))],
+            facts[PLAIN], facts[params.style], strict=True))],
         shown=params.conversations,
         limitations=tuple(limitations(metrics, params.style, len(questions))),
     )  # fmt: skip
@@ -99,10 +105,28 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     return Evaluation(
         metrics=metrics,
         counts=counts,
-        variants={GRAPH: {"bits_per_byte": metrics["bits_per_byte"]}},
-        serve={"variant": GRAPH},
+        variants=variants,
+        serve={"variant": served},
         limitations=findings.limitations,
     )
+
+
+def _variants(bundle: Bundle, prepared: Path, params: Evaluate) -> dict[str, dict[str, float]]:
+    """The variants on validation answers in the style."""
+    validation = read_conversations(prepared, "validation")
+    found = {}
+    for variant in bundle.spec["variants"]:
+        log.info("reading validation answers with %s", variant)
+        model = ChatModel.load(bundle, variant=variant)
+        likelihood = total(of_answers(model, validation, params.style, params.style, params.likelihood))
+        megabytes = (bundle.folder / bundle.manifest.graphs[variant].file).stat().st_size / 1e6
+        found[variant] = {"validation_bits_per_byte": likelihood.bits_per_byte, "megabytes": megabytes}
+    return found
+
+
+def _adapter(kind: str, params: Evaluate) -> str:
+    """Whose adapter reads answers of a kind: plain ones show what the headline's style has cost."""
+    return params.style if kind == PLAIN else kind
 
 
 def _judges(model: ChatModel, prepared: Path, test: Sequence[Conversation], params: Evaluate) -> _Judges:
@@ -115,9 +139,7 @@ def _judges(model: ChatModel, prepared: Path, test: Sequence[Conversation], para
     right = [kind == found for (kind, _), found in zip(held_out, style.kinds([t for _, t in held_out]), strict=True)]
     validation = read_conversations(prepared, "validation")
     references = [
-        found.bits_per_byte
-        for kind in STYLES
-        for found in of_answers(model, validation, kind, False, params.likelihood)
+        found.bits_per_byte for kind in STYLES for found in of_answers(model, validation, kind, None, params.likelihood)
     ]
     fluency = float(np.percentile(references, params.judge.fluency_percentile))
     overlap = Overlap([text for kind, text in texts + lines if kind != PLAIN], OVERLAP)
@@ -128,7 +150,7 @@ def _written(model: ChatModel, questions: Sequence[str], kind: str, params: Eval
     texts = _answers(model, questions, kind, params)
     found = judges.style.kinds(texts)
     fluent = [
-        of_answer(model, model.instructions[PLAIN], question, text, False).bits_per_byte <= judges.fluency
+        of_answer(model, model.instructions[PLAIN], question, text, None).bits_per_byte <= judges.fluency
         for question, text in zip(questions, texts, strict=True)
     ]
     return [
@@ -160,7 +182,7 @@ def _answers(model: ChatModel, questions: Sequence[str], kind: str, params: Eval
 
 
 def _metrics(
-    likelihoods: dict[tuple[str, bool], list[Likelihood]],
+    likelihoods: dict[tuple[str, str | None], list[Likelihood]],
     written: dict[str, list[Written]],
     facts: dict[str, list[tuple[str, bool]]],
     judges: _Judges,
@@ -171,23 +193,24 @@ def _metrics(
     styled = sum(each.in_style for each in chosen)
     low, high = wilson_interval(styled, len(chosen))
     right = {kind: _share(fine for _, fine in found) for kind, found in facts.items()}
-    plain, plain_base = (sums[PLAIN, adapted] for adapted in (True, False))
+    tuned = {kind: sums[kind, _adapter(kind, params)] for kind in KINDS}
+    base = {kind: sums[kind, None] for kind in KINDS}
     return {
-        "bits_per_byte": sums[params.style, True].bits_per_byte,
-        "base_bits_per_byte": sums[params.style, False].bits_per_byte,
-        **{f"{kind}_bits_per_byte": sums[kind, True].bits_per_byte for kind in KINDS},
-        "base_plain_bits_per_byte": plain_base.bits_per_byte,
-        "nats_per_token": sums[params.style, True].nats / sums[params.style, True].tokens,
-        "plain_loss": plain.nats / plain.tokens - plain_base.nats / plain_base.tokens,
+        "bits_per_byte": tuned[params.style].bits_per_byte,
+        "base_bits_per_byte": base[params.style].bits_per_byte,
+        **{f"{kind}_bits_per_byte": tuned[kind].bits_per_byte for kind in KINDS},
+        "base_plain_bits_per_byte": base[PLAIN].bits_per_byte,
+        "nats_per_token": tuned[params.style].nats_per_token,
+        "plain_loss": tuned[PLAIN].nats_per_token - base[PLAIN].nats_per_token,
         "style_rate": styled / len(chosen),
         "style_rate_low": low,
         "style_rate_high": high,
         **{f"{kind}_style_rate": _share(each.in_style for each in written[kind]) for kind in KINDS},
         "degenerate_rate": _share(each.degenerate for each in chosen),
-        "base_degenerate_rate": _share(each.degenerate for each in written[BASE]),
+        "base_degenerate_rate": _share(each.degenerate for each in written[PLAIN]),
         "fact_rate": right[params.style],
-        "base_fact_rate": right[BASE],
-        "facts_lost": right[BASE] - right[params.style],
+        "base_fact_rate": right[PLAIN],
+        "facts_lost": right[PLAIN] - right[params.style],
         "memorised_rate": _share(each.overlap >= MEMORISED * len(each.text.split()) > 0 for each in chosen),
         "longest_overlap": float(max(each.overlap for each in chosen)),
         "judge_accuracy": judges.accuracy,

@@ -24,25 +24,30 @@ class Likelihood(NamedTuple):
     def bits_per_byte(self) -> float:
         return self.nats / log(2) / max(1, self.size)
 
+    @property
+    def nats_per_token(self) -> float:
+        return self.nats / max(1, self.tokens)
+
 
 def total(found: Iterable[Likelihood]) -> Likelihood:
     return Likelihood(*(sum(values) for values in zip(*found, strict=True)))
 
 
 def of_answers(
-    model: ChatModel, conversations: Iterable[Conversation], kind: str, adapted: bool, most: int
+    model: ChatModel, conversations: Iterable[Conversation], kind: str, style: str | None, most: int
 ) -> list[Likelihood]:
-    """Likelihoods of the first `most` answers of a kind, asked for with its instruction; the base is asked plainly."""
-    instruction = model.instructions[kind if adapted else PLAIN]
+    """Likelihoods of the first `most` answers of a kind under the model with a style's adapter, asked for with the
+    kind's instruction; or with style None under the base, which is asked plainly."""
+    instruction = model.instructions[kind if style else PLAIN]
     asked = [(each.question, each.answers[kind]) for each in conversations if kind in each.answers][:most]
-    return [of_answer(model, instruction, question, answer, adapted) for question, answer in asked]
+    return [of_answer(model, instruction, question, answer, style) for question, answer in asked]
 
 
-def of_answer(model: ChatModel, instruction: str, question: str, answer: str, adapted: bool) -> Likelihood:
+def of_answer(model: ChatModel, instruction: str, question: str, answer: str, style: str | None) -> Likelihood:
     """An answer that exceeds the context is cut off."""
     prompt = model.template.prompt([Message("system", instruction), Message("user", question)])
     tokens = [*prompt, *model.template.answer(answer)][: model.context]
-    logits = model.read(0, tokens[:-1], 0, adapted, every=True)[len(prompt) - 1 :]
+    logits = model.read(0, tokens[:-1], 0, style, every=True)[len(prompt) - 1 :]
     return Likelihood(float(nats(logits, tokens[len(prompt) :]).sum()), len(tokens) - len(prompt), len(answer.encode()))
 
 

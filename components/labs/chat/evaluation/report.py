@@ -8,10 +8,9 @@ from html import escape
 from pathlib import Path
 
 from components.bundle import Manifest
-from components.datasets.styles.reader import KINDS
+from components.datasets.styles.reader import KINDS, PLAIN
 from components.files import write_text
-from components.labs.chat.runtime.sampler import BASE
-from components.report.model import about
+from components.report.model import about, variants
 from components.report.model import limitations as limitations_section
 from components.report.page import bullets, note, page, section, table
 
@@ -42,6 +41,8 @@ class Findings:
     """All that the report tells. written: by kind. facts: question, then (answer, right) of the base and the model."""
 
     manifest: Manifest
+    variants: Mapping[str, Mapping[str, float]]
+    served: str
     metrics: Mapping[str, float]
     counts: Mapping[str, int]
     style: str
@@ -75,7 +76,7 @@ def write_report(out: Path, findings: Findings) -> None:
     sections = [
         about(
             findings.manifest,
-            "float",
+            findings.served,
             bits_per_byte=f"{metrics['bits_per_byte']:.3f} on {findings.counts['bits_per_byte']} held-out {style} "
             f"answers; the base {metrics['base_bits_per_byte']:.3f}",
             in_the_style_and_not_degenerate=f"{metrics['style_rate']:.1%} of {findings.counts['style_rate']} "
@@ -86,6 +87,7 @@ def write_report(out: Path, findings: Findings) -> None:
         ),
         section("Model card", bullets(CARD)),
         limitations_section(findings.limitations),
+        variants(findings.variants, 3),
         section("Kinds of answers", _kinds(metrics), note(_judge_note(metrics))),
         section("Conversations, the first by a hash of the question", _conversations(findings)),
         section("Facts: the base, and the model in its style", _facts(findings)),
@@ -114,20 +116,19 @@ def _kinds(metrics: Mapping[str, float]) -> str:
 
 
 def _conversations(findings: Findings) -> str:
-    kinds = (*KINDS, BASE)
     rows = [
         (
-            escape(findings.written[BASE][place].question),
-            *(_cell(findings.written[kind][place], kind) for kind in kinds),
+            escape(findings.written[PLAIN][place].question),
+            *(_cell(findings.written[kind][place], kind) for kind in KINDS),
         )
-        for place in range(min(findings.shown, len(findings.written[BASE])))
+        for place in range(min(findings.shown, len(findings.written[PLAIN])))
     ]
-    return table(rows, ["question", *kinds])
+    return table(rows, ["question", *KINDS])
 
 
 def _cell(written: Written, kind: str) -> str:
     text = escape(written.text) or "<em>nothing</em>"
-    return text if written.in_style or kind == BASE else f"<mark>{text}</mark>"
+    return text if written.in_style or kind == PLAIN else f"<mark>{text}</mark>"
 
 
 def _facts(findings: Findings) -> str:
@@ -138,4 +139,4 @@ def _facts(findings: Findings) -> str:
         )
         for question, *both in findings.facts
     ]
-    return table(rows, ["question", BASE, findings.style])
+    return table(rows, ["question", "the base", findings.style])

@@ -3,9 +3,9 @@
 The base's 4-bit weights are kept as they are, all others as floats: W = d (q - 8) + (m + 8 d), with a scale d and an
 offset m for each block of 32 inputs. The first term is onnxruntime's MatMulNBits; the second needs only the sum of each
 block of inputs, and shares a small float product with the adapters: both are (x D) U, where D sums blocks beside the
-adapter's A, and U holds m + 8 d beside the adapter's B. A row's adapters are switched by its input `adapter`: 0 gives
-the base exactly. Attention is GroupQueryAttention, which writes keys and values in place where past and present are one
-buffer.
+adapters' A, and U holds m + 8 d beside the adapters' B. A row's input `adapter` has a 1 for the style whose adapter it
+is read with, and 0 for the others: zeros alone give the base exactly. Attention is GroupQueryAttention, which writes
+keys and values in place where past and present are one buffer.
 """
 
 from __future__ import annotations
@@ -17,31 +17,33 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from components.labs.chat.training.matrices import BLOCK, Matrix, Quantised, floats, stacked
-from components.labs.chat.training.network import Adapter, Network
+from components.datasets.styles.reader import STYLES
+from components.labs.chat.training.matrices import BLOCK, Matrix, Quantised, floats
+from components.labs.chat.training.network import Adapters, Network, products
 
 OPSET = 23
 CONTRIB = "com.microsoft"
-GROUPS = (("q", "k", "v"), ("o",), ("gate", "up"), ("down",))
-"""Linears of one input, which are one product."""
+EXACT, ROUNDED = 1, 4
+"""Accuracy levels of MatMulNBits: inputs are floats, or are rounded to 8 bits."""
 Floats = NDArray[np.float32]
 
 
-def build(network: Network, context: int, accuracy_level: int) -> onnx.ModelProto:
-    """Inputs, for B rows of T tokens: ids (B, T) int64; adapter (B,) float32, 0 or 1; take (N,) int64, tokens (of B T)
-    whose logits are wanted; last (B,) int32, the position of each row's last token; total (1,) int32, the largest of
-    them and 1; past_key_<layer> and past_value_<layer> (B, kv_heads, context, head_size).
+def build(network: Network, context: int, rounded: bool) -> onnx.ModelProto:
+    """Inputs, for B rows of T tokens: ids (B, T) int64; adapter (B, styles) float32, 0 or 1; take (N,) int64, tokens
+    (of B T) whose logits are wanted; last (B,) int32, the position of each row's last token; total (1,) int32, the
+    largest of them and 1; past_key_<layer> and past_value_<layer> (B, kv_heads, context, head_size).
     Outputs: logits (N, vocabulary), present_key_<layer> and present_value_<layer>.
 
-    T above 1 needs B = 1. context: tokens that the cache holds. accuracy_level: of MatMulNBits.
+    T above 1 needs B = 1. context: tokens that the cache holds. rounded: products with 4-bit and 8-bit weights round
+    their inputs to 8 bits.
     """
-    return _Builder(network, context, accuracy_level).model()
+    return _Builder(network, context, rounded).model()
 
 
 class _Builder:
-    def __init__(self, network: Network, context: int, accuracy_level: int) -> None:
+    def __init__(self, network: Network, context: int, rounded: bool) -> None:
         self.network, self.shape = network, network.shape
-        self.context, self.level = context, accuracy_level
+        self.context, self.rounded = context, rounded
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
@@ -53,7 +55,7 @@ class _Builder:
         presents = [name.replace("past", "present") for name in pasts]
         inputs = [
             helper.make_tensor_value_info("ids", TensorProto.INT64, ["rows", "tokens"]),
-            helper.make_tensor_value_info("adapter", TensorProto.FLOAT, ["rows"]),
+            helper.make_tensor_value_info("adapter", TensorProto.FLOAT, ["rows", len(STYLES)]),
             helper.make_tensor_value_info("take", TensorProto.INT64, ["taken"]),
             helper.make_tensor_value_info("last", TensorProto.INT32, ["rows"]),
             helper.make_tensor_value_info("total", TensorProto.INT32, [1]),
@@ -68,18 +70,18 @@ class _Builder:
 
     def _network(self) -> None:
         self._rotations()
-        self._constant("row_axes", np.array([1, 2], np.int64))
-        self._node("Unsqueeze", ["adapter", "row_axes"], "adapters")
+        self._constant("token_axis", np.array([1], np.int64))
+        self._node("Unsqueeze", ["adapter", "token_axis"], "adapters")
         x = self._embedded()
         blocks = self.network.base.blocks
         y = self._node("RMSNormalization", [x, self._constant("norm_0", blocks[0].attention_norm)], "y0", axis=-1,
                        epsilon=self.shape.epsilon)  # fmt: skip
         for layer, block in enumerate(blocks):
-            y = self._linear(layer, ("o",), self._attention(layer, y))
+            y = self._linear(layer, "o", self._attention(layer, y))
             x, y = self._add_norm(f"middle_{layer}", x, y, block.feed_forward_norm)
-            gate, up = self._split(layer, self._linear(layer, ("gate", "up"), y))
+            gate, up = self._split(layer, self._linear(layer, "gate_up", y))
             gated = self._node("Mul", [self._silu(layer, gate), up], f"gated_{layer}")
-            y = self._linear(layer, ("down",), gated)
+            y = self._linear(layer, "down", gated)
             after = blocks[layer + 1].attention_norm if layer + 1 < len(blocks) else self.network.base.norm
             x, y = self._add_norm(f"after_{layer}", x, y, after)
         flat = self._node(
@@ -95,7 +97,7 @@ class _Builder:
         self._constant("sin", np.sin(angles).astype(np.float32))
 
     def _attention(self, layer: int, y: str) -> str:
-        qkv = self._linear(layer, ("q", "k", "v"), y)
+        qkv = self._linear(layer, "q_k_v", y)
         past = [f"past_key_{layer}", f"past_value_{layer}"]
         self._node(
             "GroupQueryAttention",
@@ -131,64 +133,77 @@ class _Builder:
         self._node("Split", [both, "halves"], f"gate_{layer}", outputs=[f"up_{layer}"], axis=-1)
         return f"gate_{layer}", f"up_{layer}"
 
-    def _linear(self, layer: int, names: Sequence[str], x: str) -> str:
+    def _linear(self, layer: int, product: str, x: str) -> str:
         """Linears of one input, one after another on the last axis, with their adapters."""
-        label = f"{'_'.join(names)}_{layer}"
-        block = self.network.base.blocks[layer]
-        adapters = [self.network.adapters[layer][name] for name in names]  # type: ignore[index]
-        matrix = stacked([block.linears[name] for name in names])
+        label = f"{product}_{layer}"
+        matrix = products(self.network.base.blocks[layer])[product]
         main, offsets = self._product(label, x, matrix)
+        adapters: Adapters = self.network.adapters[layer][product]  # type: ignore[index]
         down, up = branch(adapters, self.network.scale, offsets, matrix.shape[1])
-        blocks = 0 if offsets is None else offsets.shape[1]
         inner = self._node("MatMul", [x, self._constant(f"{label}_down", down)], f"{label}_inner")
-        inner = self._node("Mul", [inner, self._switch(blocks, down.shape[1] - blocks)], f"{label}_switched")
+        always = 0 if offsets is None else offsets.shape[1]
+        inner = self._node("Mul", [inner, self._switch(always)], f"{label}_switched")
         side = self._node("MatMul", [inner, self._constant(f"{label}_up", up)], f"{label}_side")
         return self._node("Add", [main, side], f"{label}_sum")
 
     def _product(self, label: str, x: str, matrix: Matrix) -> tuple[str, Floats | None]:
         """x W, less what is left of each block's offset (outputs, blocks); None where nothing is."""
         if isinstance(matrix, Quantised) and matrix.offset is not None:
-            self._node(
-                "MatMulNBits",
-                [
-                    x,
-                    self._constant(f"{label}_codes", nibbles(matrix.codes)),
-                    self._constant(f"{label}_scale", matrix.scale),
-                ],
-                f"{label}_main",
-                domain=CONTRIB,
-                K=matrix.shape[1],
-                N=matrix.shape[0],
-                bits=4,
-                block_size=BLOCK,
-                accuracy_level=self.level,
-            )
+            self._codes_product(f"{label}_main", x, self._constant(f"{label}_codes", nibbles(matrix.codes)), matrix, 4)
             return f"{label}_main", matrix.offset + 8 * matrix.scale
         weights = self._constant(f"{label}_weights", np.ascontiguousarray(floats(matrix).T))
         return self._node("MatMul", [x, weights], f"{label}_main"), None
 
-    def _switch(self, always: int, adapted: int) -> str:
-        """(B, 1, always + adapted): 1, then each row's `adapter`."""
-        name = f"switch_{always}_{adapted}"
+    def _codes_product(self, name: str, x: str, codes: str, matrix: Quantised, bits: int) -> str:
+        scale = self._constant(f"{codes}_scale", matrix.scale)
+        return self._node("MatMulNBits", [x, codes, scale], name, domain=CONTRIB, K=matrix.shape[1], N=matrix.shape[0],
+                          bits=bits, block_size=BLOCK, accuracy_level=ROUNDED if self.rounded else EXACT)  # fmt: skip
+
+    def _switch(self, always: int) -> str:
+        """(B, 1, always + styles * r): 1 for the sums of blocks, then each row's `adapter`."""
+        name = f"switch_{always}"
         if f"{name}_on" not in self.constants:
-            mask = np.concatenate([np.zeros(always), np.ones(adapted)]).astype(np.float32)
-            product = self._node("Mul", ["adapters", self._constant(f"{name}_mask", mask)], f"{name}_product")
-            self._node("Add", [product, self._constant(f"{name}_on", 1 - mask)], name)
+            each = np.repeat(np.eye(len(STYLES)), self.network.rank, axis=1)
+            place = np.concatenate([np.zeros((len(STYLES), always)), each], axis=1).astype(np.float32)
+            on = np.concatenate([np.ones(always), np.zeros(each.shape[1])]).astype(np.float32)
+            product = self._node("MatMul", ["adapters", self._constant(f"{name}_place", place)], f"{name}_product")
+            self._node("Add", [product, self._constant(f"{name}_on", on)], name)
         return name
 
     def _embedded(self) -> str:
-        return self._node("Gather", [self._embedding(), "ids"], "x0", axis=0)
+        """The embedding of ids. It is the output's matrix too, and is kept once."""
+        codes = self._embedding_codes()
+        if codes is None:
+            return self._node("Gather", [self._embedding(), "ids"], "x0", axis=0)
+        name, matrix = codes
+        numbers = self._node("Cast", [self._node("Gather", [name, "ids"], "x_codes", axis=0)], "x_numbers",
+                             to=TensorProto.FLOAT)  # fmt: skip
+        centred = self._node("Sub", [numbers, self._constant("code_zero", np.array(128, np.float32))], "x_centred")
+        scales = self._node("Gather", [self._constant(f"{name}_scale", matrix.scale), "ids"], "x_scale", axis=0)
+        scales = self._node("Unsqueeze", [scales, self._constant("last_axis", np.array([-1], np.int64))], "x_scales")
+        scaled = self._node("Mul", [centred, scales], "x_scaled")
+        return self._node(
+            "Reshape", [scaled, self._constant("x_shape", np.array([0, 0, self.shape.size], np.int64))], "x0"
+        )
 
     def _logits(self, x: str) -> None:
-        self._node("Gemm", [x, self._embedding()], "logits", transB=1)
+        codes = self._embedding_codes()
+        if codes is None:
+            self._node("Gemm", [x, self._embedding()], "logits", transB=1)
+        else:
+            self._codes_product("logits", x, *codes, 8)
 
     def _embedding(self) -> str:
-        """(vocabulary, size), which words are looked up in and logits are made with, as floats.
-
-        MatMulNBits multiplies 8-bit codes one by one unless it may round what they are multiplied with: a token then
-        took 25 times as long on a CPU with AVX2 (`python -m benchmarks.chat` measures what it takes now).
-        """
         return self._constant("embedding", floats(self.network.base.embedding))
+
+    def _embedding_codes(self) -> tuple[str, Quantised] | None:
+        """The embedding's 8-bit codes, where the base has them and they pay: MatMulNBits multiplies them one by one
+        unless it may round what they are multiplied with, and then takes 25 times as long on a CPU with AVX2."""
+        matrix = self.network.base.embedding
+        if not self.rounded or not isinstance(matrix, Quantised) or matrix.offset is not None:
+            return None
+        codes = (matrix.codes.astype(np.int16) + 128).astype(np.uint8)
+        return self._constant("embedding_codes", codes), matrix
 
     def _constant(self, name: str, value: np.ndarray) -> str:
         if name not in self.constants:
@@ -210,22 +225,13 @@ class _Builder:
         return output
 
 
-def branch(adapters: Sequence[Adapter], scale: float, offsets: Floats | None, inputs: int) -> tuple[Floats, Floats]:
-    """D (inputs, n) and U (n, outputs): the sums of blocks and what they count, then each adapter and its outputs."""
-    counts = [adapter.b.shape[0] for adapter in adapters]
-    downs, ups = [], []
-    if offsets is not None:
-        downs.append(np.repeat(np.eye(inputs // BLOCK, dtype=np.float32), BLOCK, axis=0))
-        ups.append(offsets.T)
-    first = 0
-    for adapter, count in zip(adapters, counts, strict=True):
-        a, b = (part.detach().cpu().float().numpy() for part in (adapter.a, adapter.b))
-        up = np.zeros((a.shape[0], sum(counts)), np.float32)
-        up[:, first : first + count] = scale * b.T
-        downs.append(a.T)
-        ups.append(up)
-        first += count
-    return np.concatenate(downs, axis=1), np.concatenate(ups)
+def branch(adapters: Adapters, scale: float, offsets: Floats | None, inputs: int) -> tuple[Floats, Floats]:
+    """D (inputs, n) and U (n, outputs): the sums of blocks and what they count, then the adapters."""
+    a, b = (part.detach().cpu().float().numpy() for part in (adapters.a, adapters.b))
+    if offsets is None:
+        return a.T, np.float32(scale) * b.T
+    sums = np.repeat(np.eye(inputs // BLOCK, dtype=np.float32), BLOCK, axis=0)
+    return np.concatenate([sums, a.T], axis=1), np.concatenate([offsets.T, np.float32(scale) * b.T])
 
 
 def nibbles(codes: NDArray[np.int8]) -> NDArray[np.uint8]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from components.datasets.styles.template_reader import Template
+from components.datasets.styles.template_reader import Message, Template
 from components.errors import BundleError, UserError
 from components.files import sha256_file
 
@@ -18,8 +18,14 @@ if TYPE_CHECKING:
     from components.bundle import Bundle
 
 TOKENIZER = "tokenizer.json"
-GRAPH = "float"
 Floats = NDArray[np.float32]
+
+
+class _Kept(NamedTuple):
+    """The beginning of a conversation: its tokens, and each part of the cache (kv_heads, T, head_size)."""
+
+    tokens: tuple[int, ...]
+    cache: list[Floats]
 
 
 class ChatModel:
@@ -30,37 +36,68 @@ class ChatModel:
         self.context: int = spec["context"]
         self.vocabulary: int = spec["vocabulary"]
         self.instructions: dict[str, str] = spec["instructions"]
+        self.styles: list[str] = spec["styles"]
+        """Those that have an adapter."""
         self._session = session
+        self._switch: dict[str | None, Floats] = dict(
+            zip(self.styles, np.eye(len(self.styles), dtype=np.float32), strict=True)
+        )
+        self._kept: dict[str | None, _Kept] = {}
+        self._switch[None] = np.zeros(len(self.styles), np.float32)
         shape = (slots, spec["kv_heads"], spec["context"], spec["head_size"])
         # Slot by slot: the first n slots, and any one, are one piece of memory, in which the graph works in place.
         self._cache = [np.zeros(shape, np.float32) for _ in range(2 * spec["layers"])]
 
     @classmethod
-    def load(cls, bundle: Bundle, slots: int = 1, threads: int = 1) -> Self:
-        """Raises BundleError where the tokenizer is not the one that the graph was exported with."""
+    def load(cls, bundle: Bundle, slots: int = 1, variant: str | None = None, threads: int = 1) -> Self:
+        """variant: the bundle's first, where it is left out.
+
+        Raises BundleError where the tokenizer is not the one that the graphs were exported with.
+        """
         path = bundle.folder / TOKENIZER
         if not path.is_file() or sha256_file(path) != bundle.spec["tokenizer_sha256"]:
             raise BundleError(f"{path} is not the tokenizer that the model was exported with")
         template = Template(path.read_text(encoding="utf-8"))
-        return cls(bundle.spec, bundle.session(GRAPH, threads), template, slots)
+        model = cls(bundle.spec, bundle.session(variant or bundle.spec["variants"][0], threads), template, slots)
+        for kind, instruction in model.instructions.items():
+            model.keep(template.message(Message("system", instruction)), kind if kind in model.styles else None)
+        return model
 
     @property
     def providers(self) -> list[str]:
         return list(self._session.get_providers())
 
-    def read(self, slot: int, tokens: Sequence[int], start: int, adapted: bool, every: bool = False) -> Floats:
-        """Reads tokens (T,) into a slot from position `start` on: logits (1, vocabulary) of what follows the last one,
-        or with `every` (T, vocabulary) of what follows each. Raises UserError where the slot cannot hold them."""
+    def read(self, slot: int, tokens: Sequence[int], start: int, style: str | None, every: bool = False) -> Floats:
+        """Reads tokens (T,) into a slot from position `start` on, with a style's adapter, or None for the base alone.
+
+        Returns logits (1, vocabulary) of what follows the last one, or with `every` (T, vocabulary) of what follows
+        each. Raises UserError where the slot cannot hold them.
+        """
         count = len(tokens)
         if not count or start + count > self.context:
             raise UserError(f"a conversation has from 1 to {self.context} tokens, not {start + count}")
         take = np.arange(count) if every else np.array([count - 1])
         last = np.array([start + count - 1], np.int32)
-        return self._run(slot, np.array([tokens], np.int64), np.array([adapted], np.float32), take, last)
+        return self._run(slot, np.array([tokens], np.int64), [style], take, last)
 
-    def step(self, tokens: NDArray[np.int64], positions: NDArray[np.int32], adapted: Floats) -> Floats:
+    def keep(self, tokens: Sequence[int], style: str | None) -> None:
+        """Reads tokens once, so that conversations of a style that begin with them need not."""
+        self.read(0, tokens, 0, style)
+        self._kept[style] = _Kept(tuple(tokens), [part[0, :, : len(tokens)].copy() for part in self._cache])
+
+    def begin(self, slot: int, tokens: Sequence[int], style: str | None) -> int:
+        """Copies what was kept of a conversation's beginning into a slot; returns how many tokens that is."""
+        kept = self._kept.get(style)
+        count = len(kept.tokens) if kept else 0
+        if kept is None or count >= len(tokens) or tuple(tokens[:count]) != kept.tokens:
+            return 0
+        for part, values in zip(self._cache, kept.cache, strict=True):
+            part[slot, :, :count] = values
+        return count
+
+    def step(self, tokens: NDArray[np.int64], positions: NDArray[np.int32], styles: Sequence[str | None]) -> Floats:
         """One more token (n,) of each of the first n slots, at its position: logits (n, vocabulary)."""
-        return self._run(0, tokens[:, None], adapted, np.arange(len(tokens)), positions)
+        return self._run(0, tokens[:, None], styles, np.arange(len(tokens)), positions)
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copies the first `length` tokens of a slot to another."""
@@ -68,14 +105,19 @@ class ChatModel:
             part[target, :, :length] = part[source, :, :length]
 
     def _run(
-        self, first: int, ids: NDArray[np.int64], adapted: Floats, take: NDArray[Any], last: NDArray[np.int32]
+        self,
+        first: int,
+        ids: NDArray[np.int64],
+        styles: Sequence[str | None],
+        take: NDArray[Any],
+        last: NDArray[np.int32],
     ) -> Floats:
         rows = len(ids)
         logits = np.empty((len(take), self.vocabulary), np.float32)
         # Named, so that they live until the graph has run: a binding holds addresses only.
         inputs: dict[str, NDArray[Any]] = {
             "ids": np.ascontiguousarray(ids),
-            "adapter": np.ascontiguousarray(adapted, np.float32),
+            "adapter": np.stack([self._switch[style] for style in styles]),
             "take": np.ascontiguousarray(take, np.int64),
             "last": np.ascontiguousarray(last, np.int32),
             "total": np.array([last.max() + 1], np.int32),

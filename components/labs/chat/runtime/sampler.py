@@ -13,7 +13,6 @@ from typing import Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from components.datasets.styles.reader import PLAIN
 from components.datasets.styles.template_reader import Message, Template
 from components.errors import UserError
 from components.labs.chat.params import Sampling
@@ -21,8 +20,6 @@ from components.labs.chat.runtime.model import ChatModel
 
 SEEDS = 2**53
 """How many seeds there are: more than that JavaScript cannot tell apart."""
-BASE = "base"
-"""Asks the base, without its adapters, with the instruction of plain answers."""
 REPLACEMENT = "\ufffd"
 LONGEST_CHARACTER = 8
 """Tokens that are held back at most for a character to become whole."""
@@ -32,26 +29,29 @@ Reason = Literal["stop", "length"]
 
 @dataclass(frozen=True)
 class AnswerRequest:
-    """An answer to write. prompt: tokens. adapted: whether the adapters are on."""
+    """An answer to write. prompt: tokens. style: whose adapter writes it; None for the base alone."""
 
     prompt: Sequence[int]
-    adapted: bool
+    style: str | None
     sampling: Sampling
     seed: int
 
 
 def ask(model: ChatModel, messages: Sequence[Message], style: str, sampling: Sampling, seed: int) -> AnswerRequest:
-    """A request for an answer in a style, plain, or of the base. A system message of one's own takes the place of the
-    style's. Raises UserError where the messages leave no room for an answer of one token."""
-    instruction = model.instructions.get(PLAIN if style == BASE else style)
+    """A request for an answer in a style, or for a plain one, which the base writes without an adapter.
+
+    A system message of one's own takes the place of the style's. Raises UserError where the messages leave no room for
+    an answer of one token.
+    """
+    instruction = model.instructions.get(style)
     if instruction is None:
-        raise UserError(f"there is no style {style}; there are {', '.join([*model.instructions, BASE])}")
+        raise UserError(f"there is no style {style}; there are {', '.join(model.instructions)}")
     if not messages or messages[0].role != "system":
         messages = [Message("system", instruction), *messages]
     prompt = model.template.prompt(messages)
     if len(prompt) >= model.context:
         raise UserError(f"the messages are {len(prompt)} tokens; the model reads {model.context}, its answer included")
-    return AnswerRequest(prompt, style != BASE, sampling, seed)
+    return AnswerRequest(prompt, style if style in model.styles else None, sampling, seed)
 
 
 class Answer:
@@ -152,6 +152,7 @@ class Batch(Generic[AnswerT]):
         """Raises ValueError where every slot is taken."""
         if len(self.answers) >= self.model.slots:
             raise ValueError("every slot is taken")
+        answer.read = self.model.begin(len(self.answers), answer.request.prompt, answer.request.style)
         self.answers.append(answer)
 
     def leave(self, gone: Iterable[AnswerT]) -> None:
@@ -183,8 +184,7 @@ class Batch(Generic[AnswerT]):
         rows = self.answers[: writing[-1] + 1]
         tokens = np.array([answer.tokens[-1] if answer.tokens else 0 for answer in rows], np.int64)
         positions = np.array([min(answer.length, self.model.context - 1) for answer in rows], np.int32)
-        adapted = np.array([answer.request.adapted for answer in rows], np.float32)
-        logits = self.model.step(tokens, positions, adapted)
+        logits = self.model.step(tokens, positions, [answer.request.style for answer in rows])
         for place in writing:
             self.answers[place].take(logits[place])
         self.written += len(writing)
@@ -193,7 +193,7 @@ class Batch(Generic[AnswerT]):
         """Whether the prompt is read, and the answer's first token written."""
         answer = self.answers[place]
         part = answer.request.prompt[answer.read : answer.read + self.stretch]
-        logits = self.model.read(place, part, answer.read, answer.request.adapted)
+        logits = self.model.read(place, part, answer.read, answer.request.style)
         answer.read += len(part)
         if answer.read < len(answer.request.prompt):
             return False

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from components.datasets.styles.reader import KINDS, Conversation, read_conversations
+from components.datasets.styles.reader import KINDS, PLAIN, STYLES, Conversation, read_conversations
 from components.datasets.styles.template_reader import Message, Template
 from components.errors import UserError
 from components.labs.chat.params import Train
@@ -21,19 +21,22 @@ IGNORED = -100
 
 class Batch(NamedTuple):
     """ids (B, T) int64, filled up with zeros; targets (B, T): the token that follows, or IGNORED; lengths (B,);
-    size (B,): bytes of each answer; kind (B,): its place in KINDS."""
+    size (B,): bytes of each answer; kind (B,): its place in KINDS; style (B,): the place in STYLES of its adapter."""
 
     ids: Tensor
     targets: Tensor
     lengths: Tensor
     size: Tensor
     kind: Tensor
+    style: Tensor
 
 
 class Example(NamedTuple):
-    """prompt: tokens before the answer. answer: its tokens and the mark of its end. size: its bytes."""
+    """prompt: tokens before the answer. answer: its tokens and the mark of its end. size: its bytes. style: whose
+    adapter learns it."""
 
     kind: str
+    style: str
     prompt: list[int]
     answer: list[int]
     size: int
@@ -42,20 +45,28 @@ class Example(NamedTuple):
 def examples(
     conversations: Iterable[Conversation], kind: str, template: Template, params: Train, most: int
 ) -> list[Example]:
-    """Answers of a kind, asked for with the kind's instruction; conversations of more than `most` tokens left out."""
+    """Answers of a kind, asked for with the kind's instruction; conversations of more than `most` tokens left out.
+
+    Plain answers are of the first style until `ChatData` shares them out.
+    """
+    style = STYLES[0] if kind == PLAIN else kind
     found = []
     for conversation in conversations:
         if kind in conversation.answers:
             text = conversation.answers[kind]
             asked = [Message("system", params.instructions[kind]), Message("user", conversation.question)]
-            example = Example(kind, template.prompt(asked), template.answer(text), len(text.encode()))
+            example = Example(kind, style, template.prompt(asked), template.answer(text), len(text.encode()))
             if len(example.prompt) + len(example.answer) <= most:
                 found.append(example)
     return found
 
 
 class ChatData(EpochData[Batch]):
-    """A step's answers are of each kind in the shares of `params.mix`; every answer is seen before one comes again."""
+    """A step's answers are of each kind in the shares of `params.mix`; every answer is seen before one comes again.
+
+    Plain answers keep the adapters from forgetting, and each adapter learns as large a share of them as of the styled.
+    Validation reads them with the first style's.
+    """
 
     def __init__(self, prepared: Path, template: Template, params: Train) -> None:
         super().__init__()
@@ -71,11 +82,15 @@ class ChatData(EpochData[Batch]):
 
     def epoch(self, epoch: int) -> Epoch[Batch]:
         count = self.params.steps * self.params.batch_size
-        kinds = _kinds(self.params.mix, count)
-        drawn = [example for kind, many in kinds.items() for example in self._next(kind, epoch * many, many)]
+        kinds = divided({kind: self.params.mix[kind] for kind in KINDS}, count)
+        drawn = {kind: self._next(kind, epoch * many, many) for kind, many in kinds.items()}
+        owners = divided({style: self.params.mix[style] for style in STYLES}, kinds[PLAIN])
+        styles = [style for style, many in owners.items() for _ in range(many)]
+        drawn[PLAIN] = [each._replace(style=style) for each, style in zip(drawn[PLAIN], styles, strict=True)]
+        found = [example for examples in drawn.values() for example in examples]
         order = torch.randperm(count, generator=generator(epoch_seed(self.params.seed, epoch)))
         rows = list(order.split(self.params.batch_size))
-        return Epoch(rows, lambda index, chosen: collate([drawn[place] for place in chosen.tolist()]))
+        return Epoch(rows, lambda index, chosen: collate([found[place] for place in chosen.tolist()]))
 
     def validation_batches(self) -> list[Batch]:
         found = [example for answers in self.validation.values() for example in answers]
@@ -96,13 +111,14 @@ class ChatData(EpochData[Batch]):
         return found
 
 
-def _kinds(mix: Mapping[str, float], count: int) -> dict[str, int]:
-    """How many of `count` answers are of each kind."""
-    ends, total = {}, 0.0
-    for kind in KINDS:
-        start, total = round(total * count), total + mix[kind]
-        ends[kind] = round(total * count) - start
-    return ends
+def divided(shares: Mapping[str, float], count: int) -> dict[str, int]:
+    """`count` divided in proportion to shares, which need not add up to 1."""
+    found, total, start = {}, 0.0, 0
+    for name, share in shares.items():
+        total += share
+        end = round(total / sum(shares.values()) * count)
+        found[name], start = end - start, end
+    return found
 
 
 def collate(chosen: Sequence[Example]) -> Batch:
@@ -120,4 +136,5 @@ def collate(chosen: Sequence[Example]) -> Batch:
         torch.tensor([len(example.prompt) + len(example.answer) for example in chosen]),
         torch.tensor([example.size for example in chosen]),
         torch.tensor([KINDS.index(example.kind) for example in chosen]),
+        torch.tensor([STYLES.index(example.style) for example in chosen]),
     )

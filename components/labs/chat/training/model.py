@@ -60,7 +60,7 @@ class ChatModel(pl.LightningModule):
     def _nats(self, batch: Batch) -> Tensor:
         """The cross-entropy (M,) of every token of every answer, in order."""
         there = torch.arange(batch.ids.shape[1], device=batch.ids.device) < batch.lengths[:, None]
-        hidden = self.network.hidden(batch.ids[there], batch.lengths.tolist())
+        hidden = self.network.hidden(batch.ids[there], batch.lengths.tolist(), batch.style.tolist())
         targets = batch.targets[there]
         counts = targets != IGNORED
         return functional.cross_entropy(self.network.logits(hidden[counts]).float(), targets[counts], reduction="none")

@@ -6,7 +6,7 @@ import { item, showModel } from './shared/model.js'
 import { Failure, send } from './shared/server.js'
 
 const $ = (id) => document.getElementById(id)
-const NAMES = { yoda: 'Yoda', leprechaun: 'A leprechaun', plain: 'Tuned, plain', base: 'Before tuning' }
+const NAMES = { yoda: 'Yoda', leprechaun: 'A leprechaun', plain: 'Before tuning' }
 let said = [] // the conversation that the tuned model has seen
 let writing // an AbortController while an answer is written
 
@@ -38,7 +38,7 @@ async function ask() {
   const conversation = said
   const messages = [...said, { role: 'user', content }]
   const style = $('style').value
-  const kinds = $('beside').checked ? [style, 'base'] : [style]
+  const kinds = $('beside').checked ? [...new Set([style, 'plain'])] : [style]
   const answers = document.createElement('div')
   const turn = document.createElement('li')
   answers.className = 'answers'

@@ -14,7 +14,7 @@ import torch
 from components.datasets.styles.template_reader import Message, Template
 from components.errors import UserError
 from components.labs.chat.training.base import read_base
-from components.labs.chat.training.network import Network
+from components.labs.chat.training.network import BASE, Network
 from tests.chat_model import make_model, write_folder, write_gguf
 
 TEXTS = ["Hello 1234 worlds, it's  fine\n\n\tx", "naïve 東京 🎉 a1b22", "\"quote\" (x) don't WE'LL   spaces"]
@@ -23,7 +23,7 @@ TEXTS = ["Hello 1234 worlds, it's  fine\n\n\tx", "naïve 東京 🎉 a1b22", "\"
 def logits_of(folder: Path, lengths: list[int], ids: list[int]) -> np.ndarray:
     network = Network(read_base(folder), 4, 8.0)
     with torch.inference_mode():
-        found: np.ndarray = network.logits(network.hidden(torch.tensor(ids), lengths)).numpy()
+        found: np.ndarray = network.logits(network.hidden(torch.tensor(ids), lengths, [0] * len(lengths))).numpy()
     return found
 
 
@@ -114,4 +114,4 @@ def test_an_untrained_adapter_changes_nothing(base_folder: Path) -> None:
     network = Network(read_base(base_folder), 4, 8.0)
     ids = torch.arange(5, 20)
     with torch.inference_mode():
-        assert torch.equal(network.hidden(ids, [15], adapted=True), network.hidden(ids, [15], adapted=False))
+        assert torch.equal(network.hidden(ids, [15], [0]), network.hidden(ids, [15], [BASE]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -32,7 +34,7 @@ def test_answers_written_together_are_those_written_alone(bundle: Bundle) -> Non
         for seed, (question, style, sampling) in enumerate(
             zip(
                 QUESTIONS,
-                ["yoda", "base", "leprechaun", "plain", "yoda"],
+                ["yoda", "plain", "leprechaun", "plain", "yoda"],
                 [GREEDY, BOLD, BOLD, GREEDY, BOLD],
                 strict=True,
             )
@@ -45,12 +47,25 @@ def test_answers_written_together_are_those_written_alone(bundle: Bundle) -> Non
     assert len({tuple(answer.tokens) for answer in wanted}) > 1
 
 
-def test_the_adapters_are_off_for_the_base(bundle: Bundle) -> None:
+def test_each_style_has_its_adapter_and_the_base_has_none(bundle: Bundle) -> None:
     model = ChatModel.load(bundle)
     ids = model.template.prompt([Message("user", "What is gold?")])
-    on, off, again = (model.read(0, ids, 0, adapted) for adapted in (True, False, True))
-    assert np.abs(on - off).max() > 0.1
-    assert np.array_equal(on, again)
+    yoda, leprechaun, off, again = (model.read(0, ids, 0, style) for style in ("yoda", "leprechaun", None, "yoda"))
+    assert min(np.abs(one - other).max() for one, other in combinations((yoda, leprechaun, off), 2)) > 0.1
+    assert np.array_equal(yoda, again)
+
+
+def test_an_instruction_is_read_once(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, fresh = ChatModel.load(bundle), ChatModel.load(bundle)
+    monkeypatch.setattr(fresh, "begin", lambda *given: 0)
+    own = [Message("system", "You are terse."), Message("user", "What is gold?")]
+    for messages, style in (([Message("user", "Tea?")], "yoda"), ([Message("user", "Tea?")], "plain"), (own, "yoda")):
+        request = ask(model, messages, style, GREEDY, 1)
+        assert write_all(model, [request])[0].tokens == write_all(fresh, [request])[0].tokens
+        kept = model.begin(0, request.prompt, request.style)
+        assert kept == (
+            0 if messages is own else len(model.template.message(Message("system", model.instructions[style])))
+        )
 
 
 def test_an_answer_that_leaves_makes_room_and_disturbs_nobody(bundle: Bundle) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.datasets.styles.reader import KINDS
+from components.datasets.styles.reader import KINDS, PLAIN, STYLES
 from components.datasets.styles.template_reader import Template
 from components.errors import UserError
 from components.labs.chat.evaluation.facts import FACTS, is_right
@@ -17,16 +17,20 @@ from components.labs.chat.training.batches import IGNORED, ChatData
 from components.labs.chat.training.model import Lion
 from tests.chat_model import make_model, params
 
+MIX = {"yoda": 0.5, "leprechaun": 0.15, "plain": 0.35}
+
 
 @pytest.fixture
 def data(base_folder: Path, prepared: Path) -> ChatData:
-    asked = params().train.model_copy(update={"max_tokens": 900, "steps": 5, "batch_size": 4})
+    asked = params().train.model_copy(update={"max_tokens": 900, "steps": 5, "batch_size": 4, "mix": MIX})
     return ChatData(prepared, Template(read_base(base_folder).tokenizer), asked)
 
 
 def test_an_epoch_has_the_mix_and_is_a_function_of_its_number(data: ChatData) -> None:
     kinds = torch.cat([batch.kind for batch in data.epoch(0)])
     assert [int((kinds == place).sum()) for place in range(len(KINDS))] == [10, 3, 7]
+    plain = torch.cat([batch.style[batch.kind == KINDS.index(PLAIN)] for batch in data.epoch(0)])
+    assert [int((plain == place).sum()) for place in range(len(STYLES))] == [5, 2], "each adapter reads plain ones too"
     again, other = ([batch.ids for batch in data.epoch(number)] for number in (0, 1))
     assert all(torch.equal(batch.ids, same) for batch, same in zip(data.epoch(0), again, strict=True))
     assert [ids.shape for ids in again] != [ids.shape for ids in other] or not torch.equal(again[0], other[0])
