@@ -79,9 +79,9 @@ class BarJudge:
         return copy(self)
 
     @property
-    def bars(self) -> int:
-        """Bars that were judged."""
-        return len(self._bars)
+    def full_bars(self) -> int:
+        """Bars so far that last exactly as long as the metre says."""
+        return sum(bar.ticks == bar.full for bar in self._bars)
 
     def push(self, character: str, *, forced: bool = False) -> Verdict:
         """The tune's next character. After BAD the judge is of no more use: go on from an earlier copy.
@@ -183,7 +183,7 @@ class BarJudge:
             return self._bad(reader.faults[0])
         if not forced and reader.open_slurs > self._reader.open_slurs:
             return self._bad("a slur reaches over the bar line")
-        if not forced and (reason := _beyond_repair(reader, reader.bars, self.bars)):
+        if not forced and (reason := _beyond_repair(reader, reader.bars, len(self._bars))):
             return self._bad(reason)
         self._sounds = self._sounds or _sound(reader)
         reader.notes.clear()

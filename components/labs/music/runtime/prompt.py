@@ -13,7 +13,7 @@ from dataclasses import replace
 from components.datasets.music.abc_notation import REQUIRED, parse_tune
 from components.datasets.music.respell import refusals, respelled
 from components.datasets.music.standard_fields import plain_key
-from components.labs.music.runtime.bars import BarJudge, Verdict
+from components.labs.music.runtime.bars import BarJudge
 from components.labs.music.runtime.conditioning import MUSIC_LINE, SPELLINGS, Conditions, Options
 from components.labs.music.runtime.request import TuneRequest
 
@@ -54,7 +54,7 @@ def start_fault(conditions: Conditions, options: Options) -> str:
     if not conditions.start:
         return ""
     metres = [conditions.metre] if conditions.metre else _metres(conditions, options)
-    faults = [_music_fault(conditions, metre) for metre in metres]
+    faults = [_fault(_music(conditions, metre)) for metre in metres]
     return faults[0] if faults and all(faults) else ""
 
 
@@ -96,8 +96,10 @@ def as_checked(text: str, conditions: Conditions) -> str:
 
 
 def _fitting(conditions: Conditions, options: Options) -> list[str]:
-    """The metres in which the bars of the start add up."""
-    return [metre for metre in _metres(conditions, options) if not _music_fault(conditions, metre)]
+    """The metres in which the bars of the start add up, and as many of them as in any are full."""
+    judges = {metre: _judged(_music(conditions, metre)) for metre in _metres(conditions, options)}
+    full = {metre: judge.full_bars for metre, judge in judges.items() if not judge.fault}
+    return [metre for metre, count in full.items() if count == max(full.values())]
 
 
 def _metres(conditions: Conditions, options: Options) -> list[str]:
@@ -107,17 +109,20 @@ def _metres(conditions: Conditions, options: Options) -> list[str]:
     return [metre for metre in common if not type or type in options.types_in(metre)]
 
 
-def _music_fault(conditions: Conditions, metre: str) -> str:
+def _music(conditions: Conditions, metre: str) -> str:
     header = f"X:1\n{_header(replace(conditions, metre=metre))}K:C\n"
-    return _fault(header + respelled(conditions.start, header))
+    return header + respelled(conditions.start, header)
+
+
+def _judged(text: str) -> BarJudge:
+    """A judge of a tune's beginning; its fault says why no tune that begins like this becomes valid."""
+    judge = BarJudge()
+    judge.push_forced(f"{text}A")  # a bar is judged when the next one begins
+    return judge
 
 
 def _fault(text: str) -> str:
-    """Why no tune that begins like this becomes valid; "" where one may."""
-    judge = BarJudge()
-    # A bar is judged when the next one begins.
-    verdict = judge.push_forced(f"{text}A")
-    return re.sub(r" \(line [0-9]+\)", "", judge.fault) if verdict is Verdict.BAD else ""
+    return re.sub(r" \(line [0-9]+\)", "", _judged(text).fault)
 
 
 def _header(conditions: Conditions) -> str:
