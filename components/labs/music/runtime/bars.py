@@ -234,12 +234,14 @@ def _beyond_repair(reader: Reader, bars: Sequence[Bar], before: int) -> str:
     reader: what is open after them. before: how many of them were looked at already.
     """
     new = bars[before:]
-    if not reader.opens and all(bar.ticks == bar.full and not bar.closes for bar in new):
+    if not reader.opens and all(bar.ticks == bar.full and not (bar.opens or bar.closes) for bar in new):
         return ""
+    wrong = list(wrong_bars(bars))
     completable = _completable(reader, bars)
-    for bar, reason in wrong_bars(bars):
+    for bar, reason in wrong:
         too_long = bar.full is not None and bar.ticks > bar.full
-        if too_long or bar.number - 1 not in completable:
+        # One more bar completes one bar: a tune with two that wait could not be closed.
+        if too_long or bar.number - 1 not in completable or len(wrong) > 1:
             return reason
     return ""
 
@@ -248,16 +250,11 @@ def _completable(reader: Reader, bars: Sequence[Bar]) -> set[int]:
     """Indices of the bars that a bar which is still to come can complete, where they are short."""
     if not bars:
         return set()
-    start, stem = 0, None
-    for index, bar in enumerate(bars):
-        if bar.opens and not bar.ending:
-            start, stem = index, None
-        elif bar.ending and index and stem is None:
-            stem = index - 1
+    start = max((index for index, bar in enumerate(bars) if bar.opens and not bar.ending), default=0)
     last = len(bars) - 1
     found = {last} if bars[last].closes else set()
     if reader.ending or not reader.opens:  # the section goes on
-        found |= {start} if stem is None else {start, stem}
+        found.add(start)
     return found
 
 
