@@ -47,6 +47,10 @@ class Train(TrainParams):
     """Steps of an epoch."""
     mix: dict[str, Share]
     """Share of the training answers that are of each kind."""
+    unpaired: Share
+    """Share of a style's answers that are lines whose question is not known."""
+    unpaired_request: str
+    """What the user says before such a line."""
     max_tokens: int = Field(ge=16)
     """Longest conversation, in tokens; longer ones are left out."""
     validation: int = Field(ge=1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from components.datasets.styles.reader import (
 )
 from components.datasets.styles.template_reader import Message
 from components.errors import UserError
+from components.files import write_text
 from components.labs.chat.evaluation.facts import FACTS, is_right
 from components.labs.chat.evaluation.judge import Overlap, StyleJudge, is_degenerate
 from components.labs.chat.evaluation.likelihood import Likelihood, of_answer, of_answers, total
@@ -50,12 +52,17 @@ class _Judges:
     overlap: Overlap
     accuracy: float
     """Share of held-out answers, plain and styled, that the style judge gets right."""
+    recall: float
+    """Of held-out answers in the headline's style, the share that it takes for such."""
     fluency: float
     """Bits per byte under the base, beyond which an answer is word salad."""
 
 
 def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Evaluation:
-    """Writes report.html and plots/*.csv into `out`. Raises UserError where the test split has no styled answer."""
+    """Writes report.html, answers.jsonl and plots/*.csv into `out`.
+
+    Raises UserError where the test split has no styled answer.
+    """
     variants = _variants(bundle, prepared, params)
     cost = quantisation_cost(variants, "validation_bits_per_byte", lower_is_better=True)
     served = choose_variant(variants, cost, params.max_quantisation_cost)
@@ -98,6 +105,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
         limitations=tuple(limitations(metrics, params.style, len(questions))),
     )  # fmt: skip
     write_report(out, findings)
+    rows = ({"kind": kind, **asdict(each)} for kind, answers in written.items() for each in answers)
+    write_text(out / "answers.jsonl", "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
     write_csv(
         out / "plots" / "styles.csv",
         {"kind": STYLES, "in_style": [_share(each.in_style for each in written[kind]) for kind in STYLES]},
@@ -136,14 +145,16 @@ def _judges(model: ChatModel, prepared: Path, test: Sequence[Conversation], para
     lines = [(line.style, line.text) for line in read_style_lines(prepared)]
     style = StyleJudge([text for _, text in texts + lines], [kind for kind, _ in texts + lines])
     held_out = [(kind, text) for each in test for kind, text in each.answers.items()]
-    right = [kind == found for (kind, _), found in zip(held_out, style.kinds([t for _, t in held_out]), strict=True)]
+    found = style.kinds([text for _, text in held_out])
+    right = [kind == judged for (kind, _), judged in zip(held_out, found, strict=True)]
+    recall = [judged == kind for (kind, _), judged in zip(held_out, found, strict=True) if kind == params.style]
     validation = read_conversations(prepared, "validation")
     references = [
         found.bits_per_byte for kind in STYLES for found in of_answers(model, validation, kind, None, params.likelihood)
     ]
     fluency = float(np.percentile(references, params.judge.fluency_percentile))
     overlap = Overlap([text for kind, text in texts + lines if kind != PLAIN], OVERLAP)
-    return _Judges(style, overlap, float(np.mean(right)), fluency)
+    return _Judges(style, overlap, float(np.mean(right)), float(np.mean(recall)), fluency)
 
 
 def _written(model: ChatModel, questions: Sequence[str], kind: str, params: Evaluate, judges: _Judges) -> list[Written]:
@@ -214,6 +225,7 @@ def _metrics(
         "memorised_rate": _share(each.overlap >= MEMORISED * len(each.text.split()) > 0 for each in chosen),
         "longest_overlap": float(max(each.overlap for each in chosen)),
         "judge_accuracy": judges.accuracy,
+        "judge_recall": judges.recall,
         "fluency_bound": judges.fluency,
     }
 

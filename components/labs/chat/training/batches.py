@@ -9,7 +9,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from components.datasets.styles.reader import KINDS, PLAIN, STYLES, Conversation, read_conversations
+from components.datasets.styles.reader import (
+    KINDS,
+    PLAIN,
+    STYLES,
+    Conversation,
+    Line,
+    read_conversations,
+    read_style_lines,
+)
 from components.datasets.styles.template_reader import Message, Template
 from components.errors import UserError
 from components.labs.chat.params import Train
@@ -61,8 +69,21 @@ def examples(
     return found
 
 
+def unpaired(lines: Iterable[Line], style: str, template: Template, params: Train) -> list[Example]:
+    """Lines of a style whose question is not known, as answers to a request for something in the style."""
+    asked = [Message("system", params.instructions[style]), Message("user", params.unpaired_request)]
+    prompt = template.prompt(asked)
+    found = [
+        Example(style, style, prompt, template.answer(line.text), len(line.text.encode()))
+        for line in lines
+        if line.style == style
+    ]
+    return [each for each in found if len(prompt) + len(each.answer) <= params.max_tokens]
+
+
 class ChatData(EpochData[Batch]):
-    """A step's answers are of each kind in the shares of `params.mix`; every answer is seen before one comes again.
+    """An epoch's answers are of each kind in the shares of `params.mix`, and of a style the share `params.unpaired` are
+    lines whose question is not known; every answer is seen before one comes again.
 
     Plain answers keep the adapters from forgetting, and each adapter learns as large a share of them as of the styled.
     Validation reads them with the first style's.
@@ -73,6 +94,8 @@ class ChatData(EpochData[Batch]):
         self.params = params
         training, validation = (read_conversations(prepared, split) for split in ("train", "validation"))
         self.training = {kind: examples(training, kind, template, params, params.max_tokens) for kind in KINDS}
+        lines = read_style_lines(prepared)
+        self.lines = {style: unpaired(lines, style, template, params) for style in STYLES}
         self.validation = {
             kind: examples(validation, kind, template, params, params.max_tokens)[: params.validation] for kind in KINDS
         }
@@ -83,7 +106,7 @@ class ChatData(EpochData[Batch]):
     def epoch(self, epoch: int) -> Epoch[Batch]:
         count = self.params.steps * self.params.batch_size
         kinds = divided({kind: self.params.mix[kind] for kind in KINDS}, count)
-        drawn = {kind: self._next(kind, epoch * many, many) for kind, many in kinds.items()}
+        drawn = {kind: self._drawn(kind, epoch, many) for kind, many in kinds.items()}
         owners = divided({style: self.params.mix[style] for style in STYLES}, kinds[PLAIN])
         styles = [style for style, many in owners.items() for _ in range(many)]
         drawn[PLAIN] = [each._replace(style=style) for each, style in zip(drawn[PLAIN], styles, strict=True)]
@@ -97,10 +120,15 @@ class ChatData(EpochData[Batch]):
         size = self.params.batch_size
         return [collate(found[first : first + size]) for first in range(0, len(found), size)]
 
-    def _next(self, kind: str, first: int, count: int) -> list[Example]:
+    def _drawn(self, kind: str, epoch: int, count: int) -> list[Example]:
+        lines = self.lines.get(kind, [])
+        alone = round(self.params.unpaired * count) if lines else 0
+        paired = self._next(self.training[kind], kind, epoch * (count - alone), count - alone)
+        return paired + self._next(lines, kind, epoch * alone, alone)
+
+    def _next(self, answers: Sequence[Example], kind: str, first: int, count: int) -> list[Example]:
         """`count` answers of a kind from number `first` on, of shuffled passes over all."""
-        answers = self.training[kind]
-        found = []
+        found: list[Example] = []
         while count:
             lap, place = divmod(first, len(answers))
             seed = (epoch_seed(self.params.seed, lap) + KINDS.index(kind)) % SEEDS

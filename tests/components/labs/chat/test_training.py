@@ -11,7 +11,7 @@ from components.datasets.styles.reader import KINDS, PLAIN, STYLES
 from components.datasets.styles.template_reader import Template
 from components.errors import UserError
 from components.labs.chat.evaluation.facts import FACTS, is_right
-from components.labs.chat.evaluation.judge import Overlap, is_degenerate
+from components.labs.chat.evaluation.judge import Overlap, StyleJudge, is_degenerate
 from components.labs.chat.training.base import read_base
 from components.labs.chat.training.batches import IGNORED, ChatData
 from components.labs.chat.training.model import Lion
@@ -22,7 +22,9 @@ MIX = {"yoda": 0.5, "leprechaun": 0.15, "plain": 0.35}
 
 @pytest.fixture
 def data(base_folder: Path, prepared: Path) -> ChatData:
-    asked = params().train.model_copy(update={"max_tokens": 900, "steps": 5, "batch_size": 4, "mix": MIX})
+    asked = params().train.model_copy(
+        update={"max_tokens": 900, "steps": 5, "batch_size": 4, "mix": MIX, "unpaired": 0.5}
+    )
     return ChatData(prepared, Template(read_base(base_folder).tokenizer), asked)
 
 
@@ -63,6 +65,13 @@ def test_conversations_that_are_all_too_long_are_one_line(base_folder: Path, pre
     asked = params().train.model_copy(update={"max_tokens": 20})
     with pytest.raises(UserError, match="no training answer of the kind yoda has 20 tokens"):
         ChatData(prepared, Template(read_base(base_folder).tokenizer), asked)
+
+
+def test_the_judge_reads_the_order_of_words_where_all_words_are_the_same() -> None:
+    plain = [f"{thing} is strong in this." for thing in ("Gold", "Tea", "Paris", "Iron", "Rain", "Bread")]
+    yoda = [f"Strong in this, {thing.lower()} is." for thing in ("Gold", "Tea", "Paris", "Iron", "Rain", "Bread")]
+    judge = StyleJudge(plain[1:] + yoda[1:], ["plain"] * 5 + ["yoda"] * 5)
+    assert judge.kinds([plain[0], yoda[0]]) == ["plain", "yoda"]
 
 
 def test_repetition_and_silence_are_degenerate() -> None:
