@@ -175,7 +175,8 @@ async def _bear_valid(
 def validity(options: argparse.Namespace, cores: list[int]) -> dict[str, Any]:
     """Valid tunes per second in both ways, in one run of one server, and whether both kinds of tunes are alike."""
     bundle = Bundle.open(options.bundle)
-    clients, result = CLIENTS[-1], {}
+    clients = CLIENTS[-1]
+    result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch:
         command = servers(options.bundle.resolve(), Path(scratch))["ours"]
         with started(cores[0], *command) as (server, _):
