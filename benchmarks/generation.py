@@ -28,7 +28,8 @@ from components.files import write_json
 from components.labs import Inputs, find
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char
 from components.labs.music.runtime.model import TuneModel
-from components.labs.music.runtime.sampler import TuneRequest, generate
+from components.labs.music.runtime.request import TuneRequest
+from components.labs.music.runtime.sampler import generate
 from components.params import load, load_dataset
 from components.provenance import provenance
 

@@ -5,6 +5,8 @@ with one slot, which has our sampler and no batches; and three that are written 
 request, one tune, one character a call: onnxruntime on the same bundle, and eager torch with an `nn.LSTM` of the
 course's own sizes and of the served model's. Clients ask again as soon as they are answered. On a busy machine the wall
 clock says little, so tunes per second of processor time stand beside it.
+
+`--validity` asks for valid tunes instead: with wrong bars drawn again, and thrown away until one is valid.
 """
 
 from __future__ import annotations
@@ -32,12 +34,14 @@ import numpy as np
 import psutil
 import yaml
 
+from benchmarks import music_validity
 from benchmarks.generation import processor
 from components.bundle import Bundle
 from components.datasets.music.reader import TUNE_START
 from components.files import write_json
 from components.labs.music.runtime.model import TuneModel
-from components.labs.music.runtime.sampler import TuneRequest, generate
+from components.labs.music.runtime.request import TuneRequest
+from components.labs.music.runtime.sampler import generate
 
 ROOT = Path(__file__).resolve().parent.parent
 CHARACTERS = 500
@@ -67,9 +71,7 @@ class Load:
 
 
 async def ask(session: aiohttp.ClientSession, path: str, seed: int, load: Load) -> None:
-    body = {"seed": seed, "max_length": CHARACTERS}
-    if path == "/generate":
-        body["valid_only"] = False  # what is cut off at 500 characters is never valid
+    body = {"seed": seed, "max_length": CHARACTERS, "valid_only": False}  # so that no bar is drawn again
     started = time.perf_counter()
     async with session.post(path, json=body) as answer:
         assert answer.status == 200, await answer.text()
@@ -118,6 +120,74 @@ def measure(server: Server, path: str, clients: int, tunes: int, seeds: list[int
     if load.first:
         found |= {f"first_character_p{p}_ms": 1000 * float(np.percentile(load.first, p)) for p in (50, 99)}
     return found
+
+
+def measure_valid(server: Server, clients: int, requests: int, *, valid_only: bool, path: str) -> dict[str, float]:
+    """Valid tunes per second. Where not only valid ones are asked for, all tunes are counted that happen to be so."""
+    before = server.processor_seconds()
+    load, valid, seconds = asyncio.run(_bear_valid(server.address, path, clients, requests, valid_only))
+    used = server.processor_seconds() - before
+    found = {
+        "clients": clients,
+        "requests": len(load.seconds),
+        "valid_share": valid / len(load.seconds),
+        "valid_tunes_per_second": valid / seconds,
+        "valid_tunes_per_processor_second": valid / used,
+        "p50_ms": 1000 * float(np.percentile(load.seconds, 50)),
+        "p99_ms": 1000 * float(np.percentile(load.seconds, 99)),
+    }
+    if load.first:
+        found |= {f"first_character_p{p}_ms": 1000 * float(np.percentile(load.first, p)) for p in (50, 99)}
+    return found
+
+
+async def _bear_valid(
+    address: str, path: str, clients: int, requests: int, valid_only: bool
+) -> tuple[Load, int, float]:
+    """What the clients saw, how many tunes were valid, and the seconds it took."""
+    load, seeds, valid = Load(), iter(range(requests)), 0
+    deadline = time.perf_counter() + SECONDS
+
+    async def client() -> None:
+        nonlocal valid
+        for seed in seeds:
+            if time.perf_counter() > deadline:
+                return
+            asked = time.perf_counter()
+            async with session.post(path, json={"seed": seed, "valid_only": valid_only}) as answer:
+                if path == "/stream":
+                    await answer.content.readline()
+                    load.first.append(time.perf_counter() - asked)
+                    tune = json.loads((await answer.read()).decode().strip().rpartition("data: ")[2])["tune"]
+                else:
+                    tune = (await answer.json())["tunes"][0] if answer.status == 200 else {"valid": False}
+            valid += tune["valid"]
+            load.seconds.append(time.perf_counter() - asked)
+
+    connector = aiohttp.TCPConnector(limit=clients)
+    async with aiohttp.ClientSession(address, connector=connector, timeout=aiohttp.ClientTimeout(600)) as session:
+        await ask(session, "/generate", 0, Load())
+        started = time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(clients)))
+        return load, valid, time.perf_counter() - started
+
+
+def validity(options: argparse.Namespace, cores: list[int]) -> dict[str, Any]:
+    """Valid tunes per second in both ways, in one run of one server, and whether both kinds of tunes are alike."""
+    bundle = Bundle.open(options.bundle)
+    clients = CLIENTS[-1]
+    result: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        command = servers(options.bundle.resolve(), Path(scratch))["ours"]
+        with started(cores[0], *command) as (server, _):
+            for name, valid_only in (("rejection", False), ("bars_drawn_again", True)):
+                result[name] = measure_valid(server, clients, options.requests, valid_only=valid_only, path="/generate")
+            result["stream"] = measure_valid(server, clients, options.requests, valid_only=True, path="/stream")
+    for unit in ("valid_tunes_per_second", "valid_tunes_per_processor_second"):
+        result[f"ratio_{unit}"] = result["bars_drawn_again"][unit] / result["rejection"][unit]
+    redraws = yaml.safe_load((ROOT / "params.yaml").read_text())["music"]["serve"]["redraws"]
+    model = TuneModel.load(bundle, served_variant(bundle))
+    return {**result, "alike": music_validity.compare(model, options.requests // 4, redraws), "digest": bundle.digest}
 
 
 class Server:
@@ -270,6 +340,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bundle", type=Path, default=ROOT / "build" / "music" / "export")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "serving.json")
+    parser.add_argument("--validity", action="store_true", help="valid tunes: bars drawn again against whole tunes")
+    parser.add_argument("--requests", type=int, default=1600, help="of each kind, with --validity")
     parser.add_argument("--serve-loop", choices=LOOPS, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -280,6 +352,11 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
     load_before = os.getloadavg()[0]
+    if options.validity:
+        found = validity(options, cores) | {"load_before": load_before, "processor": processor()}
+        write_json(options.out.with_name("music_validity.json"), found)
+        print(json.dumps(found, indent=2))
+        return
     seeds = long_seeds(bundle, 64)
     result: dict[str, Any] = {"characters_per_tune": CHARACTERS}
     with tempfile.TemporaryDirectory() as scratch:

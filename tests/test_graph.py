@@ -120,7 +120,7 @@ def test_code_that_only_judges_or_serves_and_other_datasets_retrain_nothing(grap
         for path, text in touched.items():
             with path.open("a") as file:
                 file.write(text)
-        graph.set_params({"music": {"serve": {"attempts": 2}}, "digits": {"train": {"seed": 2}}})
+        graph.set_params({"music": {"serve": {"redraws": 2}}, "digits": {"train": {"seed": 2}}})
         graph.run("python", "-m", "components", "accept-data", "digits")
         found = status(graph)
         assert "evaluate@music" in found

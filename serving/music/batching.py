@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from components.labs.music.runtime.model import TuneModel
-from components.labs.music.runtime.sampler import Batch, Sample, Tune, TuneRequest
+from components.labs.music.runtime.request import Sample, TuneRequest
+from components.labs.music.runtime.sampler import Batch
+from components.labs.music.runtime.tune import Tune
 from serving.core.batching import Batcher, Delivery
 
 

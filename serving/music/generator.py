@@ -9,8 +9,8 @@ from components.errors import UserError
 from components.labs.music.params import Serve
 from components.labs.music.runtime.acceptance import facts, problems
 from components.labs.music.runtime.conditioning import Conditions, Options
-from components.labs.music.runtime.prompt import conditioned
-from components.labs.music.runtime.sampler import SEEDS, Sample, TuneRequest, sample_seed
+from components.labs.music.runtime.prompt import conditioned, start_fault
+from components.labs.music.runtime.request import SEEDS, Sample, TuneRequest, sample_seed
 from serving.core.problems import wrong_fields
 from serving.music.batching import TuneBatcher
 from serving.music.metrics import TuneMetrics
@@ -27,52 +27,55 @@ class TuneGenerator:
     def seed(self, asked: StreamRequest) -> int:
         return secrets.randbelow(SEEDS) if asked.seed is None else asked.seed
 
-    def request(self, asked: StreamRequest, seed: int) -> TuneRequest:
+    def refuse_impossible(self, asked: StreamRequest) -> None:
         """Raises RefusalError that names the field which the model cannot write, before anything is sampled."""
-        self._refuse_contradiction(asked)
+        if asked.metre and asked.type and asked.type not in self._options.types_in(asked.metre):
+            raise wrong_fields([("type", self._contradiction(asked.metre, asked.type))])
+        for field in ("key", "title"):
+            self._refuse_unknown(field, getattr(asked, field) or "")
+        for text in self._request(asked, seed=0).read_as.values() or [asked.start or ""]:
+            self._refuse_unknown("start", text)
+        if asked.valid_only and (fault := start_fault(_conditions(asked), self._options)):
+            raise wrong_fields([("start", f"no tune that begins with it is valid: {fault}")])
+
+    async def write(self, asked: GenerateRequest, seed: int, index: int) -> TuneAnswer:
+        """The request's tune number `index`, which may be not valid."""
+        own = sample_seed(seed, index)
+        with self._batcher.tune(self._request(asked, own), streamed=False) as tune:
+            return self._answer(asked, await tune.whole(), own)
+
+    async def stream(self, asked: StreamRequest, seed: int) -> AsyncGenerator[str | TuneAnswer]:
+        """Its text as soon as it is final, then the tune."""
+        with self._batcher.tune(self._request(asked, seed), streamed=True) as tune:
+            async for piece in tune.delivery.pieces(self._limits.stream_interval_ms / 1000):
+                yield piece
+            sample = await tune.whole()
+        yield self._answer(asked, sample, seed)
+
+    def _request(self, asked: StreamRequest, seed: int) -> TuneRequest:
         request = TuneRequest(
             seed=seed,
             temperature=asked.temperature,
             top_k=asked.top_k,
             top_p=asked.top_p,
             max_length=asked.max_length,
+            redraws=self._limits.redraws if asked.valid_only else 0,
         )
-        made = conditioned(request, _conditions(asked), self._options)
-        for field in ("key", "title"):
-            self._refuse_unknown(field, getattr(asked, field) or "")
-        for text in made.read_as.values() or [asked.start or ""]:
-            self._refuse_unknown("start", text)
-        return made
+        return conditioned(request, _conditions(asked), self._options)
 
-    async def write(self, asked: GenerateRequest, seed: int, index: int) -> TuneAnswer | None:
-        """The request's tune number `index`: the first of its samples that is accepted; None when none was."""
-        for attempt in range(self._limits.attempts):
-            own = sample_seed(seed, index, attempt)
-            with self._batcher.tune(self.request(asked, own), streamed=False) as tune:
-                sample = await tune.whole()
-            answer = self._answer(asked, sample, own, attempt + 1)
-            if answer.valid or not asked.valid_only:
-                return answer
-        return None
-
-    async def stream(self, asked: StreamRequest, seed: int) -> AsyncGenerator[str | TuneAnswer]:
-        """One sample: its text as it is written, then the tune."""
-        with self._batcher.tune(self.request(asked, seed), streamed=True) as tune:
-            async for piece in tune.delivery.pieces(self._limits.stream_interval_ms / 1000):
-                yield piece
-            sample = await tune.whole()
-        yield self._answer(asked, sample, seed, 1)
-
-    def _answer(self, asked: StreamRequest, sample: Sample, seed: int, attempts: int) -> TuneAnswer:
+    def _answer(self, asked: StreamRequest, sample: Sample, seed: int) -> TuneAnswer:
         found = problems(sample, _conditions(asked))
         self._metrics.samples.labels("false" if found else "true").inc()
+        self._metrics.redrawn.inc(sample.redrawn)
+        self._metrics.closed.inc(sample.closed)
         return TuneAnswer(
             abc=sample.text,
             length=len(sample.text),
             valid=not found,
             problems=found,
             seed=seed,
-            attempts=attempts,
+            redrawn=sample.redrawn,
+            closed=sample.closed,
             **facts(sample.text),
         )
 
@@ -83,15 +86,12 @@ class TuneGenerator:
         except UserError as error:
             raise wrong_fields([(field, str(error))]) from None
 
-    def _refuse_contradiction(self, asked: StreamRequest) -> None:
-        if not (asked.metre and asked.type) or asked.type in self._options.types_in(asked.metre):
-            return
-        metres = [metre for metre in self._options.metres if asked.type in self._options.types_in(metre)]
-        reason = (
-            f"the model knows no {asked.type} in {asked.metre}: a {asked.type} is in {' or '.join(metres)}, and in "
-            f"{asked.metre} there is {' or '.join(self._options.types_in(asked.metre))}"
+    def _contradiction(self, metre: str, type: str) -> str:
+        metres = [each for each in self._options.metres if type in self._options.types_in(each)]
+        return (
+            f"the model knows no {type} in {metre}: a {type} is in {' or '.join(metres)}, and in "
+            f"{metre} there is {' or '.join(self._options.types_in(metre))}"
         )
-        raise wrong_fields([("type", reason)])
 
 
 def _conditions(asked: StreamRequest) -> Conditions:

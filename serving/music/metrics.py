@@ -20,6 +20,10 @@ class TuneMetrics(Metrics):
         self.samples = Counter(
             "music_samples", "Tunes sampled, by the check's verdict", ["valid"], registry=self.registry
         )
+        self.redrawn = Counter(
+            "music_bars_redrawn", "Bars and lines of the header that were drawn again", registry=self.registry
+        )
+        self.closed = Counter("music_tunes_closed", "Tunes that forced text ended", registry=self.registry)
         for name, text, value in (
             ("music_tunes_active", "Tunes stepped together now", lambda: len(batcher.batch)),
             ("music_places_taken", "Tunes being made or waiting", lambda: batcher.taken),

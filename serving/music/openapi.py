@@ -55,8 +55,8 @@ def _paths() -> Json:
         "/stream": {
             "post": operation(
                 "stream",
-                "Make a tune, and send its characters as they are made: `text` events (TextEvent), then one `done` "
-                "(DoneEvent) that says whether it is valid; or one `error` (Problem)",
+                "Make a tune, and send its text bar by bar, once it is final: `text` events (TextEvent), then one "
+                "`done` (DoneEvent) that says whether it is valid; or one `error` (Problem)",
                 {"text/event-stream": {"example": EVENTS}},
                 body=_json("StreamRequest", {"temperature": 0.9}),
                 problems=PROBLEMS,

@@ -32,18 +32,18 @@ async def generate(request: Request) -> Response:
     backend = _backend(request)
     asked = await json_body(request, _limited(request, schemas.GenerateRequest))
     seed = backend.generator.seed(asked)
-    backend.generator.request(asked, seed)  # what the model cannot write is refused before it takes a place
+    backend.generator.refuse_impossible(asked)  # before it takes a place
     with backend.batcher.hold(asked.count):
         async with asyncio.timeout(backend.limits.request_seconds):
             tunes = await asyncio.gather(*(backend.generator.write(asked, seed, index) for index in range(asked.count)))
-    made = [tune for tune in tunes if tune]
-    if len(made) < asked.count:
-        raise RefusalError(
-            422,
-            f"no valid tune in {backend.limits.attempts} samples of seed {seed}: try another seed, a lower "
-            "temperature, a larger max_length or fewer constraints; valid_only=false returns what comes",
-        )
-    return answer(schemas.GenerateAnswer(tunes=made, seed=seed, model=backend.origin))
+    for tune in tunes:
+        if asked.valid_only and not tune.valid:
+            raise RefusalError(
+                422,
+                f"no valid tune of seed {tune.seed} after {tune.redrawn} redraws ({tune.problems[0]}): try a larger "
+                "max_length, another seed or fewer constraints; valid_only=false returns what comes",
+            )
+    return answer(schemas.GenerateAnswer(tunes=tunes, seed=seed, model=backend.origin))
 
 
 async def stream(request: Request) -> Response | EventStream:
@@ -55,6 +55,7 @@ async def stream(request: Request) -> Response | EventStream:
 
 
 async def _events(backend: MusicBackend, asked: schemas.StreamRequest) -> AsyncGenerator[bytes]:
+    backend.generator.refuse_impossible(asked)
     seed = backend.generator.seed(asked)
     loop = asyncio.get_running_loop()
     started, sent = loop.time(), False

@@ -16,7 +16,7 @@ from components.datasets.music.respell import refusals
 from components.labs.music.params import Serve
 from components.labs.music.runtime.conditioning import Options, begins_with_header
 from components.labs.music.runtime.prompt import faults
-from components.labs.music.runtime.sampler import RANGES, SEEDS
+from components.labs.music.runtime.request import RANGES, SEEDS
 from serving.core.schemas import Origin
 
 KEY = r"^[A-G][#b]? (Major|Minor|Dorian|Mixolydian|Phrygian|Lydian|Locrian)$"
@@ -82,7 +82,14 @@ class StreamRequest(Request):
         ),
         examples=["dfaf gfed|"],
     )
-    max_length: int = Field(1000, ge=1, description="characters the model may write; a tune cut off here is not valid")
+    max_length: int = Field(
+        1000,
+        ge=1,
+        description="characters of the tune that the model may write; forced text closes a longer tune after a bar",
+    )
+    valid_only: bool = Field(
+        True, description="draw a wrong bar again, so that the tune is valid ABC; false takes it as the model writes it"
+    )
 
     @field_validator("key")
     @classmethod
@@ -111,9 +118,6 @@ class StreamRequest(Request):
 
 class GenerateRequest(StreamRequest):
     count: int = Field(1, ge=1, description="how many tunes; each has a seed of its own derived from the first")
-    valid_only: bool = Field(
-        True, description="draw again until a tune is valid ABC; false gives the first sample, valid or not"
-    )
 
 
 class AbcRequest(Request):
@@ -130,7 +134,8 @@ class TuneAnswer(BaseModel):
     valid: bool = Field(description="whether it is ABC whose headers, notes and bars add up")
     problems: list[str] = Field(description="why it is not valid")
     seed: int = Field(description="with the same settings, makes this very tune")
-    attempts: int = Field(description="samples it took", examples=[1])
+    redrawn: int = Field(description="how often a bar or a line of the header was drawn again", examples=[1])
+    closed: bool = Field(description="forced text ended it, not the model")
 
 
 class GenerateAnswer(BaseModel):

@@ -11,7 +11,7 @@ repeated, or of an ending) are together one full bar. This holds in 98 % of the 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -63,7 +63,7 @@ class Tune:
     @property
     def wrong_bars(self) -> list[tuple[Bar, str]]:
         """Bars that do not add up (see the top of this file), each with what is wrong."""
-        return list(_wrong_bars(self.bars))
+        return list(wrong_bars(self.bars))
 
 
 def check(text: str) -> list[str]:
@@ -110,7 +110,8 @@ def _read_headers(lines: list[str], reader: Reader) -> tuple[dict[str, str], int
     return headers, len(lines)
 
 
-def _wrong_bars(bars: tuple[Bar, ...]) -> Iterator[tuple[Bar, str]]:
+def wrong_bars(bars: Sequence[Bar]) -> Iterator[tuple[Bar, str]]:
+    """Bars that do not add up, each with what is wrong, if the tune ends with the last of them."""
     completed: set[int] = set()
     for before, after in _joins(bars):
         if bars[before].ticks + bars[after].ticks == bars[before].full:
@@ -124,7 +125,7 @@ def _wrong_bars(bars: tuple[Bar, ...]) -> Iterator[tuple[Bar, str]]:
         yield bar, f"bar {bar.number} (line {bar.line}) {reason}: {bar.length} of {Fraction(bar.full, TICKS)}"
 
 
-def _joins(bars: tuple[Bar, ...]) -> Iterator[tuple[int, int]]:
+def _joins(bars: Sequence[Bar]) -> Iterator[tuple[int, int]]:
     """Pairs of bars that meet at an edge: one that closes a section, and one played after it."""
     start: int = 0
     stem: int | None = None

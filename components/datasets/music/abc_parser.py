@@ -47,9 +47,10 @@ class Reader:
     bars: list[Bar] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    compound: bool = False
+    """A beat of the metre has three parts, which decides how long some tuplets are."""
 
     _line: int = 0
-    _compound: bool = False
     _bar_ticks: int = 0
     _bar_full: int | None = None
     _opens: bool = True
@@ -79,7 +80,7 @@ class Reader:
                 self.faults.append(f"unknown key {value[:20]!r}")
         elif letter == "M":
             self.metre = bar_length(value)
-            self._compound = value in ("6/8", "9/8", "12/8")
+            self.compound = value in ("6/8", "9/8", "12/8")
             if self.metre is None:
                 self.faults.append(f"unknown metre {value[:20]!r}")
         elif letter == "L":
@@ -123,6 +124,24 @@ class Reader:
                 self.read_field(token[0][1], token[0][3:-1].strip())
             case "unknown":
                 self._fault(f"cannot read {token[0][:20]!r}")
+
+    @property
+    def opens(self) -> bool:
+        """The next bar follows the edge of a section."""
+        return self._opens
+
+    @property
+    def ending(self) -> bool:
+        """The next bar starts an ending."""
+        return self._ending
+
+    @property
+    def open_slurs(self) -> int:
+        return self._slurs
+
+    def start_bar(self) -> None:
+        """Forgets the accidentals of a bar, which a copy of another reader would share with it."""
+        self._accidentals = {}
 
     def finish(self) -> None:
         """The end of the tune."""
@@ -204,7 +223,7 @@ class Reader:
         if self._tuplet_left:
             self._fault("a tuplet within a tuplet")
         p = int(token["p"])
-        usual = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}.get(p, 3 if self._compound else 2)
+        usual = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}.get(p, 3 if self.compound else 2)
         self._tuplet = (int(token["q"] or usual), p)
         self._tuplet_left = int(token["r"] or p)
 

@@ -155,7 +155,7 @@ class StandardReader(Reader):
     def _read_metre(self, value: str) -> None:
         length = metre_field(value)
         self.metre = length or None
-        self._compound = value in ("6/8", "9/8", "12/8")
+        self.compound = value in ("6/8", "9/8", "12/8")
         if length is None:
             self.faults.append(f"unknown metre {value[:20]!r}")
 

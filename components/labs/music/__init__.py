@@ -19,8 +19,15 @@ class MusicLab(Lab):
     name = "music"
     dataset = "music"
     monitor = Monitor("val_bits_per_char")
-    gate_metrics = ("bits_per_char", "valid_sample_rate", "valid_checked_rate", "checked_rate", "quantisation_cost")
-    headline = ("bits_per_char", "valid_sample_rate", "checked_rate", "samples_per_request", "quantisation_cost")
+    gate_metrics = (
+        "bits_per_char",
+        "valid_sample_rate",
+        "valid_checked_rate",
+        "checked_rate",
+        "worst_request_rate",
+        "quantisation_cost",
+    )
+    headline = ("bits_per_char", "valid_sample_rate", "worst_request_rate", "drawn_per_character", "quantisation_cost")
     api = Api("music")
     Params = params.MusicParams
 

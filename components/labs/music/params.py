@@ -12,7 +12,7 @@ class Evaluate(Section):
 
     samples: int = Field(ge=2, le=10_000)
     seed: int = Field(ge=0)
-    attempts: int = Field(ge=1, le=100)
+    redraws: int = Field(ge=1, le=10_000)
     requests: int = Field(ge=1, le=1000)
     temperature: float = Field(ge=0.01, le=10)
     max_length: int = Field(ge=100, le=10_000)
@@ -27,7 +27,7 @@ class Serve(Limits):
     active_tunes: int = Field(ge=1, le=1024)
     waiting_tunes: int = Field(ge=0)
     read_chars: int = Field(ge=1)
-    attempts: int = Field(ge=1, le=100)
+    redraws: int = Field(ge=1, le=10_000)
     max_count: int = Field(ge=1)
     max_length: int = Field(ge=1)
     max_start: int = Field(ge=0)

@@ -44,7 +44,7 @@ AUDITED = [name for name in LABS if find(name).audited]
 EPOCHS = 3
 """So that a training that was killed in its second epoch has one more to go wrong in."""
 SMALLER: dict[str, dict[str, Any]] = {name: {"train": {"max_epochs": EPOCHS}} for name in LABS}
-SMALLER["music"]["evaluate"] = {"requests": 1, "attempts": 2, "max_length": 300}
+SMALLER["music"]["evaluate"] = {"requests": 1, "redraws": 16, "max_length": 300}
 SMALLER["faces"]["audit"] = {"small_cell": 5}
 SMALLER["chat"]["train"]["max_tokens"] = 900
 """Laid over SMOKE: what an untrained model is asked for takes most of the time, and groups of a slice are small."""

@@ -151,7 +151,7 @@ def test_the_headline_is_what_people_look_at_and_the_details_are_everything(tmp_
     assert details == lab.metrics
 
 
-NOT_GATED = ("samples_per_request", "random_return", "expert_return")
+NOT_GATED = ("drawn_per_character", "random_return", "expert_return")
 """What a headline may also show: a cost, and what others reach on the same episodes."""
 
 

@@ -207,18 +207,21 @@ def test_more_than_there_is_room_for_is_told_to_come_back(endless_bundle: Path, 
 def test_what_takes_too_long_is_given_up(endless_bundle: Path, tmp_path: Path) -> None:
     limits: dict[str, Any] = {"max_length": LONG, "request_seconds": 0.5, "audio_seconds": 0.0001}
     with serving("music", endless_bundle, tmp_path, "--allow-unpromoted", **limits) as server:
-        for path, body in (("/generate", {"max_length": LONG}), ("/tunes/wav", {"abc": EXAMPLE_TUNE})):
+        for path, body in (
+            ("/generate", {"max_length": LONG, "valid_only": False}),
+            ("/tunes/wav", {"abc": EXAMPLE_TUNE}),
+        ):
             answer = server.client.post(path, json=body)
             problem(answer, 503)
             assert int(answer.headers["retry-after"]) >= 1
-        stream = server.client.post("/stream", json={"max_length": LONG})
+        stream = server.client.post("/stream", json={"max_length": LONG, "valid_only": False})
         assert stream.status_code == 503 or stream.text.split("event: ")[-1].startswith("error")
         server.wait_for(lambda: server.metric("music_places_taken") == 0)
 
 
 def open_stream(server: Server) -> socket.socket:
     """Asks for a stream and stays connected until closed."""
-    body = json.dumps({"max_length": LONG}).encode()
+    body = json.dumps({"max_length": LONG, "valid_only": False}).encode()
     head = f"POST /stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     client = socket.create_connection(("127.0.0.1", server.port))
     client.sendall(head.encode() + body)

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from components.bundle import Bundle
 from components.labs.music.runtime.model import State, TuneModel
-from components.labs.music.runtime.sampler import Sample, TuneRequest, generate
+from components.labs.music.runtime.request import Sample, TuneRequest
+from components.labs.music.runtime.sampler import generate
 from serving.core.problems import BrokenError, DrainingError, FullError
 from serving.music.batching import TuneBatcher
 

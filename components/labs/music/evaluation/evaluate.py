@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,11 @@ from components.labs.music.evaluation.comparison import Comparison, agreement, v
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
 from components.labs.music.evaluation.limitations import limitations
 from components.labs.music.evaluation.report import Findings, write_report
-from components.labs.music.evaluation.success import Success, by_option
+from components.labs.music.evaluation.success import Success, by_option, request, worst
 from components.labs.music.evaluation.success import metrics as success_metrics
-from components.labs.music.runtime.acceptance import CheckedTune, generate_accepted
+from components.labs.music.runtime.acceptance import CheckedTune, generate_checked
 from components.labs.music.runtime.conditioning import Conditions, Options
 from components.labs.music.runtime.model import TuneModel
-from components.labs.music.runtime.sampler import TuneRequest, generate
 from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 from components.report.csv_table import write_csv
@@ -57,11 +57,9 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     model, options = TuneModel.load(bundle, served), Options.of_spec(bundle.spec)
     raw, checked = _write(model, options, params)
     log.info("asking for each of %d metres and %d types", len(options.types_by_metre), len(options.types))
-    asked = {
-        "anything": Success.of(checked),
-        **by_option(model, options, params),
-    }
-    generated = validated(raw, "raw samples", params.max_length)
+    asked = by_option(model, options, params)
+    anything = Success.of(checked)
+    generated = validated([tune.text for tune in raw], "raw samples", params.max_length)
     accepted = validated([tune.text for tune in checked if not tune.problems], "checked samples", params.max_length)
     comparison = Comparison(
         generated=generated,
@@ -74,11 +72,12 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         "bits_per_char_music": bits_per_char(music),
         "quantisation_cost": cost,
         **comparison.metrics(),
-        "accepted_sample_rate": sum(tune.attempts == 1 and not tune.problems for tune in checked) / len(checked),
-        "checked_rate": asked["anything"].rate,
-        "samples_per_request": asked["anything"].samples_per_request,
+        "accepted_sample_rate": sum(not tune.problems for tune in raw) / len(raw),
+        "checked_rate": anything.accepted_rate,
+        "redraws_per_request": anything.redraws_per_request,
+        "drawn_per_character": anything.drawn_per_character,
         "valid_checked_rate": valid_rate(accepted),
-        **success_metrics({name: each for name, each in asked.items() if name != "anything"}),
+        **success_metrics(asked),
     }
     tables = {"bits_by_position": by_position(bits[served]["test"], POSITION_STEP), **comparison.tables()}
     for name, table in tables.items():
@@ -93,10 +92,10 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         comparison=comparison,
         agreement={"written by the model": agreement(generated), "real, held out": agreement(comparison.held_out)},
         accepted=accepted,
-        asked=asked,
-        attempts=params.attempts,
+        asked={"anything": anything, **asked},
+        redraws=params.redraws,
         tables=tables,
-        limitations=tuple(limitations(metrics, comparison, asked, params.attempts)),
+        limitations=tuple(limitations(metrics, comparison, {"anything": anything, **asked})),
     )
     write_report(out / "report.html", findings)
     return Evaluation(
@@ -104,8 +103,10 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         counts={
             "bits_per_char": len(texts["test"]),
             "valid_sample_rate": len(generated),
-            "accepted_sample_rate": len(checked),
+            "accepted_sample_rate": len(raw),
+            "checked_rate": len(checked),
             "valid_checked_rate": len(accepted),
+            "worst_request_rate": worst(asked)[1].requests,
         },
         variants=variants,
         serve={"variant": served},
@@ -128,13 +129,12 @@ def _read(bundle: Bundle, variant: str, texts: Mapping[str, Sequence[str]], batc
     return {split: bits_of(model, texts[split], batch) for split in ("validation", "test")}
 
 
-def _write(model: TuneModel, options: Options, params: params.Evaluate) -> tuple[list[str], list[CheckedTune]]:
-    """The same requests twice: tunes as they come, and tunes written again until one is accepted."""
+def _write(model: TuneModel, options: Options, params: params.Evaluate) -> tuple[list[CheckedTune], list[CheckedTune]]:
+    """The same requests twice: tunes as they come, and tunes whose wrong bars are drawn again."""
     log.info("writing %d tunes with the %s graph, raw and checked", params.samples, model.variant)
-    requests = [
-        TuneRequest(seed=params.seed + index, temperature=params.temperature, max_length=params.max_length)
-        for index in range(params.samples)
-    ]
-    raw = [sample.text for sample in generate(model, requests, params.batch)]
-    anything = [(request, Conditions()) for request in requests]
-    return raw, generate_accepted(model, options, anything, params.attempts, params.batch)
+    checked = [(request(params, index), Conditions()) for index in range(params.samples)]
+    raw = [(replace(each, redraws=0), conditions) for each, conditions in checked]
+    return (
+        generate_checked(model, options, raw, params.batch),
+        generate_checked(model, options, checked, params.batch),
+    )

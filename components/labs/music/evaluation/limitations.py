@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from components.labs.music.evaluation.comparison import Comparison
 from components.labs.music.evaluation.histograms import HISTOGRAMS, Tune
-from components.labs.music.evaluation.success import Success
+from components.labs.music.evaluation.success import Success, worst
 from components.stats import wilson_interval
 
 FAULTS: dict[str, str] = {
@@ -20,12 +20,10 @@ FAULTS: dict[str, str] = {
 """What each kind of fault that the music21 validator finds is about, in words."""
 
 
-def limitations(
-    metrics: Mapping[str, float], comparison: Comparison, asked: Mapping[str, Success], attempts: int
-) -> Iterator[str]:
+def limitations(metrics: Mapping[str, float], comparison: Comparison, asked: Mapping[str, Success]) -> Iterator[str]:
     """Limitations compared with real tunes, each with its measured values.
 
-    asked: how requests ended, by what they asked for, after up to `attempts` samples each.
+    asked: how requests ended, by what they asked for.
     """
     generated, real = comparison.generated, comparison.held_out
     if wilson_interval(*_valid(generated))[1] < wilson_interval(*_valid(real))[0]:
@@ -38,16 +36,18 @@ def limitations(
     if metrics["accepted_sample_rate"] < 1:
         yield (
             f"The sampler's own check, which also asks that pickups be completed, accepts "
-            f"{metrics['accepted_sample_rate']:.0%} of its samples, so a tune takes "
-            f"{metrics['samples_per_request']:.1f} of them."
+            f"{metrics['accepted_sample_rate']:.0%} of its samples as they come. Where a tune must be valid, "
+            f"{metrics['redraws_per_request']:.1f} bars of it are drawn again in the mean."
         )
+    if metrics["closed_rate"] > 0:
+        yield f"{metrics['closed_rate']:.1%} of the tunes asked for are ended by forced text, not by the model."
     if metrics["checked_rate"] < 1:
-        yield f"The sampler's check gave up on {1 - metrics['checked_rate']:.1%} of the tunes asked for."
-    name, worst = min(asked.items(), key=lambda item: item[1].rate)
-    if worst.rate < 1:
+        yield f"The sampler's check refused {1 - metrics['checked_rate']:.1%} of the tunes asked for all the same."
+    name, least = worst(asked)
+    if least.rate < 1:
         yield (
-            f"Requests do not succeed equally often: of {worst.requests} requests for {in_words(name)}, "
-            f"{worst.accepted} ended in a valid tune within {attempts} samples."
+            f"Requests do not succeed equally often: of {least.requests} requests for {in_words(name)}, "
+            f"{least.valid} ended in a tune that both judges accept."
         )
     if metrics["verbatim_run_p95"] > metrics["verbatim_run_p95_real"]:
         yield (

@@ -62,8 +62,8 @@ class Findings:
     """Tunes that passed the sampler's check."""
     asked: Mapping[str, Success]
     """How requests ended, by what they asked for."""
-    attempts: int
-    """Samples after which a request is given up."""
+    redraws: int
+    """How often the bars of a tune may be drawn again."""
     tables: Mapping[str, Table]
     """The numbers of each of PICTURES."""
     limitations: tuple[str, ...]
@@ -110,14 +110,19 @@ def _results(findings: Findings) -> str:
         (
             "Accepted by the sampler's check, raw samples",
             f"{metrics['accepted_sample_rate']:.1%}",
-            "The check also asks that a pickup and the end of its part make one bar, so it accepts fewer. "
-            f"A tune takes {metrics['samples_per_request']:.2f} samples.",
+            "The check also asks that a pickup and the end of its part make one bar, so it accepts fewer.",
         ),
         (
-            "Valid tunes, after the sampler's check",
+            "Valid tunes, with wrong bars drawn again",
             rate(findings.accepted),
-            "The music API returns these: it replaces a refused sample by another one. "
-            f"The check accepted {metrics['checked_rate']:.1%} of the tunes asked for, after all attempts.",
+            f"The music API returns these. The check accepted {metrics['checked_rate']:.1%} of the tunes asked for; "
+            f"{metrics['redraws_per_request']:.1f} bars of a tune are drawn again, and the model chooses "
+            f"{metrics['drawn_per_character']:.2f} characters for each one that is returned.",
+        ),
+        (
+            "Requests for the worst metre or type that end in a valid tune",
+            f"{metrics['worst_request_rate']:.1%}",
+            "By the sampler's check and by the music21 validator.",
         ),
         (
             "Longest run copied, median / 95th percentile",
@@ -150,21 +155,25 @@ def _validity(findings: Findings) -> str:
 def _success(findings: Findings) -> str:
     rows = []
     for name, found in findings.asked.items():
-        low, high = wilson_interval(found.accepted, found.requests)
+        low, high = wilson_interval(found.valid, found.requests)
         rows.append(
             (
                 escape(in_words(name)),
-                f"{found.accepted} of {found.requests}",
+                f"{found.valid} of {found.requests}",
                 f"{found.rate:.0%}",
                 f"{low:.0%} to {high:.0%}",
-                f"{found.samples_per_request:.1f}",
+                f"{found.redraws_per_request:.1f}",
+                f"{found.closed_rate:.0%}",
+                f"{found.drawn_per_character:.2f}",
             )
         )
+    columns = ("asked for", "valid", "share", "95 % interval", "bars drawn again", "closed", "drawn per character")
     return section(
-        "Do requests end in a tune?",
-        "<p>Requests as the music API serves them: a sample that the sampler's check refuses, or that is not as asked, "
-        f"is drawn again, up to {findings.attempts} samples.</p>",
-        table(rows, ("asked for", "ended in a tune", "share", "95 % interval", "samples per request")),
+        "Do requests end in a valid tune?",
+        "<p>Requests as the music API serves them: a bar that the sampler's check refuses is drawn again, up to "
+        f"{findings.redraws} times in a tune, and a tune that cannot go on is closed by forced text. A tune is valid "
+        "here if the sampler's check and the music21 validator accept it, and it is as asked.</p>",
+        table(rows, columns),
     )
 
 

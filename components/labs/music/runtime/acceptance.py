@@ -1,29 +1,32 @@
 """Which written tunes count: the one rule, for evaluation and for the API.
 
-A tune is accepted when the model ended it itself, it is valid ABC, and it is what was asked for.
+A tune is accepted when it has come to its end, it is valid ABC, and it is what was asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from components.datasets.music import abc_notation
 from components.labs.music.runtime.conditioning import Conditions, Options
 from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.prompt import as_checked, conditioned
-from components.labs.music.runtime.sampler import Sample, TuneRequest, generate, sample_seed
+from components.labs.music.runtime.request import Sample, TuneRequest
+from components.labs.music.runtime.sampler import generate
 
 
 @dataclass(frozen=True)
 class CheckedTune:
-    """A tune that was written again until it was accepted, or the last one where none was."""
+    """A tune that was written for a request, and whether it counts."""
 
-    text: str
+    sample: Sample
     problems: tuple[str, ...]
-    """() for one that was accepted."""
-    attempts: int
-    """How many tunes were written for it."""
+    """() for one that is accepted."""
+
+    @property
+    def text(self) -> str:
+        return self.sample.text
 
 
 def problems(sample: Sample, conditions: Conditions) -> list[str]:
@@ -31,7 +34,7 @@ def problems(sample: Sample, conditions: Conditions) -> list[str]:
     found = (
         abc_notation.check(as_checked(sample.text, conditions))
         if sample.ended
-        else ["cut off at max_length before its end"]
+        else ["cut off before its end, and no bar closes it well there"]
     )
     # Forced lines are forced by number: a model that leaves a header out puts them elsewhere.
     for name, value in facts(sample.text).items():
@@ -55,28 +58,15 @@ def facts(text: str) -> dict[str, str]:
     }
 
 
-def generate_accepted(
-    model: TuneModel,
-    options: Options,
-    wanted: Sequence[tuple[TuneRequest, Conditions]],
-    attempts: int,
-    batch: int = 32,
+def generate_checked(
+    model: TuneModel, options: Options, wanted: Sequence[tuple[TuneRequest, Conditions]], batch: int = 32
 ) -> list[CheckedTune]:
-    """Writes tunes as the API does: from other seeds again until one is accepted, up to `attempts` tunes for each.
-
-    The first accepted attempt counts, so the answer is the same whatever else is asked for.
-    """
-    tunes: dict[int, CheckedTune] = {}
-    for attempt in range(attempts):
-        open_ones = [index for index in range(len(wanted)) if index not in tunes or tunes[index].problems]
-        requests = []
-        for index in open_ones:
-            request, conditions = wanted[index]
-            seeded = replace(request, seed=sample_seed(request.seed, 0, attempt))
-            requests.append(conditioned(seeded, conditions, options))
-        for index, sample in zip(open_ones, generate(model, requests, batch), strict=True):
-            tunes[index] = CheckedTune(sample.text, tuple(problems(sample, wanted[index][1])), attempt + 1)
-    return [tunes[index] for index in range(len(wanted))]
+    """Writes and checks tunes as the API does. An answer is the same whatever else is asked for."""
+    requests = [conditioned(request, conditions, options) for request, conditions in wanted]
+    return [
+        CheckedTune(sample, tuple(problems(sample, conditions)))
+        for sample, (_, conditions) in zip(generate(model, requests, batch), wanted, strict=True)
+    ]
 
 
 def _split(text: str) -> tuple[dict[str, str], str]:

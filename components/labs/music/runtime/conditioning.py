@@ -8,7 +8,7 @@ Keys are not among them: the model writes any with up to seven sharps or flats a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -94,6 +94,13 @@ class Options:
         counts = np.array(list(types.values()))
         # Not the tune's own stream of random numbers, which chooses its characters.
         return str(np.random.default_rng([seed, 1]).choice(list(types), p=counts / counts.sum()))
+
+    def draw_metre(self, metres: Sequence[str], seed: int) -> str:
+        """One of these, as often as training tunes have it; "" where there are none."""
+        counts = np.array([sum(self.types_in(metre).values()) for metre in metres])
+        if not len(counts):
+            return ""
+        return str(np.random.default_rng([seed, 2]).choice(metres, p=counts / counts.sum()))
 
     def forced_lines(self, conditions: Conditions, seed: int) -> dict[int, str]:
         """What lines (from 0) begin with, so that the tune is as asked; the model writes the rest.

@@ -40,6 +40,11 @@ class State:
         """The chosen rows, in that order; a row may be taken more than once."""
         return State(*(values[index] for values in self._all()))
 
+    def put(self, row: int, other: State) -> None:
+        """Replaces a row by the only one of the other state."""
+        for values, new in zip(self._all(), other._all(), strict=True):
+            values[row] = new[0]
+
     @staticmethod
     def stack(states: Sequence[State]) -> State:
         return State(*(np.concatenate(values) for values in zip(*(state._all() for state in states), strict=True)))

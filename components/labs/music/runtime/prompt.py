@@ -13,8 +13,9 @@ from dataclasses import replace
 from components.datasets.music.abc_notation import REQUIRED, parse_tune
 from components.datasets.music.respell import refusals, respelled
 from components.datasets.music.standard_fields import plain_key
+from components.labs.music.runtime.bars import BarJudge
 from components.labs.music.runtime.conditioning import MUSIC_LINE, SPELLINGS, Conditions, Options
-from components.labs.music.runtime.sampler import TuneRequest
+from components.labs.music.runtime.request import TuneRequest
 
 _FIELD = re.compile(r"([A-Za-z]):(.*)")
 
@@ -22,6 +23,8 @@ _FIELD = re.compile(r"([A-Za-z]):(.*)")
 def conditioned(request: TuneRequest, conditions: Conditions, options: Options) -> TuneRequest:
     """The request of a tune that is to be like this."""
     seed = request.seed
+    if conditions.start and not (conditions.beginning or conditions.metre):
+        conditions = replace(conditions, metre=options.draw_metre(_fitting(conditions, options), seed))
     read_as = {}
     if conditions.beginning:
         read_as[0] = as_collected(conditions.beginning, options, seed)
@@ -42,6 +45,17 @@ def faults(start: str) -> list[str]:
     if "K" not in tune.headers:  # the model goes on with it
         return list(tune.faults)
     return [*(f"no {letter}: field before K:" for letter in REQUIRED if letter not in tune.headers), *tune.faults]
+
+
+def start_fault(conditions: Conditions, options: Options) -> str:
+    """Why no bar that could follow makes a tune with this start valid; "" where one may."""
+    if conditions.beginning:
+        return _fault(as_collected(conditions.beginning, options, seed=0))
+    if not conditions.start:
+        return ""
+    metres = [conditions.metre] if conditions.metre else _metres(conditions, options)
+    faults = [_fault(_music(conditions, metre)) for metre in metres]
+    return faults[0] if faults and all(faults) else ""
 
 
 def as_collected(start: str, options: Options, seed: int) -> str:
@@ -79,6 +93,36 @@ def as_checked(text: str, conditions: Conditions) -> str:
     if conditions.beginning and "K" not in parse_tune(header).headers:  # it ends within the header
         return text
     return before + _plain_keys(header) + respelled(rest, header or _header(conditions)) + after
+
+
+def _fitting(conditions: Conditions, options: Options) -> list[str]:
+    """The metres in which the bars of the start add up, and as many of them as in any are full."""
+    judges = {metre: _judged(_music(conditions, metre)) for metre in _metres(conditions, options)}
+    full = {metre: judge.full_bars for metre, judge in judges.items() if not judge.fault}
+    return [metre for metre, count in full.items() if count == max(full.values())]
+
+
+def _metres(conditions: Conditions, options: Options) -> list[str]:
+    """Those that the asked type may have, the most common first."""
+    type = conditions.type
+    common = sorted(options.types_by_metre, key=lambda metre: -sum(options.types_in(metre).values()))
+    return [metre for metre in common if not type or type in options.types_in(metre)]
+
+
+def _music(conditions: Conditions, metre: str) -> str:
+    header = f"X:1\n{_header(replace(conditions, metre=metre))}K:C\n"
+    return header + respelled(conditions.start, header)
+
+
+def _judged(text: str) -> BarJudge:
+    """A judge of a tune's beginning; its fault says why no tune that begins like this becomes valid."""
+    judge = BarJudge()
+    judge.push_forced(f"{text}A")  # a bar is judged when the next one begins
+    return judge
+
+
+def _fault(text: str) -> str:
+    return re.sub(r" \(line [0-9]+\)", "", _judged(text).fault)
 
 
 def _header(conditions: Conditions) -> str:

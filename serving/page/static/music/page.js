@@ -80,26 +80,19 @@ function writeFromAddress() {
   ask()
 }
 
-/** Writes one tune. Without a seed of its own it is written again from other seeds until one is valid, as /generate does. */
+/** Writes one tune. */
 async function write(asked) {
   writing?.abort()
   const mine = (writing = new AbortController())
   const started = performance.now()
   let live
   try {
-    for (let number = 1; ; number++) {
-      begin({ ...asked, seed: asked.seed ?? Math.floor(Math.random() * SEEDS) }, number)
-      live = new LiveText(mine.signal)
-      const { tune: made } = await stream(tune.asked, (text) => live.add(text), mine.signal)
-      if (!made.valid && asked.seed === undefined && number < (info?.limits.attempts ?? 1) && !mine.signal.aborted) {
-        live.drop()
-        continue
-      }
-      const seconds = (performance.now() - started) / 1000
-      await live.finished()
-      if (!mine.signal.aborted) finish(made, seconds, number)
-      break
-    }
+    begin({ ...asked, seed: asked.seed ?? Math.floor(Math.random() * SEEDS) })
+    live = new LiveText(mine.signal)
+    const { tune: made } = await stream(tune.asked, (text) => live.add(text), mine.signal)
+    const seconds = (performance.now() - started) / 1000
+    await live.finished()
+    if (!mine.signal.aborted) finish(made, seconds)
   } catch (error) {
     await live.finished()
     if (!mine.signal.aborted) fail(error)
@@ -111,21 +104,21 @@ async function write(asked) {
   settle()
 }
 
-function begin(asked, number) {
+function begin(asked) {
   const address = new URLSearchParams(Object.entries(asked).map(([name, value]) => [name, String(value)])).toString()
   tune = { abc: '', title: '', seed: asked.seed, asked, address }
   history.replaceState(null, '', `#${address}`)
   $('audio').pause()
   $('audio').hidden = true
   for (const id of ['problem', 'verdict', 'problems']) $(id).hidden = true
-  if (number === 1) $('tune').hidden = true
+  $('tune').hidden = true
   for (const id of TUNE_BUTTONS) $(id).disabled = true
   $('listen').hidden = false
   $('facts').textContent = ''
   $('title').textContent = ''
   $('abc').textContent = ''
   score.clear()
-  say(number === 1 ? 'Writing…' : `Not valid ABC: trying again, number ${number}…`)
+  say('Writing…')
   $('write').textContent = 'Stop'
 }
 
@@ -169,12 +162,6 @@ class LiveText {
     if (!this.frame && this.ending) this.resolve()
   }
 
-  /** What was written is thrown away. */
-  drop() {
-    this.waiting = ''
-    cancelAnimationFrame(this.frame)
-  }
-
   finished() {
     this.ending = true
     if (!this.frame) this.resolve()
@@ -210,7 +197,7 @@ function heading() {
   $('facts').textContent = [kind, header('K'), metre, `seed ${tune.seed}`].filter(Boolean).join(' · ')
 }
 
-function finish(made, seconds, number) {
+function finish(made, seconds) {
   tune.abc = made.abc
   $('abc').textContent = made.abc
   $('abc').scrollTop = 0
@@ -219,8 +206,8 @@ function finish(made, seconds, number) {
   $('verdict').hidden = false
   $('problems').replaceChildren(...made.problems.slice(0, 8).map((problem) => item('li', problem)))
   $('problems').hidden = made.valid
-  const before = number > 1 ? ` ${number - 1} before it ${number > 2 ? 'were' : 'was'} not, and thrown away.` : ''
-  say(`${made.length} characters, written in ${seconds.toFixed(2)} s. It is ${made.valid ? '' : 'not '}valid ABC.${before}`)
+  const again = made.redrawn ? ` ${made.redrawn} ${made.redrawn === 1 ? 'bar was' : 'bars were'} drawn again.` : ''
+  say(`${made.length} characters, written in ${seconds.toFixed(2)} s. It is ${made.valid ? '' : 'not '}valid ABC.${again}`)
 }
 
 async function sound() {

@@ -24,7 +24,7 @@ PARAMS = Evaluate(
     samples=8,
     requests=1,
     seed=1,
-    attempts=3,
+    redraws=32,
     temperature=0.5,
     max_length=500,
     examples=3,
@@ -61,13 +61,14 @@ def test_what_may_be_asked_for_is_measured_one_by_one(evaluated: tuple[Evaluatio
     options = Options.of_spec(Bundle.open(music_bundle).spec)
     names = ["metre_4-4", "metre_2-2", "metre_6-8", *(f"type_{type}" for type in options.types)]
     for name in names:
-        assert 0 <= metrics[f"checked_rate_{name}"] <= 1
-        assert 1 <= metrics[f"samples_per_request_{name}"] <= PARAMS.attempts
-    assert metrics["accepted_sample_rate"] <= metrics["checked_rate"]
+        assert metrics["worst_request_rate"] <= metrics[f"request_rate_{name}"] <= 1
+    assert evaluated[0].counts["worst_request_rate"] == PARAMS.requests
+    assert metrics["accepted_sample_rate"] < metrics["checked_rate"] == 1
+    assert metrics["drawn_per_character"] < 2
     html = (evaluated[1] / "report.html").read_text()
     assert len(re.findall(rf"\d of {PARAMS.requests}</td>", html)) == len(options.types_by_metre) + len(options.types)
     assert "<td>the metre 6/8</td>" in html
-    assert "up to 3 samples" in html
+    assert "up to 32 times" in html
 
 
 def test_every_variant_is_measured_and_the_one_to_serve_is_named(evaluated: tuple[Evaluation, Path]) -> None:

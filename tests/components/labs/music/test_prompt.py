@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from components.datasets.music.abc_notation import check
 from components.datasets.music.respell import respelled
 from components.labs.music.runtime.conditioning import Conditions, Options, begins_with_header
-from components.labs.music.runtime.prompt import as_checked, as_collected, faults
+from components.labs.music.runtime.prompt import as_checked, as_collected, conditioned, faults, start_fault
+from components.labs.music.runtime.request import TuneRequest
 
 OPTIONS = Options({"6/8": {"jig": 9, "slide": 3}, "9/8": {"slipjig": 1}, "C": {"reel": 2}})
 
@@ -81,6 +82,32 @@ def test_a_tune_is_checked_with_its_start_in_the_collections_dialect() -> None:
     start = "X:1\nM:C\nL:1/8\nK:Am clef=bass\nAB`cd uefga|\\\n"
     assert check(start + "A8|]")
     assert check(as_checked(start + "A8|]", Conditions(start=start))) == []
+
+
+@pytest.mark.parametrize(("start", "metre"), [("ABcd efga|", "C"), ("A|ABc def|", "6/8"), ("ABc def gab|c", "9/8")])
+def test_a_start_without_a_metre_gets_one_in_which_its_bars_add_up(start: str, metre: str) -> None:
+    for seed in range(4):
+        forced = conditioned(TuneRequest(seed), Conditions(start=start), OPTIONS).forced
+        assert (forced[3], forced[6]) == (f"M:{metre}\n", start)
+    assert start_fault(Conditions(start=start), OPTIONS) == ""
+
+
+@pytest.mark.parametrize(
+    ("conditions", "fault"),
+    [
+        (Conditions(start="A8|ABcd|", metre="C"), "bar 2 is too short: 1/2 of 1"),
+        (Conditions(start="A8|ABcd|"), "bar 1 is too long"),
+        (Conditions(start="ABc def|A", type="reel"), ""),
+        (Conditions(start="A|ABc|A", type="reel"), "bar 2 is too short"),
+        (Conditions(start="X:1\nM:6/8\nL:1/8\nK:D\nABc def g|"), "bar 1 is too long: 7/8 of 3/4"),
+        (Conditions(start="X:1\nM:6/8\nL:1/8\nK:D\nA|ABc def"), ""),
+        (Conditions(), ""),
+    ],
+)
+def test_a_start_that_no_bar_can_make_valid_is_noticed(conditions: Conditions, fault: str) -> None:
+    found = start_fault(conditions, OPTIONS)
+    assert found.startswith(fault)
+    assert bool(found) == bool(fault)
 
 
 @given(st.text(alphabet="XTMLKZR:/168CDm \n|", max_size=60), st.integers(0, 2**53))

@@ -34,7 +34,7 @@ def test_a_copied_tune_shows_with_its_source() -> None:
     assert metrics["verbatim_run_excess_rate"] == pytest.approx(1 / 3)
     assert any(
         "It copies" in sentence
-        for sentence in limitations(metrics | WELL, comparison, {"anything": Success(1, 1, 1)}, attempts=1)
+        for sentence in limitations(metrics | WELL, comparison, {"anything": Success(1, 1, 1, 0, 0, 9, 9)})
     )
 
 
@@ -66,7 +66,7 @@ def test_samples_of_a_broken_model_are_compared_all_the_same(text: str) -> None:
     metrics = comparison.metrics()
     assert metrics["valid_sample_rate"] == 0
     assert metrics["pitch_js_distance"] == 1
-    assert list(limitations(metrics | WELL, comparison, {"anything": Success(1, 1, 1)}, attempts=1))
+    assert list(limitations(metrics | WELL, comparison, {"anything": Success(1, 1, 1, 0, 0, 9, 9)}))
     assert comparison.tables()
 
 
@@ -109,6 +109,7 @@ WELL = {
     "bits_per_char_music": 1.0,
     "checked_rate": 1.0,
     "accepted_sample_rate": 1.0,
-    "samples_per_request": 1.0,
+    "redraws_per_request": 0.0,
+    "closed_rate": 0.0,
 }
 """What limitations also asks for, where there is nothing to say of it."""

@@ -1,0 +1,107 @@
+"""Tunes whose wrong bars are drawn again against tunes that are thrown away until one is valid.
+
+`python -m benchmarks.serving --validity` runs this: what an accepted tune costs in each way, and whether both kinds of
+accepted tunes are alike. Throwing whole tunes away is how the API made valid tunes before; it is kept here only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from statistics import mean
+from typing import Any
+
+from components.datasets.music.abc_notation import parse_tune
+from components.labs.music.evaluation.comparison import validated
+from components.labs.music.evaluation.histograms import histograms
+from components.labs.music.runtime.acceptance import problems
+from components.labs.music.runtime.conditioning import Conditions
+from components.labs.music.runtime.model import TuneModel
+from components.labs.music.runtime.request import Sample, TuneRequest
+from components.labs.music.runtime.sampler import Batch
+from components.labs.music.runtime.tune import Tune
+from components.stats import jensen_shannon_distance
+
+TOGETHER = 32
+
+
+def compare(model: TuneModel, tunes: int, redraws: int) -> dict[str, Any]:
+    """`tunes` accepted tunes in each way; those thrown away until valid twice, as a yardstick for the distances."""
+    rejection, again = Writer(model, redraws=0), Writer(model, redraws=0, first_seed=10**6)
+    drawn_again = Writer(model, redraws=redraws, first_seed=2 * 10**6)
+    texts = {
+        "rejection": rejection.accepted(tunes),
+        "rejection_again": again.accepted(tunes),
+        "bars_drawn_again": drawn_again.accepted(tunes),
+    }
+    costs = {"rejection": rejection.cost(), "bars_drawn_again": drawn_again.cost()}
+    return {"tunes": tunes, "cost": costs, "distances": distances(texts), "means": means(texts)}
+
+
+class Writer:
+    """Writes tunes that may be of any kind, and counts what they cost."""
+
+    def __init__(self, model: TuneModel, redraws: int, first_seed: int = 0) -> None:
+        self._model = model
+        self._redraws, self._seed = redraws, first_seed
+        self._samples: list[Sample] = []
+        self._kept: list[str] = []
+        self._characters = 0
+
+    def accepted(self, count: int) -> list[str]:
+        """The first `count` that the check accepts."""
+        self._kept = list(islice(self._accepted(), count))
+        return self._kept
+
+    def cost(self) -> dict[str, float]:
+        kept = sum(map(len, self._kept))
+        return {
+            "samples_per_tune": len(self._samples) / len(self._kept),
+            "characters_sampled_per_character": self._characters / kept,
+            "redraws_per_tune": mean(sample.redrawn for sample in self._samples),
+            "closed_rate": mean(sample.closed for sample in self._samples),
+        }
+
+    def _accepted(self) -> Iterator[str]:
+        """In the order of their seeds: the order in which they are finished prefers short ones."""
+        batch, tunes = Batch[Tune](self._model), deque[Tune]()
+        while True:
+            while len(batch) < TOGETHER:
+                tunes.append(Tune(TuneRequest(seed=self._seed, max_length=1500, redraws=self._redraws), self._model))
+                batch.join(tunes[-1])
+                self._seed += 1
+            before = batch.sampled
+            batch.step()
+            self._characters += batch.sampled - before
+            while tunes and tunes[0].finished:
+                sample = tunes.popleft().sample
+                self._samples.append(sample)
+                if not problems(sample, Conditions()):
+                    yield sample.text
+
+
+def distances(texts: dict[str, list[str]]) -> dict[str, dict[str, float]]:
+    """Jensen-Shannon distances of the histograms from those of `rejection`."""
+    counted = {name: {**histograms(validated(found, name)), "bars": bars(found)} for name, found in texts.items()}
+    of = counted.pop("rejection")
+    return {
+        histogram: {name: jensen_shannon_distance(found[histogram], of[histogram]) for name, found in counted.items()}
+        for histogram in of
+    }
+
+
+def bars(texts: Sequence[str]) -> Counter[str | int]:
+    """Numbers of bars of the tunes."""
+    return Counter(len(parse_tune(text).bars) for text in texts)
+
+
+def means(texts: dict[str, list[str]]) -> dict[str, dict[str, float]]:
+    return {
+        name: {
+            "characters": mean(map(len, found)),
+            "bars": mean(len(parse_tune(text).bars) for text in found),
+            "notes": mean(len(parse_tune(text).notes) for text in found),
+        }
+        for name, found in texts.items()
+    }

@@ -1,0 +1,285 @@
+"""Judges a tune bar by bar while it is written, so that the sampler can draw a bar again instead of the whole tune.
+
+A line of the header is judged when it is complete, a bar at the first character after its bar line. A bar is good if it
+can be read and no bar of the tune is beyond repair by the rule of `abc_notation`: too long, or short where nothing that
+can still follow completes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from functools import lru_cache
+
+from components.datasets.music.abc_notation import REQUIRED, TICKS, Bar, wrong_bars
+from components.datasets.music.abc_parser import Reader
+
+HEADER = "XTZMLK"
+"""The fields of a tune of the collection, in their order."""
+
+LONGEST = 200
+"""Characters of a bar or a line of the header; the longest of a real tune has 85."""
+
+_FIELD = re.compile(r"([A-Za-z]):(.*)\n")
+_PLAIN = re.compile(r"(?:[A-Ga-gz0-9/,'^_=<> -]|\((?=[2-9]))+\|!?\n?")
+"""A bar of notes, rests and tuplets between two plain bar lines: what most bars are, and many more than once."""
+_TYPE = re.compile(r" *id:[a-z]+-[a-z-]+-[^-]*")
+"""After the last hyphen stands a number; nothing depends on it."""
+_OPENING = re.compile(r"\|[ :\n!]*(?:\[?[1-9][1-9,-]*|\[)?$")
+"""The end of a bar line that starts a section or an ending."""
+_PLAIN_LINE = re.compile(r"[^|:\]]\|$")
+_AFTER_BAR = frozenset(" \t\n!|:[]0123456789,-")
+"""What may follow a bar line and belong to it: its dots, the number of an ending, the end of the line.
+
+`[` and `!` may also begin the next bar, which the character after them shows.
+"""
+
+
+class Verdict(Enum):
+    OPEN = 0
+    """Nothing is complete."""
+    FIELD = 1
+    """A line of the header is complete with this character, and right."""
+    BAR = 2
+    """The bar before this character is complete and right."""
+    BAD = 3
+    """What is complete is wrong."""
+
+
+@dataclass
+class BarJudge:
+    """What was judged of a tune, and the characters since."""
+
+    all_fields: bool = False
+    """The header must be as the collection's, line by line, because text is forced at lines of given numbers."""
+    pending: str = ""
+    """What follows the last good bar."""
+    fault: str = ""
+    """Why the last verdict was BAD."""
+    _reader: Reader = field(default_factory=Reader)
+    """What holds at the last good bar line, but for `_bars`. It is never changed, so copies of the judge share it."""
+    _bars: tuple[Bar, ...] = ()
+    _fields: str = ""
+    """Letters of the header so far."""
+    _in_header: bool = True
+    _tonic: str = ""
+    _barred: bool = False
+    """A bar line is among the pending characters."""
+    _begins_line: bool = True
+    """The pending characters do."""
+    _sounds: bool = False
+    """There are notes, and not only rests."""
+
+    def copy(self) -> BarJudge:
+        """A judge that goes on from here by itself."""
+        return copy(self)
+
+    @property
+    def full_bars(self) -> int:
+        """Bars so far that last exactly as long as the metre says."""
+        return sum(bar.ticks == bar.full for bar in self._bars)
+
+    def push(self, character: str, *, forced: bool = False) -> Verdict:
+        """The tune's next character. After BAD the judge is of no more use: go on from an earlier copy.
+
+        forced: it is no character of the model's, so that a header may have other fields and in another order.
+        """
+        if self._in_header:
+            self.pending += character
+            if character == "\n":
+                return self._judge_field(forced)
+            return self._bad("a line is too long") if not forced and len(self.pending) > LONGEST else Verdict.OPEN
+        verdict = Verdict.OPEN
+        if self._barred and character not in _AFTER_BAR:
+            verdict = self._judge_bar(forced)
+        self.pending += character
+        self._barred = self._barred or character == "|" or self.pending.endswith("::")
+        if not forced and len(self.pending) > LONGEST:
+            return self._bad("no bar line")
+        return verdict
+
+    def push_forced(self, text: str) -> Verdict:
+        """Text that is no text of the model's: BAD where no bar that could follow makes the tune valid."""
+        # The bars are looked at once, so that a long text takes a time that grows with its length only.
+        if any(self.push(character, forced=True) is Verdict.BAD for character in text):
+            return Verdict.BAD
+        reason = _beyond_repair(self._reader, self._bars, 0)
+        return self._bad(reason) if reason else Verdict.OPEN
+
+    def ends_well(self) -> bool:
+        """Whether the tune is valid if it ends here."""
+        if self._in_header:
+            return False
+        reader = self._read(self.pending)
+        reader.finish()
+        sounds = self._sounds or _sound(reader)
+        return sounds and not reader.faults and not any(wrong_bars(reader.bars))
+
+    def closing(self) -> str | None:
+        """Text that ends the tune well after its last good bar: "" where it may end there, None where there is none.
+
+        The tonic fills a bar, or what a short bar has left of it.
+        """
+        if not self._bars or self.pending:
+            return None
+        if self.ends_well():
+            return ""
+        return next((text for text in self._last_bars() if self._accepts(text)), None)
+
+    def _last_bars(self) -> Iterator[str]:
+        full = self._reader.metre
+        if full is None:
+            return
+        short = {full - bar.length for bar in reversed(self._bars) if 0 < bar.length < full}
+        slurs = ")" * self._reader.open_slurs
+        for length in (full, *sorted(short, reverse=True)):
+            yield f"{self._tonic}{_written(length / self._reader.unit)}{slurs}|]!"
+
+    def _accepts(self, text: str) -> bool:
+        judge = self.copy()
+        return all(judge.push(character) is not Verdict.BAD for character in text) and judge.ends_well()
+
+    def _judge_field(self, forced: bool) -> Verdict:
+        match = _FIELD.fullmatch(self.pending)
+        if match is None:
+            return self._bad("a line before K: that is no field")
+        letter, value = match[1], match[2]
+        reader = _copied(self._reader, ())
+        reader.read_field(letter, value.strip())
+        if reader.faults:
+            return self._bad(reader.faults[0])
+        if not (forced or self._belongs(letter, value)):
+            return self._bad(f"{letter}: does not belong here")
+        self._reader, self.pending = reader, ""
+        self._fields += letter
+        if letter == "K":
+            self._in_header, self._tonic = False, value.strip()[:1]
+        return Verdict.FIELD
+
+    def _belongs(self, letter: str, value: str) -> bool:
+        """Whether the collection's header goes on with this field."""
+        if letter == "X" and not (value.strip().isascii() and value.strip().isdigit()):
+            return False
+        if letter == "Z" and not _TYPE.fullmatch(value):
+            return False
+        if self.all_fields:
+            return self._fields + letter == HEADER[: len(self._fields) + 1]
+        before, found, _ = HEADER.partition(letter)
+        missing = any(each in REQUIRED and each not in self._fields for each in before)
+        return bool(found) and letter not in self._fields and not missing
+
+    def _judge_bar(self, forced: bool) -> Verdict:
+        held = self.pending[-1] if self.pending[-1] in "[!" else ""
+        text = self.pending.removesuffix(held)
+        if self._is_plain_and_full(text):
+            self._begins_line, self.pending, self._barred = text.endswith("\n"), held, False
+            return Verdict.OPEN if held else Verdict.BAR
+        reader = self._read(text)
+        if reader.faults:
+            return self._bad(reader.faults[0])
+        if not forced and reader.open_slurs > self._reader.open_slurs:
+            return self._bad("a slur reaches over the bar line")
+        if not forced and (reason := _beyond_repair(reader, reader.bars, len(self._bars))):
+            return self._bad(reason)
+        self._sounds = self._sounds or _sound(reader)
+        reader.notes.clear()
+        self._reader, self._bars = reader, tuple(reader.bars)
+        self._begins_line, self.pending, self._barred = text.endswith("\n"), held, False
+        # A bar that starts with one of these is not drawn again from its start, wherever a call of the model ends.
+        return Verdict.OPEN if held else Verdict.BAR
+
+    def _is_plain_and_full(self, text: str) -> bool:
+        """Whether one more full bar is all that is new; it is counted then. The reader says the same in more time."""
+        state = self._reader
+        if state.metre is None or state.opens or state.ending or not self._sounds or not _PLAIN.fullmatch(text):
+            return False
+        full = state.metre.numerator * TICKS // state.metre.denominator
+        if _plain_ticks(text, state.unit, state.compound) != full:
+            return False
+        self._bars = (*self._bars, Bar(len(self._bars) + 1, 0, full, full, opens=False))
+        return True
+
+    def _read(self, text: str) -> Reader:
+        """A reader that has read this, too."""
+        reader = _copied(self._reader, self._bars)
+        first, *others = text.split("\n")
+        if self._begins_line:
+            others.insert(0, first)
+        else:
+            reader.read_music(first)
+        for line in others:
+            reader.read_line(line, 0)
+        if "%" in text or any(not line.strip() for line in text.split("\n")[1:-1]):
+            reader.faults.append("a comment or an empty line")
+        return reader
+
+    def _bad(self, fault: str) -> Verdict:
+        self.fault = fault
+        return Verdict.BAD
+
+
+def as_ended(text: str) -> str:
+    """A text that ends with a bar line as the whole tune would end with it: nothing starts there any more."""
+    text = _OPENING.sub("|", text.rstrip(" \n!"))
+    return f"{text}]!" if _PLAIN_LINE.search(text) else f"{text}!"
+
+
+def _beyond_repair(reader: Reader, bars: Sequence[Bar], before: int) -> str:
+    """Why the bars cannot all become right any more; "" where they can.
+
+    reader: what is open after them. before: how many of them were looked at already.
+    """
+    new = bars[before:]
+    if not reader.opens and all(bar.ticks == bar.full and not (bar.opens or bar.closes) for bar in new):
+        return ""
+    wrong = list(wrong_bars(bars))
+    completable = _completable(reader, bars)
+    for bar, reason in wrong:
+        too_long = bar.full is not None and bar.ticks > bar.full
+        # One more bar completes one bar: a tune with two that wait could not be closed.
+        if too_long or bar.number - 1 not in completable or len(wrong) > 1:
+            return reason
+    return ""
+
+
+def _completable(reader: Reader, bars: Sequence[Bar]) -> set[int]:
+    """Indices of the bars that a bar which is still to come can complete, where they are short."""
+    if not bars:
+        return set()
+    start = max((index for index, bar in enumerate(bars) if bar.opens and not bar.ending), default=0)
+    last = len(bars) - 1
+    found = {last} if bars[last].closes else set()
+    if reader.ending or not reader.opens:  # the section goes on
+        found.add(start)
+    return found
+
+
+def _sound(reader: Reader) -> bool:
+    return any(note.pitches for note in reader.notes)
+
+
+def _written(length: Fraction) -> str:
+    """As it stands after a note."""
+    number = "" if length.numerator == 1 else str(length.numerator)
+    return number if length.denominator == 1 else f"{number}/{length.denominator}"
+
+
+@lru_cache(4096)
+def _plain_ticks(text: str, unit: Fraction, compound: bool) -> int | None:
+    """What a plain bar lasts; None where it is wrong in another way. compound: of Reader."""
+    reader = Reader(unit=unit)
+    reader.compound = compound
+    reader.read_music(text)
+    return reader.bars[0].ticks if len(reader.bars) == 1 and not reader.faults else None
+
+
+def _copied(reader: Reader, bars: Sequence[Bar]) -> Reader:
+    """One with these bars that can be thrown away."""
+    other = copy(reader)
+    other.notes, other.bars, other.marks, other.faults = [], list(bars), [], []
+    other.start_bar()
+    return other

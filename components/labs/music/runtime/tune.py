@@ -1,0 +1,239 @@
+"""A tune while it is written.
+
+Where its request allows it, a bar that comes out wrong is drawn again: the tune goes back to its last good bar and goes
+on with the next of its random numbers. A tune that cannot go on is closed by forced text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from components.datasets.music.reader import TUNE_START
+from components.labs.music.runtime.bars import BarJudge, Verdict, as_ended
+from components.labs.music.runtime.model import State, TuneModel
+from components.labs.music.runtime.request import Sample, TuneRequest
+
+UNIFORMS = 256
+"""Random numbers that are drawn at once at first; later as many as there are already."""
+
+STUBBORN = 4
+"""From the so manieth time on that the same bar is drawn again, it is drawn at temperature 1 and without limits: what
+always takes the likeliest character would write the same bar for ever."""
+
+_BAR_END = " \n!|:[]123456789,-"
+"""Characters at the end of a good bar that closing the tune may replace."""
+
+
+class Sampling(NamedTuple):
+    """As in `TuneRequest`."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A place that a tune is written on from again: after forced text, a line of the header or a good bar."""
+
+    text: str
+    line: int
+    sampled: int
+    judge: BarJudge
+    last: int
+    unread: np.ndarray
+    """Ids after `last` that the model has to read."""
+    state: State | None = None
+    """(1 row) before `last` is read; None until the batch has given it."""
+
+
+class Tune:
+    """A tune being written: a row of a Batch."""
+
+    def __init__(self, request: TuneRequest, model: TuneModel) -> None:
+        """Raises UserError where forced text holds a character that the model does not know."""
+        self.request = request
+        self.ended = False
+        """The model has ended the tune itself, or forced text has."""
+        self.checkpoint: Checkpoint | None = None
+        """Where the tune goes back to; None where no bar is drawn again."""
+        self._vocabulary = model.vocabulary
+        self._newline = int(self._vocabulary.encode(TUNE_START)[0])
+        self.last = self._newline
+        """The newest character that the model has chosen or knows of, and has not read."""
+        self._random = np.random.Generator(np.random.PCG64(request.seed))
+        self._uniforms = np.empty(0, np.float32)
+        self._sampled = 0
+        """Characters of the text that the model chose."""
+        self._drawn = 0
+        """Random numbers used: a number for each character that was looked at, those that were drawn again included."""
+        self._line = 0
+        self._text = ""
+        self._told = 0
+        self._judge = BarJudge(all_fields=any(request.forced)) if request.redraws else None
+        self._redrawn = 0
+        self._tries = 0
+        """How often the bar that is being written was drawn again."""
+        self._closed = self._given_up = False
+        self.unread = self._force()
+        """Ids (T,) that the model must read before it goes on."""
+        self._keep_place(self.unread)
+
+    @property
+    def finished(self) -> bool:
+        """Ended, or cut off."""
+        return self.ended or self._given_up
+
+    @property
+    def sample(self) -> Sample:
+        """What is written so far."""
+        text = self._text.rstrip("\n") if self.ended else self._text
+        return Sample(text, self.ended, self._drawn, self._redrawn, self._closed)
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the next characters are drawn."""
+        if self._tries >= STUBBORN:
+            return Sampling(1.0, 0, 1.0)
+        return Sampling(self.request.temperature, self.request.top_k, self.request.top_p)
+
+    def new_text(self) -> str:
+        """What was written since this was last asked for, and will not be drawn again."""
+        final = self._text
+        if self.checkpoint is not None and not self.finished:
+            final = self.checkpoint.text.rstrip(_BAR_END)
+        new, self._told = final[self._told :], max(self._told, len(final))
+        return new
+
+    def uniforms(self, count: int) -> np.ndarray:
+        """(count,) float32 in [0, 1) for the next characters. A number belongs to a character that is looked at: those
+        of characters that are thrown away unseen are used again."""
+        end = self._drawn + count
+        if end > len(self._uniforms):
+            more = self._random.random(max(count, UNIFORMS, len(self._uniforms)), dtype=np.float32)
+            self._uniforms = np.concatenate([self._uniforms, more])
+        return self._uniforms[self._drawn : end]
+
+    def take(self, chars: np.ndarray) -> bool:
+        """Adds the characters (K,) that the model chose next, up to the tune's end or to where forced text begins.
+
+        Returns whether all were taken and the model may go on from them. Else the tune is finished, or `unread` is what
+        the model must read instead: from the checkpoint's state, or where there is none from that before these
+        characters.
+        """
+        before = self.last
+        for position, character in enumerate(self._vocabulary.decode(chars)):
+            self._drawn += 1
+            if int(chars[position]) == before == self._newline:
+                return self._end()
+            verdict = self._judge.push(character) if self._judge else Verdict.OPEN
+            if verdict is Verdict.BAR and self._keep_place(chars[:position], character):
+                return False
+            self._text += character
+            self._sampled += 1
+            if verdict is Verdict.BAD:
+                return self._draw_again()
+            stops = character == "\n" and self._start_line(chars[: position + 1], verdict is Verdict.FIELD)
+            if self._sampled >= self.request.max_length:
+                return self._cut()
+            if stops:
+                return False
+            before = int(chars[position])
+        self.last = before
+        return True
+
+    def save(self, state: State, row: int) -> None:
+        """state: the model's before the characters that were just taken, in which the tune has this row."""
+        if self.checkpoint is not None and self.checkpoint.state is None:
+            self.checkpoint = replace(self.checkpoint, state=state.rows([row]))
+
+    def save_read(self, state: State) -> None:
+        """The model has read all of `unread`; state (1 row) is that before it reads `last`."""
+        if self.checkpoint is not None:
+            self.checkpoint = replace(self.checkpoint, state=state, last=self.last, unread=self.unread)
+
+    def to_read(self, most: int) -> np.ndarray:
+        """Ids (T,) that the model reads to get past up to `most` characters of `unread`, which they are taken from."""
+        part, self.unread = self.unread[:most], self.unread[most:]
+        if not len(part):
+            return part
+        ids, self.last = np.concatenate([[self.last], part[:-1]]), int(part[-1])
+        return ids
+
+    def _start_line(self, read: np.ndarray, judged: bool) -> bool:
+        """Begins the next line. read: ids since the model's state. judged: all before it is good.
+
+        Returns whether the model must read `unread` before it goes on.
+        """
+        self._line += 1
+        if self._line in self.request.forced:
+            self.unread = np.concatenate([read, self._force()])
+            self._keep_place(self.unread)
+            return True
+        return judged and self._keep_place(read)
+
+    def _keep_place(self, unread: np.ndarray, begun: str = "") -> bool:
+        """The tune may be written on from here. unread: ids since the model's state. begun: what the judge has seen of
+        the next bar already.
+
+        Returns whether it must be, because a stubborn bar is over and the next ones are drawn as the request says.
+        """
+        if self._judge is None:
+            return False
+        judge = self._judge.copy()
+        judge.pending = judge.pending.removesuffix(begun)
+        self.checkpoint = Checkpoint(self._text, self._line, self._sampled, judge, self.last, unread)
+        stubborn, self._tries = self._tries >= STUBBORN, 0
+        if stubborn:
+            self._restore(self.checkpoint)
+        return stubborn
+
+    def _restore(self, place: Checkpoint) -> None:
+        self._text, self._line, self._sampled = place.text, place.line, place.sampled
+        self._judge, self.last, self.unread = place.judge.copy(), place.last, place.unread
+
+    def _end(self) -> bool:
+        """The model has ended the tune. Returns False, as all that follow."""
+        self.ended = self._judge is None or self._judge.ends_well()
+        return False if self.ended else self._draw_again()
+
+    def _draw_again(self) -> bool:
+        """Goes back to the checkpoint; a tune that was drawn again as often as its request allows is cut."""
+        self._redrawn += 1
+        self._tries += 1
+        if self.checkpoint is None or self._redrawn > self.request.redraws:
+            return self._cut()
+        self._restore(self.checkpoint)
+        return False
+
+    def _cut(self) -> bool:
+        """Ends a tune that the model writes no further: after its last good bar if it can end well there."""
+        closing = self.checkpoint.judge.closing() if self.checkpoint else None
+        if self.checkpoint:
+            self._text = self.checkpoint.text
+        if closing is None:
+            self._given_up = True
+            return False
+        self._text = self._text + closing if closing else as_ended(self._text)
+        self.ended = self._closed = True
+        return False
+
+    def _force(self) -> np.ndarray:
+        """Writes the forced text of the line that starts here, and of the lines after it while it fills them.
+
+        Returns what the model reads of it. A tune with a wrong bar in it is not judged any more: no other bar helps.
+        """
+        text = read = ""
+        forced = self.request.forced
+        while self._line in forced and (not text or text.endswith("\n")):
+            addition = forced[self._line]
+            read += self.request.read_as.get(self._line, addition)
+            self._line += addition.count("\n")
+            text += addition
+        self._text += text
+        if self._judge and self._judge.push_forced(read) is Verdict.BAD:
+            self._judge = self.checkpoint = None
+        return self._vocabulary.encode(read)
