@@ -263,7 +263,7 @@ def test_a_verdict_or_a_figure_that_somebody_wrote_into_the_registry_does_not_co
     assert verdict_of("music", bundle.digest) is None
     assert "its decision.json was changed after it was signed" in caplog.text
     connect().create_model_version(
-        "music", version.source, version.run_id, {"model_digest": "0" * 64, "verdict": "PASS"}
+        "music", str(version.source), version.run_id, {"model_digest": "0" * 64, "verdict": "PASS"}
     )
     assert verdict_of("music", "0" * 64) is None
 

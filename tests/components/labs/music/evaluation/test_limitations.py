@@ -60,8 +60,12 @@ def test_each_limitation_is_said_with_the_number_that_shows_it(measured: dict[st
 
 
 def test_what_is_written_least_often_is_named() -> None:
-    found = said(REAL, worst={"metre_3-4": Success(20, 7, 100), "type_reel": Success(20, 19, 40)})
-    assert "of 20 requests for the metre 3/4, 7 ended in a valid tune within 8 samples" in found[0]
+    rare = {
+        "metre_3-4": Success(20, 12, 7, 60, 3, 4000, 2000),
+        "type_reel": Success(20, 20, 19, 9, 0, 4000, 3900),
+    }
+    found = said(REAL, worst=rare)
+    assert "of 20 requests for the metre 3/4, 7 ended in a tune that both judges accept" in found[0]
 
 
 def test_invalid_notation_is_said_with_its_commonest_fault_when_it_is_no_chance() -> None:
