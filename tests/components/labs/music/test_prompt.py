@@ -98,7 +98,7 @@ def test_a_start_without_a_metre_gets_one_in_which_its_bars_add_up(start: str, m
         (Conditions(start="A8|ABcd|", metre="C"), "bar 2 is too short: 1/2 of 1"),
         (Conditions(start="A8|ABcd|"), "bar 1 is too long"),
         (Conditions(start="ABc def|A", type="reel"), ""),
-        (Conditions(start="A|ABc|A", type="reel"), "bar 2 is too short"),
+        (Conditions(start="A|ABc|A", type="reel"), "bar 1 is too short and nothing completes it"),
         (Conditions(start="X:1\nM:6/8\nL:1/8\nK:D\nABc def g|"), "bar 1 is too long: 7/8 of 3/4"),
         (Conditions(start="X:1\nM:6/8\nL:1/8\nK:D\nA|ABc def"), ""),
         (Conditions(), ""),
