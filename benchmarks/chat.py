@@ -41,10 +41,10 @@ from components.labs.chat.training.network import PRODUCTS
 TOKENS = 64
 CLIENTS = (1, 4, 8, 16)
 ANSWERS = {
-    "ours": (8, 24, 48, 64),
-    "llama_cpp": (8, 24, 48, 64),
-    "llama_cpp_base": (8, 24, 48, 64),
-    "eager": (4, 8, 8, 16),
+    "ours": (8, 16, 32, 48),
+    "llama_cpp": (8, 16, 32, 48),
+    "llama_cpp_base": (8, 16, 32, 48),
+    "eager": (3, 4, 8, 8),
 }
 """Asked of each server, by number of clients."""
 SLOTS = 8
@@ -52,7 +52,7 @@ SLOTS = 8
 CONTEXT = 1024
 TARGETS = {("eager", 1): 4.0, ("eager", 8): 10.0, **{("llama_cpp", clients): 1.0 for clients in CLIENTS}}
 """How many times their tokens per processor second."""
-SAME_SEED = 64
+SAME_SEED = 32
 """Answers that are written alone and together."""
 
 
