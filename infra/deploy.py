@@ -233,7 +233,8 @@ def main(
 
     configure_logging("%(message)s")
     log.setLevel("INFO")
-    logging.getLogger("urllib3").setLevel("ERROR")  # it announces every repetition
+    # It announces every repetition; Kubernetes' client sets the level of urllib3 itself.
+    logging.getLogger("urllib3.connectionpool").setLevel("ERROR")
     try:
         api_of(lab)
         cluster = Cluster.connect(context, namespace)
