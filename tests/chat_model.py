@@ -217,12 +217,16 @@ def make_bundle(folder: Path, base: Path, prepared: Path) -> Bundle:
     """A bundle whose adapters are noise, so that they change what the base says."""
     model = make_model(base)
     folder.mkdir(parents=True)
-    write_bundle(folder, "chat", export(model, prepared, folder, params().export), PROVENANCE)
+    # Floats first: rounded to 8 bits, a token of random weights may depend on what is computed beside it.
+    asked = params().export.model_copy(update={"variants": ("float", "int8")})
+    write_bundle(folder, "chat", export(model, prepared, folder, asked), PROVENANCE)
     return Bundle.open(folder, "chat")
 
 
 def make_model(base: Path) -> ChatModel:
-    model = ChatModel(read_base(base), params().train.model_copy(update={"max_tokens": 900}))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = ChatModel(read_base(base), params().train.model_copy(update={"max_tokens": 900}))
     draw = torch.Generator().manual_seed(0)
     for name, weight in model.named_parameters():
         if name.endswith(".b"):

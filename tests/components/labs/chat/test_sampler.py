@@ -55,6 +55,12 @@ def test_each_style_has_its_adapter_and_the_base_has_none(bundle: Bundle) -> Non
     assert np.array_equal(yoda, again)
 
 
+def test_the_int8_variant_rounds_and_computes_nearly_the_same(bundle: Bundle) -> None:
+    ids = list(range(5, 25))
+    exact, rounded = (ChatModel.load(bundle, variant=variant).read(0, ids, 0, "yoda") for variant in ("float", "int8"))
+    assert 0 < np.abs(exact - rounded).max() < 0.2 * np.abs(exact).max()
+
+
 def test_an_instruction_is_read_once(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     model, fresh = ChatModel.load(bundle), ChatModel.load(bundle)
     monkeypatch.setattr(fresh, "begin", lambda *given: 0)
