@@ -1,5 +1,5 @@
 # make            lists the targets
-# make repro      environment, data and the whole graph: validated, trained, exported, evaluated, promoted
+# make repro      environment, data, then music and faces: validated, trained, exported, evaluated, promoted
 .DEFAULT_GOAL := help
 .ONESHELL:
 .SHELLFLAGS := -eu -o pipefail -c
@@ -67,8 +67,8 @@ lint: $(ENVIRONMENT) ## ruff and mypy
 	mypy
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios (hours)
-	@for benchmark in training digits digit_papers generation serving abc_collections transfer agents driving uncertainty chat_training busy_training \
-	    chat distributed faces_training faces_serving faces_detection picture_memory task_start; \
+	@for benchmark in training digits digit_papers generation serving abc_collections transfer agents driving uncertainty \
+	    chat chat_training busy_training distributed faces_training faces_serving faces_detection picture_memory task_start; \
 	  do python -m benchmarks.$$benchmark; done
 
 system: ## system packages that only tests need (Debian, as root)

@@ -73,8 +73,8 @@ class Settings(BaseSettings):
 def wait_passively() -> None:
     """Lets threads that wait for each other sleep, unless OMP_WAIT_POLICY says otherwise. Before torch is imported.
 
-    They spin by default, and beside another busy process they then keep the core from the thread that they wait for: a
-    training took 9 times as long (`python -m benchmarks.busy_training`).
+    They spin by default, and beside another busy process they then keep the core from the thread that they wait for:
+    the training of `chat` took 9 times as long. `python -m benchmarks.busy_training` measures it on another lab.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

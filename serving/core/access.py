@@ -46,7 +46,7 @@ class Access:
         self._rate, self._burst = rate, burst
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
-        """Of each client the tokens that it had, and when."""
+        """The tokens that each client had, and when."""
 
     @classmethod
     def of(cls, limits: Limits) -> Self | None:

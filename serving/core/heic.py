@@ -8,7 +8,7 @@ from PIL import Image
 
 BRANDS = {b"heic", b"heix", b"heim", b"heis"}
 BYTES = {"RGB": 3, "RGBA": 4, "RGBa": 4, "L": 1, "LA": 2, "La": 2}
-"""Of a pixel, by mode. 10 and 12 bits are decoded to 8."""
+"""Bytes of a pixel, by mode. 10 and 12 bits are decoded to 8."""
 MAX_BOXES = 1000
 """Boxes of a file that are looked at; a photograph has about five."""
 STRIP = 512

@@ -73,7 +73,7 @@ class RequestContext:
         self.client = ""
         """Whose API key was sent; no client chooses it."""
         self.status = 0
-        """Of the answer that has begun."""
+        """The status of the answer that has begun."""
         self.left: asyncio.Future[None] | None = None
         self._start: Message | None = None
         """The answer's beginning, which is sent with its first bytes."""

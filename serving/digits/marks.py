@@ -123,7 +123,7 @@ def _dilated(mask: np.ndarray, radius: int) -> np.ndarray:
 
 
 def _boxes(labels: np.ndarray) -> list[Box]:
-    """Of each part, by its label."""
+    """The box of each part, by its label."""
     rows, columns = np.nonzero(labels)
     found = labels[rows, columns]
     count = int(labels.max(initial=0)) + 1

@@ -17,7 +17,7 @@ from serving.digits.marks import Box
 LEAST_SIDE = 96
 """Pixels of the shorter side below which no lines are looked for: a digit's strokes may be as thin and as long."""
 THICKEST = 0.035
-"""Of a line, as a share of the picture's shorter side; a digit that fills a picture has thicker strokes."""
+"""Thickness of a line, as a share of the picture's shorter side; a digit that fills a picture has thicker strokes."""
 BROAD = 25.0
 """Levels of 255 from which ink that is thicker than a line is a stroke."""
 STEEPEST = 0.16

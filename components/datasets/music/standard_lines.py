@@ -15,7 +15,7 @@ class Line(NamedTuple):
     letter: str
     """Letter of a field; "%" for a directive (%%), "+" for the continuation of a field, "" for music."""
     text: str
-    """Of the field, the directive or the music, without comments and signs of continuation."""
+    """The text of the field, the directive or the music, without comments and signs of continuation."""
 
 
 def tune_lines(text: str) -> tuple[list[Line], list[str]]:

@@ -53,7 +53,7 @@ class _Judges:
     accuracy: float
     """Share of held-out answers, plain and styled, that the style judge gets right."""
     recall: float
-    """Of held-out answers in the headline's style, the share that it takes for such."""
+    """Share of held-out answers in the headline's style that it takes for such."""
     fluency: float
     """Bits per byte under the base, beyond which an answer is word salad."""
 

@@ -11,15 +11,15 @@ from components.labs.chat.params import Judge
 WORD = re.compile(r"\w+")
 
 
-SIGNS = r"[^\W_]+(?:'[^\W_]+)?|[.,;:!?]"
-"""Words, and the signs between them: Yoda's order of words shows where the commas are."""
+TOKENS = r"[^\W_]+(?:'[^\W_]+)?|[.,;:!?]"
+"""Words and punctuation: Yoda's order of words shows where the commas are."""
 
 
 class StyleJudge:
-    """TF-IDF of words, signs and pairs of them, and logistic regression over the kinds of answers.
+    """TF-IDF of words, punctuation and pairs of both, and logistic regression over the kinds of answers.
 
-    Chosen by five-fold cross-validation on the texts that it learns from: with signs it is right for 99.0 % of them and
-    for 98.3 % of Yoda's, without for 95.4 % and 90.1 %.
+    Chosen by five-fold cross-validation on the texts that it learns from: with punctuation it is right for 99.0 % of
+    them and for 98.3 % of Yoda's, without for 95.4 % and 90.1 %.
     """
 
     def __init__(self, texts: Sequence[str], kinds: Sequence[str]) -> None:
@@ -27,7 +27,7 @@ class StyleJudge:
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
 
-        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2, token_pattern=SIGNS)
+        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2, token_pattern=TOKENS)
         self._model: Any = make_pipeline(words, LogisticRegression(C=10, max_iter=1000, class_weight="balanced"))
         self._model.fit(list(texts), list(kinds))
 

@@ -97,7 +97,7 @@ def write_report(out: Path, findings: Findings) -> None:
 
 def _judge_note(metrics: Mapping[str, float]) -> str:
     return (
-        "Judge of style: logistic regression on words and the signs between them, right for "
+        "Judge of style: logistic regression on words and punctuation, right for "
         f"{metrics['judge_accuracy']:.1%} of held-out answers and {metrics['judge_recall']:.1%} of those in the style. "
         "It passes word salad in the style's words, so an answer also counts as degenerate where the base model, asked "
         f"plainly, needs more than {metrics['fluency_bound']:.2f} bits per byte for it."

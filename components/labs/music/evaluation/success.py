@@ -24,7 +24,7 @@ class Success(NamedTuple):
     accepted: int
     """By the sampler's check, which decides what the API returns."""
     valid: int
-    """Of these, by the music21 validator too."""
+    """Those that the music21 validator accepts too."""
     redrawn: int
     """Bars and lines of the header that were drawn again."""
     closed: int
