@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from components.errors import UserError
 from components.steps.versions import write_versions
 from components.tracking.runs import finished_steps
 
 ALWAYS = ("versions", "gate", "promote")
 """Steps that DVC always runs; they take seconds."""
+EDGE = re.compile(r'^"(.+)" -> "(.+)";$', re.MULTILINE)
+"""From a stage to one that stands on it, in what `dvc dag --dot` prints."""
 
 
 def plan(labs: Sequence[str], params: Path, build: Path) -> Iterator[str]:
@@ -29,18 +36,16 @@ def plan(labs: Sequence[str], params: Path, build: Path) -> Iterator[str]:
 
 def changed(labs: Sequence[str]) -> list[tuple[str, str]]:
     """Steps of the graph of these labs that have changed or stand on one that has, each with its subject, in order."""
-    from dvc.repo import Repo
-
     goals = [f"promote@{lab}" for lab in labs]
-    with Repo() as repo:
-        graph = repo.index.graph  # from a stage to those that it stands on
-        stages = {stage.addressing: stage for stage in graph}
-        status = repo.status(targets=goals, with_deps=True)
+    status = json.loads(_dvc("status", "--json", "--with-deps", *goals))
+    graph: dict[str, list[str]] = {}  # from a stage to those that it stands on
+    for below, above in EDGE.findall(_dvc("dag", "--dot")):
+        graph.setdefault(above, []).append(below)
     runs: dict[str, bool] = {}  # after those that it stands on, which is the order in which they run
 
     def visit(name: str) -> bool:
         if name not in runs:
-            below = [visit(stage.addressing) for stage in graph.successors(stages[name])]
+            below = [visit(stage) for stage in graph.get(name, ())]
             runs[name] = any(below) or any(map(_is_change, status.get(name, ())))
         return runs[name]
 
@@ -48,6 +53,15 @@ def changed(labs: Sequence[str]) -> list[tuple[str, str]]:
         visit(goal)
     found = (name.partition("@") for name, changes in runs.items() if changes)
     return [(step, subject) for step, _, subject in found if subject]
+
+
+def _dvc(*arguments: str) -> str:
+    """What DVC prints. Raises UserError with the last thing that it says where it fails."""
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"dvc {arguments[0]}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
 
 
 def _is_change(why: object) -> bool:
