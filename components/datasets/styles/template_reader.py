@@ -43,10 +43,14 @@ class Template:
     def message(self, message: Message) -> list[int]:
         return [self.start, *self.text(f"{message.role}\n{message.content}"), self.end, *self.text("\n")]
 
+    def opening(self, role: str) -> list[int]:
+        """Tokens that a message of a role begins with."""
+        return [self.start, *self.text(f"{role}\n")]
+
     def prompt(self, messages: Iterable[Message]) -> list[int]:
         """Tokens of the messages, and the beginning of the assistant's answer."""
         tokens = [token for message in messages for token in self.message(message)]
-        return [*tokens, self.start, *self.text("assistant\n")]
+        return [*tokens, *self.opening("assistant")]
 
     def answer(self, text: str) -> list[int]:
         """Tokens of an answer and its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -60,7 +61,8 @@ class ChatModel:
         template = Template(path.read_text(encoding="utf-8"))
         model = cls(bundle.spec, bundle.session(variant or bundle.spec["variants"][0], threads), template, slots)
         for kind, instruction in model.instructions.items():
-            model.keep(template.message(Message("system", instruction)), kind if kind in model.styles else None)
+            beginning = [*template.message(Message("system", instruction)), *template.opening("user")]
+            model.keep(beginning, kind if kind in model.styles else None)
         return model
 
     @property
@@ -86,13 +88,17 @@ class ChatModel:
         self._kept[style] = _Kept(tuple(tokens), [part[0, :, : len(tokens)].copy() for part in self._cache])
 
     def begin(self, slot: int, tokens: Sequence[int], style: str | None) -> int:
-        """Copies what was kept of a conversation's beginning into a slot; returns how many tokens that is."""
+        """Copies what was kept of a conversation's beginning into a slot; returns how many tokens that is.
+
+        The last of `tokens` is never among them: it has to be read for what follows it.
+        """
         kept = self._kept.get(style)
-        count = len(kept.tokens) if kept else 0
-        if kept is None or count >= len(tokens) or tuple(tokens[:count]) != kept.tokens:
+        if kept is None:
             return 0
+        pairs = zip(kept.tokens, tokens[:-1], strict=False)
+        count = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
         for part, values in zip(self._cache, kept.cache, strict=True):
-            part[slot, :, :count] = values
+            part[slot, :, :count] = values[:, :count]
         return count
 
     def step(self, tokens: NDArray[np.int64], positions: NDArray[np.int32], styles: Sequence[str | None]) -> Floats:

@@ -69,9 +69,22 @@ def test_an_instruction_is_read_once(bundle: Bundle, monkeypatch: pytest.MonkeyP
         request = ask(model, messages, style, GREEDY, 1)
         assert write_all(model, [request])[0].tokens == write_all(fresh, [request])[0].tokens
         kept = model.begin(0, request.prompt, request.style)
-        assert kept == (
-            0 if messages is own else len(model.template.message(Message("system", model.instructions[style])))
-        )
+        beginning = [
+            *model.template.message(Message("system", model.instructions[style])),
+            *model.template.opening("user"),
+        ]
+        if messages is own:  # only what every system message begins with
+            assert len(model.template.opening("system")) <= kept < len(beginning)
+            assert request.prompt[:kept] == beginning[:kept]
+        else:
+            assert kept == len(beginning)
+
+
+def test_the_last_token_of_a_prompt_is_always_read(bundle: Bundle) -> None:
+    """Nothing would be known of what follows it."""
+    model = ChatModel.load(bundle)
+    tokens = model.template.message(Message("system", model.instructions["yoda"]))
+    assert model.begin(0, tokens, "yoda") == len(tokens) - 1
 
 
 def test_an_answer_that_leaves_makes_room_and_disturbs_nobody(bundle: Bundle) -> None:
