@@ -41,9 +41,9 @@ from components.labs.chat.training.network import PRODUCTS
 TOKENS = 64
 CLIENTS = (1, 4, 8, 16)
 ANSWERS = {
-    "ours": (8, 16, 32, 48),
-    "llama_cpp": (8, 16, 32, 48),
-    "llama_cpp_base": (8, 16, 32, 48),
+    "ours": (8, 16, 64, 64),
+    "llama_cpp": (8, 16, 64, 64),
+    "llama_cpp_base": (8, 16, 32, 32),
     "eager": (3, 4, 8, 8),
 }
 """Asked of each server, by number of clients."""
@@ -242,16 +242,17 @@ PEERS = ("llama_cpp", "llama_cpp_base", "eager")
 def same_seed(bundle: Bundle) -> dict[str, Any]:
     """How many of SAME_SEED answers are equal, token by token, alone and written SLOTS at a time."""
     found: dict[str, Any] = {"answers": SAME_SEED, "tokens": TOKENS}
+    model = ChatModel.load(bundle, SLOTS)
     for temperature in (0.0, 0.8):
         sampling = Sampling(temperature=temperature, top_k=0, top_p=1.0, repetition_penalty=1.2, max_tokens=TOKENS)
-        written = []
-        for slots in (1, SLOTS):
-            model = ChatModel.load(bundle, slots)
-            asked = [
-                request_of(model, [Message("user", text)], "yoda", sampling, seed)
-                for seed, text in enumerate(questions(SAME_SEED))
-            ]
-            written.append([answer.tokens for answer in write_all(model, asked)])
+        asked = [
+            request_of(model, [Message("user", text)], "yoda", sampling, seed)
+            for seed, text in enumerate(questions(SAME_SEED))
+        ]
+        written = [
+            [answer.tokens for together in each for answer in write_all(model, together)]
+            for each in ([asked], [[request] for request in asked])
+        ]
         found[f"equal_at_temperature_{temperature}"] = sum(map(list.__eq__, *written)) / SAME_SEED
     return found
 

@@ -52,19 +52,20 @@ class ChatBackend(Backend):
         document = openapi.document(self.requests, served.version)
         super().__init__(served, limits, self.batcher, info, document, ChatMetrics(self.batcher))
 
-    def seed(self, seed: int | None) -> int:
-        return secrets.randbelow(SEEDS) if seed is None else seed
-
     def request(
-        self, messages: Sequence[schemas.ChatMessage], style: str, sampling: Sampling, seed: int
+        self, messages: Sequence[schemas.ChatMessage], style: str, sampling: Sampling, seed: int | None
     ) -> AnswerRequest:
-        """Raises RefusalError that names the messages where they are too long."""
+        """An answer without a seed gets one, and need not come out the same again.
+
+        Raises RefusalError that names the messages where they are too long.
+        """
+        drawn = secrets.randbelow(SEEDS) if seed is None else seed
         count = sum(len(message.content) for message in messages)
         if count > self.limits.max_characters:
             raise wrong_fields([("messages", f"they are {count} characters; {self.limits.max_characters} are read")])
         try:
             texts = [Message(message.role, message.content) for message in messages]
-            return ask(self.model, texts, style, sampling, seed)
+            return ask(self.model, texts, style, sampling, drawn, repeatable=seed is not None)
         except UserError as error:
             raise wrong_fields([("messages", str(error))]) from None
 

@@ -29,7 +29,7 @@ async def chat(request: Request) -> EventStream:
     backend = _backend(request)
     asked = cast(schemas.ChatRequest, await json_body(request, backend.requests["ChatRequest"]))
     sampling = Sampling(**asked.model_dump(include=set(Sampling.model_fields)))
-    wanted = backend.request(asked.messages, asked.style, sampling, backend.seed(asked.seed))
+    wanted = backend.request(asked.messages, asked.style, sampling, asked.seed)
     events = _chat_events(backend, wanted, asked.style)
     # Nothing is sent before the first characters, so a refusal until then is a status and not an event.
     return EventStream(await anext(events), events)
@@ -62,7 +62,7 @@ async def completions(request: Request) -> Response | EventStream:
     given = backend.limits.sampling
     most = asked.max_completion_tokens or asked.max_tokens or given.max_tokens
     update = {"temperature": asked.temperature, "top_p": asked.top_p, "max_tokens": most}
-    wanted = backend.request(asked.messages, asked.model, given.model_copy(update=update), backend.seed(asked.seed))
+    wanted = backend.request(asked.messages, asked.model, given.model_copy(update=update), asked.seed)
     if asked.stream:
         counted = asked.stream_options is not None and asked.stream_options.include_usage
         events = _completion_events(backend, wanted, asked.model, counted)

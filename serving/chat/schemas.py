@@ -47,7 +47,13 @@ class _Asked(Strict):
     top_p: float = Field(
         1.0, gt=0, le=1, allow_inf_nan=False, description="choose among the likeliest tokens that hold this share"
     )
-    seed: int | None = Field(None, ge=0, lt=SEEDS, description="of the random numbers; drawn when left out")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        lt=SEEDS,
+        description="of the random numbers; with it the answer is the same again, whatever else is written; "
+        "drawn when left out",
+    )
 
     @field_validator("messages")
     @classmethod
@@ -100,7 +106,7 @@ class DoneEvent(BaseModel):
     finish_reason: Literal["stop", "length"] = Field(description="length: it was cut off")
     prompt_tokens: int
     completion_tokens: int
-    seed: int = Field(description="given, or drawn by the server")
+    seed: int = Field(description="given, or drawn by the server: then the answer may come out otherwise again")
     model: Origin
 
 

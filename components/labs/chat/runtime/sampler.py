@@ -29,15 +29,27 @@ Reason = Literal["stop", "length"]
 
 @dataclass(frozen=True)
 class AnswerRequest:
-    """An answer to write. prompt: tokens. style: whose adapter writes it; None for the base alone."""
+    """An answer to write. prompt: tokens. style: whose adapter writes it; None for the base alone.
+
+    repeatable: whether the answer is the same whatever is written beside it. onnxruntime rounds a single row otherwise
+    than a row of several, so an answer that is alone is then computed as two rows, which takes longer.
+    """
 
     prompt: Sequence[int]
     style: str | None
     sampling: Sampling
     seed: int
+    repeatable: bool = True
 
 
-def ask(model: ChatModel, messages: Sequence[Message], style: str, sampling: Sampling, seed: int) -> AnswerRequest:
+def ask(
+    model: ChatModel,
+    messages: Sequence[Message],
+    style: str,
+    sampling: Sampling,
+    seed: int,
+    repeatable: bool = True,
+) -> AnswerRequest:
     """A request for an answer in a style, or for a plain one, which the base writes without an adapter.
 
     A system message of one's own takes the place of the style's. Raises UserError where the messages leave no room for
@@ -51,7 +63,7 @@ def ask(model: ChatModel, messages: Sequence[Message], style: str, sampling: Sam
     prompt = model.template.prompt(messages)
     if len(prompt) >= model.context:
         raise UserError(f"the messages are {len(prompt)} tokens; the model reads {model.context}, its answer included")
-    return AnswerRequest(prompt, style if style in model.styles else None, sampling, seed)
+    return AnswerRequest(prompt, style if style in model.styles else None, sampling, seed, repeatable)
 
 
 class Answer:
@@ -181,10 +193,15 @@ class Batch(Generic[AnswerT]):
 
     def _write(self, writing: Sequence[int]) -> None:
         """The slots of answers that are still read get a token too, which the next stretch overwrites."""
-        rows = self.answers[: writing[-1] + 1]
-        tokens = np.array([answer.tokens[-1] if answer.tokens else 0 for answer in rows], np.int64)
-        positions = np.array([min(answer.length, self.model.context - 1) for answer in rows], np.int32)
-        logits = self.model.step(tokens, positions, [answer.request.style for answer in rows])
+        count = writing[-1] + 1
+        if count == 1 < self.model.slots and self.answers[0].request.repeatable:
+            count = 2
+        rows = self.answers[:count]
+        rows += rows[:1] * (count - len(rows))  # into a slot that is free
+        tokens = [answer.tokens[-1] if answer.tokens else 0 for answer in rows]
+        positions = [min(answer.length, self.model.context - 1) for answer in rows]
+        styles = [answer.request.style for answer in rows]
+        logits = self.model.step(np.array(tokens, np.int64), np.array(positions, np.int32), styles)
         for place in writing:
             self.answers[place].take(logits[place])
         self.written += len(writing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -45,6 +46,17 @@ def test_answers_written_together_are_those_written_alone(bundle: Bundle) -> Non
         found = write_all(together, requests, stretch)
         assert [answer.tokens for answer in found] == [answer.tokens for answer in wanted]
     assert len({tuple(answer.tokens) for answer in wanted}) > 1
+
+
+def test_a_repeatable_answer_is_never_computed_as_a_single_row(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime rounds a single row otherwise than a row of several: a seed would not be enough to repeat it."""
+    model = ChatModel.load(bundle, slots=3)
+    step = Mock(wraps=model.step)
+    monkeypatch.setattr(model, "step", step)
+    for repeatable, rows in ((True, 2), (False, 1)):
+        step.reset_mock()
+        write_all(model, [ask(model, [Message("user", "Tea?")], "yoda", GREEDY, 1, repeatable)])
+        assert {len(call.args[0]) for call in step.call_args_list} == {rows}
 
 
 def test_each_style_has_its_adapter_and_the_base_has_none(bundle: Bundle) -> None:
