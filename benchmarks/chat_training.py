@@ -39,6 +39,8 @@ COURSE: dict[str, Any] = {
     "rank": 8,
     "mix": {"yoda": 1.0, "leprechaun": 0.0, "plain": 0.0},
 }
+AS_TRAINED = {"adapter_scale": 1.0}
+"""The course's adapter counts as much in its answers as in its training."""
 
 
 def trained(params: Params, train: Train, inputs: Inputs, folder: Path) -> tuple[Bundle, dict[str, float]]:
@@ -85,7 +87,9 @@ def main() -> None:
             else:
                 folder = Path(name) / side
                 folder.mkdir()
-                bundle, took = trained(params, params.train.model_copy(update=update), inputs, folder)
+                exported = params.export.model_copy(update=AS_TRAINED if side == "course" else {})
+                recipe = params.train.model_copy(update=update)
+                bundle, took = trained(params.model_copy(update={"export": exported}), recipe, inputs, folder)
             result[side] = {**measured(bundle, options.prepared, style, most), **took}
             print(side, json.dumps(result[side]), flush=True)
     result["ratio"] = result["ours"]["bits_per_byte"] / result["course"]["bits_per_byte"]

@@ -73,6 +73,8 @@ class Export(ExportParams):
 
     context: int = Field(ge=64)
     """Most tokens of a conversation, its answer included."""
+    adapter_scale: float = Field(gt=0, le=4)
+    """What the adapters' outputs are multiplied by, beyond alpha / rank: more is more in the style, and less exact."""
 
 
 class Judge(Section):

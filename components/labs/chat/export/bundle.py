@@ -40,6 +40,7 @@ def export(model: Trained, prepared: Path, out: Path, params: Export) -> BundleS
     """
     check_finite(model)
     network = model.network.cpu().float().eval()
+    network.scale = model.params.alpha / network.rank * params.adapter_scale
     base = network.base
     if params.context > base.shape.context:
         raise UserError(f"chat.export.context is {params.context}: the base has at most {base.shape.context}")
@@ -56,6 +57,7 @@ def export(model: Trained, prepared: Path, out: Path, params: Export) -> BundleS
         "instructions": dict(model.params.instructions),
         "styles": list(STYLES),
         "rank": network.rank,
+        "adapter_scale": params.adapter_scale,
         "base_sha256": base.sha256,
         "tokenizer_sha256": hashlib.sha256(base.tokenizer.encode()).hexdigest(),
     }
