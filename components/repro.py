@@ -11,6 +11,7 @@ from components.labs import LABS, Lab, find
 from components.plan import plan
 from components.settings import path_with_this_python
 from components.sources.pin import check_pin
+from components.steps import weights_of
 from components.tracking.runs import repro as recorded
 
 log = logging.getLogger(__name__)
@@ -24,14 +25,15 @@ def repro(names: tuple[str, ...]) -> int:
     """Runs the graph of these labs (SHOWN when empty, every lab for ALL), one after another, each up to its promotion.
 
     Says first what has changed, and returns DVC's exit code.
-    Raises UserError for an unknown lab, wrong parameters, data that is not what its pin says, or an MLflow that can't
-    be reached; nothing has run then.
+    Raises UserError for an unknown lab, wrong parameters, missing weights, data that is not what its pin says, or an
+    MLflow that can't be reached; nothing has run then.
     """
     path = Path("params.yaml")
     wanted = tuple(dict.fromkeys((*SHOWN, *LABS))) if ALL in names else names or SHOWN
     labs = {name: lab for each in wanted for name, lab in with_reference_models(each).items()}
     for lab in labs.values():
         parameters.load(lab, path)
+        weights_of(lab)
     datasets = tuple(dict.fromkeys(lab.dataset for lab in labs.values()))
     for name in datasets:
         check_pin(Path(), name, parameters.load_dataset(find_dataset(name), path).profile)

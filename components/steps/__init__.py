@@ -89,15 +89,20 @@ class LabStep:
             ) from None
 
 
-def inputs_of(lab: Lab, build: Path) -> Inputs:
-    """The prepared data and pretrained weights of a lab. Raises UserError that names the command which makes them."""
-    pretrained = {name: raw_folder(name, "course") for name in lab.pretrained}
-    for name, folder in pretrained.items():
+def weights_of(lab: Lab) -> dict[str, Path]:
+    """The folders of a lab's pretrained weights. Raises UserError that names the command which brings a missing one."""
+    folders = {name: raw_folder(name, "course") for name in lab.pretrained}
+    for name, folder in folders.items():
         if not folder.is_dir():
             raise UserError(
                 f"{folder} is missing: run `python -m components fetch {lab.name}` for the weights of {name}"
             )
-    return Inputs(_output(build, lab.dataset, "prepare"), pretrained)
+    return folders
+
+
+def inputs_of(lab: Lab, build: Path) -> Inputs:
+    """The prepared data and pretrained weights of a lab. Raises UserError that names the command which makes them."""
+    return Inputs(_output(build, lab.dataset, "prepare"), weights_of(lab))
 
 
 def _output(build: Path, name: str, step: str) -> Path:
