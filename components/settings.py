@@ -70,6 +70,12 @@ class Settings(BaseSettings):
     """A file with hashes of the API keys of clients; by default everybody may ask."""
 
 
+def send_no_telemetry() -> None:
+    """Keeps BentoML and OpenTelemetry from reporting use, unless the environment says otherwise. Before their import."""
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    os.environ.setdefault("OTEL_SDK_DISABLED", "true")
+
+
 def wait_passively() -> None:
     """Lets threads that wait for each other sleep, unless OMP_WAIT_POLICY says otherwise. Before torch is imported.
 

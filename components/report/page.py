@@ -24,9 +24,9 @@ figure svg, figure img { max-width: 100%; height: auto; border-radius: .4rem }
 .pixels img { image-rendering: pixelated }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); gap: 0 1.5rem }
 .pairs figure svg, .pixels img { width: 100% }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); gap: .8rem; margin: 1rem 0 }
-.gallery figure { margin: 0 } .gallery img { width: 100% }
-.gallery figcaption { font-weight: 400; font-size: .8rem; line-height: 1.3; margin: 0 }
+.thumbnails { display: grid; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); gap: .8rem; margin: 1rem 0 }
+.thumbnails figure { margin: 0 } .thumbnails img { width: 100% }
+.thumbnails figcaption { font-weight: 400; font-size: .8rem; line-height: 1.3; margin: 0 }
 .verdict { border: 3px solid; border-radius: .6rem; padding: .2rem 1.2rem; margin: 1.5rem 0 }
 .verdict strong { font-size: 2.4rem } .verdict p:not(:first-child) { color: var(--text) }
 .PASS { color: var(--pass) } .INSUFFICIENT, .WAIVED { color: var(--wait) } .FAIL { color: var(--fail) }
@@ -92,13 +92,13 @@ def figure(caption: str, content: str, kind: str = "plot") -> str:
     return f'<figure class="{kind}"><figcaption>{escape(caption)}</figcaption>{content}</figure>'
 
 
-def gallery(pictures: Iterable[tuple[str, str]]) -> str:
+def thumbnails(pictures: Iterable[tuple[str, str]]) -> str:
     """Small pictures side by side: (an address as of `data_address`, caption)."""
     items = (
         f"<figure>{image(address, caption)}<figcaption>{escape(caption)}</figcaption></figure>"
         for address, caption in pictures
     )
-    return f'<div class="gallery">{"".join(items)}</div>'
+    return f'<div class="thumbnails">{"".join(items)}</div>'
 
 
 def image(address: str, caption: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import resource
 import socket
 import sys
@@ -21,7 +20,7 @@ from starlette.types import ASGIApp
 from components.config import ServerLimits
 from components.errors import UserError
 from components.params import load_server
-from components.settings import project_root, settings
+from components.settings import project_root, send_no_telemetry, settings
 from serving.core import logs
 from serving.core.backend import Backend
 from serving.core.connections import BACKLOG, Config, Connection
@@ -101,8 +100,7 @@ def serve(
 
     params: with the limits of connections, by default the project's.
     """
-    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
-    os.environ.setdefault("OTEL_SDK_DISABLED", "true")
+    send_no_telemetry()
     try:
         given = settings()
         logs.configure(given.log_level)

@@ -33,7 +33,7 @@ COVERED = 0.2
 FAINTEST = 4.0
 """Levels of 255 that a line is darker than the paper, at least."""
 SHARE = 0.35
-"""Of the strongest line's ink: with less, it is none."""
+"""Least share of the strongest line's ink that a line has."""
 LEAST_INSIDE = 0.15
 """Share of a line that is in the picture; a line with less than half of it must resemble one with more."""
 DARKER = 0.3
@@ -175,7 +175,7 @@ def _straight(strips: np.ndarray, middles: np.ndarray, width: int) -> list[tuple
 
 
 def _peaks(response: np.ndarray, inside: np.ndarray, picture: np.ndarray) -> list[tuple[int, int, int]]:
-    """Of each line the indices of its slope and of its first and last height.
+    """The indices of each line's slope and of its first and last height.
 
     response, inside: (slopes, heights), of each line its ink and its share in the picture. picture: (heights,) bool,
     those of the picture itself.
@@ -254,7 +254,7 @@ def _with_profile(ink: np.ndarray, heights: np.ndarray, half: int) -> Line:
 
 
 def _median(levels: np.ndarray, otherwise: np.ndarray | float = 0.0) -> np.ndarray:
-    """Of each row's numbers; `otherwise` where a row has none."""
+    """The median of each row's numbers; `otherwise` where a row has none."""
     known = np.isfinite(levels).any(axis=1)
     found: np.ndarray = np.nanmedian(np.where(known[:, None], levels, 0), axis=1)
     return np.where(known, found, otherwise)

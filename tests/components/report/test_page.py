@@ -12,7 +12,7 @@ from PIL import Image
 from components.report.charts import Line, Row, curves, intervals
 from components.report.csv_table import write_csv
 from components.report.model import about, limitations, variants
-from components.report.page import bullets, data_address, figure, gallery, image, page, section, table
+from components.report.page import bullets, data_address, figure, image, page, section, table, thumbnails
 from components.report.pictures import save_png, sheet
 from components.report.plots import bars, canvas, lines, svg
 from tests.components import bundles
@@ -28,7 +28,7 @@ def test_a_page_loads_nothing_and_shows_hostile_text_as_text() -> None:
         [
             section(HOSTILE, bullets([HOSTILE])),
             figure(HOSTILE, image(address, HOSTILE)),
-            gallery([(address, HOSTILE)]),
+            thumbnails([(address, HOSTILE)]),
             limitations([HOSTILE]),
             intervals([Row(HOSTILE, 0.5, 0.4, 0.6, HOSTILE)], [Line(0.5, HOSTILE)]),
             curves([0.1, 0.2], {HOSTILE: [0.5, 0.6]}, HOSTILE),

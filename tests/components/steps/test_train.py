@@ -53,7 +53,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 MOMENTS = ("its first step", "its last step", "its checkpoint", "its end")
-"""Of an epoch, before each of which a training is killed. Only the last leaves the epoch done."""
+"""Moments of an epoch, before each of which a training is killed. Only the last leaves the epoch done."""
 
 
 @dataclass(frozen=True)

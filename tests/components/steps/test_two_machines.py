@@ -1,4 +1,4 @@
-"""Of two machines that move one alias at the same moment one is refused: they share the registry and no folder."""
+"""Two machines that move one alias at the same moment share the registry and no folder: one of them is refused."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ POD_BYTES = 512 * 2**20
 MEGABYTE = 1_000_000
 HELD, BODY = 100 * MEGABYTE, 40 * MEGABYTE
 SOUND = 13 * MEGABYTE
-"""Of 290 seconds."""
+"""Bytes of 290 seconds of sound."""
 PHOTO = 9 * MEGABYTE
 
 

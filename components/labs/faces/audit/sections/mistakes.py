@@ -8,7 +8,7 @@ from components.labs.faces.audit.findings import Findings
 from components.labs.faces.audit.pictures import Picture
 from components.labs.faces.audit.sections.wording import count, share
 from components.report.charts import Line, Row, intervals
-from components.report.page import gallery, note, section, table
+from components.report.page import note, section, table, thumbnails
 
 CONTEXTS = 8
 """Kinds of pictures shown with their false positives."""
@@ -47,4 +47,4 @@ def pictures(findings: Findings) -> str:
 
 
 def _pictures(found: tuple[Picture, ...]) -> str:
-    return gallery((picture.address, picture.caption) for picture in found) if found else "<p>None.</p>"
+    return thumbnails((picture.address, picture.caption) for picture in found) if found else "<p>None.</p>"
