@@ -71,7 +71,7 @@ class Settings(BaseSettings):
 
 
 def send_no_telemetry() -> None:
-    """Keeps BentoML and OpenTelemetry from reporting use, unless the environment says otherwise. Before their import."""
+    """Keeps BentoML and OpenTelemetry from reporting use, where the environment is silent. Before their import."""
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
     os.environ.setdefault("OTEL_SDK_DISABLED", "true")
 
