@@ -24,7 +24,9 @@ RUN python3 infra/docker/requirements.py --flavour "${FLAVOUR}" ${EXTRAS} > requ
  && python3 infra/docker/requirements.py --flavour none fetch > fetch.txt \
  && /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check ${OFFLINE:+--no-index} --prefix /opt/fetch \
       --find-links infra/docker/staged/wheels --requirement fetch.txt --constraint constraints.txt \
- && /opt/venv/bin/python -m pip uninstall --yes pip setuptools
+ && /opt/venv/bin/python -m pip uninstall --yes pip setuptools \
+# Some wheels carry their own tests: onnx those of all its operators, 20 MB.
+ && find /opt/venv -depth -type d -path '*/site-packages/*' \( -name tests -o -path '*/onnx/backend/test' \) -exec rm -r {} +
 COPY serving/page serving/page
 # The page's scripts that are not ours, and of those what is served.
 RUN if [ -n "${OFFLINE}" ]; then mv infra/docker/staged/node_modules serving/page/; else \
