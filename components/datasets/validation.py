@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.deferred import deferred
 from components.errors import UserError
 from components.files import write_json, write_text
 from components.report.validation_page import render
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 NAMED_ROWS = 10
 """Offending rows that a message names; the report names all."""
+
+NOT_USED_HERE = ("altair", "scipy.stats")
+"""What Great Expectations imports for expectations about distributions."""
+FOR_OTHER_SOURCES = ("azure", "boto3", "botocore", "google", "pyspark", "sqlalchemy")
+"""Optional packages with which it reads tables from databases and stores; they take more time than a suite does."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,9 @@ def run_suite(suite: dict[str, Any], table: pd.DataFrame) -> Any:
     """Great Expectations' result (an ExpectationSuiteValidationResult) for a suite over a table."""
     # Before the import: it tells in a hundred lines how it registers its methods.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    import great_expectations as gx
-    from great_expectations.data_context.types import base
+    with deferred(later=NOT_USED_HERE, absent=FOR_OTHER_SOURCES):
+        import great_expectations as gx
+        from great_expectations.data_context.types import base
 
     config = base.DataContextConfig(
         store_backend_defaults=base.InMemoryStoreBackendDefaults(),
