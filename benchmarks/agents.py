@@ -3,7 +3,8 @@
 Every side learns until its best actions reach the last goal, a mean return over validation episodes, or until its steps
 or the limit of processor time (--limit) are over; then the curve says where it stood. It is judged about as often, and
 what judging takes is not counted. All sides run in the same process, one after the other, on as many threads as torch
-is given. Ours is what the step train runs, Lightning and checkpoints included, but for its validation.
+is given. Ours is what the step train runs, Lightning and checkpoints included, but for its validation; in CartPole both
+PPO, the default, and REINFORCE, which is the course's algorithm.
 
 CartPole: the course's is its notebook's: a dense layer of 32, REINFORCE without a baseline, discount .95, an update
 after each of 500 episodes. Pong: the notebook's of 2021, which sees the difference of two frames of 40 x 40 and has
@@ -50,7 +51,7 @@ from components.bundle import Bundle, write_bundle
 from components.datasets.environments.reader import Environment
 from components.families.agents.evaluation.evaluate import acting, returns_of
 from components.families.agents.export import export
-from components.families.agents.params import Ppo, Train
+from components.families.agents.params import Train
 from components.families.agents.runtime.policy import Policy
 from components.families.agents.training.games import Games
 from components.files import write_json
@@ -69,7 +70,7 @@ log = logging.getLogger("benchmarks")
 class Contest:
     """goals: mean returns, the lowest first.  every: environment steps between two judgements.
 
-    judged: validation episodes of a judgement.
+    judged: validation episodes of a judgement.  algorithms: ours.
     """
 
     goals: tuple[float, ...]
@@ -77,10 +78,11 @@ class Contest:
     judged: int
     zoo: Zoo
     course: Course
+    algorithms: tuple[str, ...] = ("ppo",)
 
 
 CONTESTS = {
-    "cartpole": Contest((475.0,), 4096, 20, ZOO_CARTPOLE, COURSE_CARTPOLE),
+    "cartpole": Contest((475.0,), 4096, 20, ZOO_CARTPOLE, COURSE_CARTPOLE, ("ppo", "reinforce")),
     "pong": Contest((0.0, 18.0), 100_000, 8, ZOO_PONG, COURSE_PONG),
 }
 """By lab."""
@@ -89,17 +91,14 @@ CONTESTS = {
 class Judge(pl.Callback):
     """Judges the agent between its updates and ends the training with the last goal."""
 
-    def __init__(self, progress: Progress, steps: int, every: int) -> None:
-        """steps: of an update."""
-        self.progress, self.steps, self.every = progress, steps, every
-        self.updates = 0
+    def __init__(self, progress: Progress, every: int) -> None:
+        self.progress, self.every = progress, every
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.progress.go()
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
-        self.updates += 1
-        played = self.updates * self.steps
+        played = pl_module.history.env_steps() + pl_module.games.played
         if not self.progress.over and self.progress.due(played, self.every):
             trainer.should_stop = self.progress.judge(played, lambda raw: pl_module.probabilities(raw).argmax(1))
 
@@ -127,8 +126,7 @@ def with_callback(lab: Lab, callback: pl.Callback) -> Lab:
 
 def ours(lab: Lab, inputs: Inputs, params: Train, progress: Progress, every: int) -> None:
     """The step train's own loop."""
-    assert isinstance(params.chosen, Ppo)
-    judge = Judge(progress, params.chosen.games * params.chosen.steps, every)
+    judge = Judge(progress, every)
     with TemporaryDirectory() as folder:
         fit(with_callback(lab, judge), params, inputs, Path(folder))
 
@@ -187,13 +185,15 @@ def step_rates(environment: Environment, seconds: float, counts: Sequence[int] =
 def contest(lab: Lab, inputs: Inputs, params: Train, seeds: int, limit: float) -> dict[str, list[dict[str, Any]]]:
     """Figures of each side, one of each seed."""
     environment, terms = Environment.read(inputs.prepared), CONTESTS[lab.name]
+
+    def algorithm(name: str) -> tuple[Environment, Side]:
+        chosen = params.model_copy(update={"algorithm": name})
+        return environment, lambda _, seed, progress, every: ours(
+            lab, inputs, chosen.model_copy(update={"seed": seed}), progress, every
+        )
+
     sides: dict[str, tuple[Environment, Side]] = {
-        "ours": (
-            environment,
-            lambda _, seed, progress, every: ours(
-                lab, inputs, params.model_copy(update={"seed": seed}), progress, every
-            ),
-        ),
+        **{f"ours_{name}": algorithm(name) for name in terms.algorithms},
         "stable_baselines3": (seen_by(environment, terms.zoo), partial(stable_baselines, zoo=terms.zoo)),
         "course": (environment, partial(course_loop, course=terms.course)),
     }
