@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import shutil
 import tempfile
@@ -165,8 +166,9 @@ def _make_champion(
 
 
 def _same(one: Decision | None, other: Decision) -> bool:
-    """As they are written: a figure that is not a number equals itself there, and nowhere else."""
-    return one is not None and one.model_dump_json() == other.model_dump_json()
+    """As they are written, in whatever order: a figure that is not a number equals itself there, and nowhere else."""
+    written = [json.dumps(decision.model_dump(mode="json"), sort_keys=True) for decision in (one, other) if decision]
+    return len(written) == 2 and written[0] == written[1]
 
 
 def _tags(decided: Decision) -> dict[str, str]:
