@@ -17,6 +17,7 @@ from functools import lru_cache
 
 from components.datasets.music.abc_notation import REQUIRED, TICKS, Bar, wrong_bars
 from components.datasets.music.abc_parser import Reader
+from components.labs.music.runtime.repair import beyond_repair, unfillable
 
 HEADER = "XTZMLK"
 """The fields of a tune of the collection, in their order."""
@@ -73,10 +74,21 @@ class BarJudge:
     """The pending characters do."""
     _sounds: bool = False
     """There are notes, and not only rests."""
+    _unjudged: BarJudge | None = None
+    """As it was before it judged the last bar, at the end of its bar line."""
 
     def copy(self) -> BarJudge:
         """A judge that goes on from here by itself."""
         return copy(self)
+
+    def before_last_bar_line(self) -> BarJudge:
+        """A judge that has read as much, for which the last bar line may go on: `|` may still become `||` or `|:`."""
+        return self._unjudged.copy() if self._unjudged else self.copy()
+
+    @property
+    def in_music(self) -> bool:
+        """Whether the header is complete."""
+        return not self._in_header
 
     @property
     def full_bars(self) -> int:
@@ -95,7 +107,10 @@ class BarJudge:
             return self._bad("a line is too long") if not forced and len(self.pending) > LONGEST else Verdict.OPEN
         verdict = Verdict.OPEN
         if self._barred and character not in _AFTER_BAR:
+            self._unjudged = None
+            before = self.copy()
             verdict = self._judge_bar(forced)
+            self._unjudged = before if verdict is Verdict.BAR else None
         self.pending += character
         self._barred = self._barred or character == "|" or self.pending.endswith("::")
         if not forced and len(self.pending) > LONGEST:
@@ -107,7 +122,7 @@ class BarJudge:
         # The bars are looked at once, so that a long text takes a time that grows with its length only.
         if any(self.push(character, forced=True) is Verdict.BAD for character in text):
             return Verdict.BAD
-        reason = _beyond_repair(self._reader, self._bars, 0)
+        reason = beyond_repair(self._reader, self._bars, 0)
         return self._bad(reason) if reason else Verdict.OPEN
 
     def ends_well(self) -> bool:
@@ -183,8 +198,10 @@ class BarJudge:
             return self._bad(reader.faults[0])
         if not forced and reader.open_slurs > self._reader.open_slurs:
             return self._bad("a slur reaches over the bar line")
-        if not forced and (reason := _beyond_repair(reader, reader.bars, len(self._bars))):
+        if not forced and (reason := beyond_repair(reader, reader.bars, len(self._bars))):
             return self._bad(reason)
+        if not forced and any(map(unfillable, reader.bars[len(self._bars) :])):
+            return self._bad("a short bar that no note completes")
         self._sounds = self._sounds or _sound(reader)
         reader.notes.clear()
         self._reader, self._bars = reader, tuple(reader.bars)
@@ -226,36 +243,6 @@ def as_ended(text: str) -> str:
     """A text that ends with a bar line as the whole tune would end with it: nothing starts there any more."""
     text = _OPENING.sub("|", text.rstrip(" \n!"))
     return f"{text}]!" if _PLAIN_LINE.search(text) else f"{text}!"
-
-
-def _beyond_repair(reader: Reader, bars: Sequence[Bar], before: int) -> str:
-    """Why the bars cannot all become right any more; "" where they can.
-
-    reader: what is open after them. before: how many of them were looked at already.
-    """
-    new = bars[before:]
-    if not reader.opens and all(bar.ticks == bar.full and not (bar.opens or bar.closes) for bar in new):
-        return ""
-    wrong = list(wrong_bars(bars))
-    completable = _completable(reader, bars)
-    for bar, reason in wrong:
-        too_long = bar.full is not None and bar.ticks > bar.full
-        # One more bar completes one bar: a tune with two that wait could not be closed.
-        if too_long or bar.number - 1 not in completable or len(wrong) > 1:
-            return reason
-    return ""
-
-
-def _completable(reader: Reader, bars: Sequence[Bar]) -> set[int]:
-    """Indices of the bars that a bar which is still to come can complete, where they are short."""
-    if not bars:
-        return set()
-    start = max((index for index, bar in enumerate(bars) if bar.opens and not bar.ending), default=0)
-    last = len(bars) - 1
-    found = {last} if bars[last].closes else set()
-    if reader.ending or not reader.opens:  # the section goes on
-        found.add(start)
-    return found
 
 
 def _sound(reader: Reader) -> bool:

@@ -95,9 +95,11 @@ class Options:
         # Not the tune's own stream of random numbers, which chooses its characters.
         return str(np.random.default_rng([seed, 1]).choice(list(types), p=counts / counts.sum()))
 
-    def draw_metre(self, metres: Sequence[str], seed: int) -> str:
-        """One of these, as often as training tunes have it; "" where there are none."""
-        counts = np.array([sum(self.types_in(metre).values()) for metre in metres])
+    def draw_metre(self, metres: Sequence[str], seed: int, type: str = "") -> str:
+        """One of these, as often as training tunes, or those of the type, have it; "" where there are none."""
+        counts = np.array(
+            [self.types_in(metre)[type] if type else sum(self.types_in(metre).values()) for metre in metres]
+        )
         if not len(counts):
             return ""
         return str(np.random.default_rng([seed, 2]).choice(metres, p=counts / counts.sum()))

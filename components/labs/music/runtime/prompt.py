@@ -23,8 +23,13 @@ _FIELD = re.compile(r"([A-Za-z]):(.*)")
 def conditioned(request: TuneRequest, conditions: Conditions, options: Options) -> TuneRequest:
     """The request of a tune that is to be like this."""
     seed = request.seed
-    if conditions.start and not (conditions.beginning or conditions.metre):
-        conditions = replace(conditions, metre=options.draw_metre(_fitting(conditions, options), seed))
+    if not (conditions.beginning or conditions.metre):
+        if conditions.start:
+            conditions = replace(conditions, metre=options.draw_metre(_fitting(conditions, options), seed))
+        elif conditions.type:
+            # After a type that it has seldom read the model writes any metre, and then no bar that fits it.
+            metres = _metres(conditions, options)
+            conditions = replace(conditions, metre=options.draw_metre(metres, seed, conditions.type))
     read_as = {}
     if conditions.beginning:
         read_as[0] = as_collected(conditions.beginning, options, seed)

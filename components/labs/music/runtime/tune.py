@@ -1,12 +1,14 @@
 """A tune while it is written.
 
 Where its request allows it, a bar that comes out wrong is drawn again: the tune goes back to its last good bar and goes
-on with the next of its random numbers. A tune that cannot go on is closed by forced text.
+on with the next of its random numbers. Where that does not help, the bar before is drawn again as well, or, of a tune
+that has hardly begun, all bars. An end that does not fit draws the last bar again, since that is the bar which
+completes a pickup. A tune that cannot go on, or finds no end, is closed by forced text.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +25,15 @@ STUBBORN = 4
 """From the so manieth time on that the same bar is drawn again, it is drawn at temperature 1 and without limits: what
 always takes the likeliest character would write the same bar for ever."""
 
+FURTHER_BACK = 8
+"""After so many times that the same bar was drawn again, what stands before it is drawn again too."""
+
+OPENING = 4
+"""Full bars from which on a tune is not begun anew."""
+
+ENDINGS = 4
+"""How often the last bar is drawn again because the tune cannot end after it, before forced text takes its place."""
+
 _BAR_END = " \n!|:[]123456789,-"
 """Characters at the end of a good bar that closing the tune may replace."""
 
@@ -35,7 +46,7 @@ class Sampling(NamedTuple):
     top_p: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoint:
     """A place that a tune is written on from again: after forced text, a line of the header or a good bar."""
 
@@ -43,6 +54,9 @@ class Checkpoint:
     line: int
     sampled: int
     judge: BarJudge
+    """What holds up to here."""
+    at_bar_line: BarJudge
+    """The same where the bar line, the last that stands here, may go on."""
     last: int
     unread: np.ndarray
     """Ids after `last` that the model has to read."""
@@ -60,6 +74,10 @@ class Tune:
         """The model has ended the tune itself, or forced text has."""
         self.checkpoint: Checkpoint | None = None
         """Where the tune goes back to; None where no bar is drawn again."""
+        self.previous: Checkpoint | None = None
+        """A good bar before that: where the last bar is drawn again from; None where there is no such place."""
+        self.opening: Checkpoint | None = None
+        """Where the model's music begins; None before it, and once it has OPENING bars."""
         self._vocabulary = model.vocabulary
         self._newline = int(self._vocabulary.encode(TUNE_START)[0])
         self.last = self._newline
@@ -77,6 +95,8 @@ class Tune:
         self._redrawn = 0
         self._tries = 0
         """How often the bar that is being written was drawn again."""
+        self._endings = 0
+        """How often the tune could not end where the model wanted to."""
         self._closed = self._given_up = False
         self.unread = self._force()
         """Ids (T,) that the model must read before it goes on."""
@@ -103,8 +123,8 @@ class Tune:
     def new_text(self) -> str:
         """What was written since this was last asked for, and will not be drawn again."""
         final = self._text
-        if self.checkpoint is not None and not self.finished:
-            final = self.checkpoint.text.rstrip(_BAR_END)
+        if (place := self.opening or self.previous or self.checkpoint) is not None and not self.finished:
+            final = place.text.rstrip(_BAR_END)
         new, self._told = final[self._told :], max(self._told, len(final))
         return new
 
@@ -147,13 +167,20 @@ class Tune:
 
     def save(self, state: State, row: int) -> None:
         """state: the model's before the characters that were just taken, in which the tune has this row."""
-        if self.checkpoint is not None and self.checkpoint.state is None:
-            self.checkpoint = replace(self.checkpoint, state=state.rows([row]))
+        places = [
+            place
+            for place in (self.checkpoint, self.previous, self.opening)
+            if place is not None and place.state is None
+        ]
+        if places:
+            own = state.rows([row])
+            for place in places:
+                place.state = own
 
     def save_read(self, state: State) -> None:
         """The model has read all of `unread`; state (1 row) is that before it reads `last`."""
-        if self.checkpoint is not None:
-            self.checkpoint = replace(self.checkpoint, state=state, last=self.last, unread=self.unread)
+        if (place := self.checkpoint) is not None:
+            place.state, place.last, place.unread = state, self.last, self.unread
 
     def to_read(self, most: int) -> np.ndarray:
         """Ids (T,) that the model reads to get past up to `most` characters of `unread`, which they are taken from."""
@@ -181,11 +208,19 @@ class Tune:
 
         Returns whether it must be, because a stubborn bar is over and the next ones are drawn as the request says.
         """
-        if self._judge is None:
+        before = self.checkpoint
+        if self._judge is None or (begun and before and before.text == self._text):
             return False
         judge = self._judge.copy()
         judge.pending = judge.pending.removesuffix(begun)
-        self.checkpoint = Checkpoint(self._text, self._line, self._sampled, judge, self.last, unread)
+        at_bar_line = judge.before_last_bar_line() if begun else judge
+        place = Checkpoint(self._text, self._line, self._sampled, judge, at_bar_line, self.last, unread)
+        self.previous = before if begun and before and before.judge.full_bars else None
+        if judge.full_bars >= OPENING:
+            self.opening = None
+        elif judge.in_music and self.opening is None:
+            self.opening = place
+        self.checkpoint = place
         stubborn, self._tries = self._tries >= STUBBORN, 0
         if stubborn:
             self._restore(self.checkpoint)
@@ -193,12 +228,18 @@ class Tune:
 
     def _restore(self, place: Checkpoint) -> None:
         self._text, self._line, self._sampled = place.text, place.line, place.sampled
-        self._judge, self.last, self.unread = place.judge.copy(), place.last, place.unread
+        self._judge, self.last, self.unread = place.at_bar_line.copy(), place.last, place.unread
 
     def _end(self) -> bool:
         """The model has ended the tune. Returns False, as all that follow."""
         self.ended = self._judge is None or self._judge.ends_well()
-        return False if self.ended else self._draw_again()
+        if self.ended:
+            return False
+        self._endings += 1
+        place = self.checkpoint
+        if place and self.previous and place.text.rstrip(_BAR_END) == self._text.rstrip(_BAR_END):
+            self.checkpoint, self.previous = self.previous, None  # the last bar is one that is kept
+        return self._cut() if self._endings > ENDINGS else self._draw_again()
 
     def _draw_again(self) -> bool:
         """Goes back to the checkpoint; a tune that was drawn again as often as its request allows is cut."""
@@ -206,6 +247,9 @@ class Tune:
         self._tries += 1
         if self.checkpoint is None or self._redrawn > self.request.redraws:
             return self._cut()
+        if self._tries % FURTHER_BACK == 0:
+            self.checkpoint = self.opening or self.previous or self.checkpoint
+            self.previous = None
         self._restore(self.checkpoint)
         return False
 
@@ -228,6 +272,7 @@ class Tune:
         """
         text = read = ""
         forced = self.request.forced
+        self.previous = self.opening = None
         while self._line in forced and (not text or text.endswith("\n")):
             addition = forced[self._line]
             read += self.request.read_as.get(self._line, addition)

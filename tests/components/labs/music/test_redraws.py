@@ -16,11 +16,11 @@ from components.datasets.music.abc_notation import check
 from components.labs.music.runtime.model import State, TuneModel
 from components.labs.music.runtime.request import Sample, TuneRequest
 from components.labs.music.runtime.sampler import Batch, generate
-from components.labs.music.runtime.tune import Tune
+from components.labs.music.runtime.tune import ENDINGS, FURTHER_BACK, Tune
 from components.labs.music.runtime.vocabulary import Vocabulary
 
 HEADER = "X:1\nT:A\nZ: id:dc-reel-1\nM:C\nL:1/8\nK:D Major\n"
-BARS = ["ABcd efga|", "A4 B4|", "ABc|", "ABcd efga b|", "A8:|!\n", "A6:|!\n", "AB|", "[1 A8|", "A8|!\n", "?|", "\n\n"]
+BARS = ["ABcd efga|", "A4 B4|", "ABc|", "ABcd efga b|", "A8:|!\n", "A6:|!\n", "AB|", "[1 A8|", "A8|!\n", "?|", "|!\n", "\n\n"]
 SAME_FIXTURES = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -71,6 +71,37 @@ def test_a_tune_is_closed_when_it_was_drawn_again_too_often() -> None:
     tune, _ = written(["ABcd efga|", *["ABc|A"] * 3], redraws=2)
     assert tune.sample.text == f"{HEADER}ABcd efga|]!"
     assert tune.sample.closed
+
+
+def test_a_pickup_that_no_bar_fits_is_drawn_again_with_them() -> None:
+    """The first bar is right where it stands; that it was a mistake only shows in those that follow."""
+    tune, told = written(["AB|", *["cde|A"] * FURTHER_BACK, *["ABcd efga|"] * 5, "A8|]!\n", "\n"], redraws=64)
+    assert tune.sample.text == f"{HEADER}{'ABcd efga|' * 4}A8|]!"
+    assert tune.ended
+    assert not tune.sample.closed
+    assert all(HEADER.startswith(text) or "AB|" not in text for text in told), "what may be drawn again is not told"
+
+
+def test_an_end_that_does_not_fit_draws_the_last_bar_again() -> None:
+    opening = ["AB|", *["ABcd efga|"] * 5]
+    tune, _ = written([*opening, "\n\n", "A6|]!\n", "\n"], redraws=64)
+    assert tune.sample.text == f"{HEADER}AB|{'ABcd efga|' * 4}A6|]!"
+    assert tune.sample.redrawn == 1
+    tune, _ = written([*opening, "\n\n", "\n\n", "A6|]!\n", "\n"], redraws=64)
+    assert tune.sample.text == f"{HEADER}AB|{'ABcd efga|' * 3}A6|]!", "nothing came after the bar that was kept"
+
+
+def test_a_tune_that_finds_no_end_is_closed_in_place_of_its_last_bar() -> None:
+    opening = ["AB|", *["ABcd efga|"] * 5]
+    tune, _ = written([*opening, *["\n\n", "ABcd efga|"] * ENDINGS, "\n\n"], redraws=64)
+    assert tune.sample.text == f"{HEADER}AB|{'ABcd efga|' * 4}D6|]!"
+    assert tune.sample.closed
+
+
+def test_a_bar_line_that_goes_on_after_a_bar_was_thrown_away_is_judged_as_what_it_became() -> None:
+    """`|` and then `|` make `||`, which ends a section: its bars must add up."""
+    tune, _ = written(["AB|", "ABcd efga|", "ABc|A", "|!\n", "ABcd efga|", "A6|]!\n", "\n"], redraws=64)
+    assert check(tune.sample.text) == []
 
 
 def test_a_tune_that_is_too_long_is_closed_after_its_last_good_bar() -> None:
