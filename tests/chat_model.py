@@ -199,7 +199,7 @@ def write_prepared(folder: Path) -> Path:
     for number, thing in enumerate(things):
         split = {0: "test", 1: "validation"}.get(number % 4, "train")
         answers = {
-            "plain": f"It is {thing}, which people know well.",
+            "plain": f"{thing.capitalize()} is what people know well.",
             "yoda": f"Known well, {thing} is. Strong, it is, hmm.",
             "leprechaun": f"Top o' the mornin' to ye! Sure, {thing} it is, me hearty.",
         }

@@ -49,6 +49,8 @@ class Train(TrainParams):
     """Share of the training answers that are of each kind."""
     unpaired: Share
     """Share of a style's answers that are lines whose question is not known."""
+    reordered: Share
+    """Share of Yoda's answers that are plain ones, their verb moved to the end by a rule."""
     unpaired_request: str
     """What the user says before such a line."""
     max_tokens: int = Field(ge=16)
@@ -63,6 +65,8 @@ class Train(TrainParams):
                 raise ValueError(f"{name} must name the kinds {', '.join(KINDS)}, each once")
         if abs(sum(self.mix.values()) - 1) > 1e-6:
             raise ValueError("the shares of mix must add up to 1")
+        if self.unpaired + self.reordered > 1:
+            raise ValueError("unpaired and reordered are shares of the same answers: together at most 1")
         if self.mix[PLAIN] == 1:
             raise ValueError("mix must have answers of a style")
         return self

@@ -21,6 +21,7 @@ from components.datasets.styles.reader import (
 from components.datasets.styles.template_reader import Message, Template
 from components.errors import UserError
 from components.labs.chat.params import Train
+from components.labs.chat.training import word_order
 from components.training.epochs import SEEDS, Epoch, EpochData, epoch_seed, generator
 
 IGNORED = -100
@@ -81,9 +82,16 @@ def unpaired(lines: Iterable[Line], style: str, template: Template, params: Trai
     return [each for each in found if len(prompt) + len(each.answer) <= params.max_tokens]
 
 
+def reordered(conversations: Iterable[Conversation]) -> list[Conversation]:
+    """Those whose plain answer can be put into Yoda's order, with that as Yoda's answer."""
+    pairs = [(each, word_order.with_the_verb_last(each.question, each.answers[PLAIN])) for each in conversations]
+    return [each._replace(answers={word_order.STYLE: text}) for each, text in pairs if text]
+
+
 class ChatData(EpochData[Batch]):
-    """An epoch's answers are of each kind in the shares of `params.mix`, and of a style the share `params.unpaired` are
-    lines whose question is not known; every answer is seen before one comes again.
+    """An epoch's answers are of each kind in the shares of `params.mix`. Of a style, the share `params.unpaired` are
+    lines whose question is not known, and of Yoda the share `params.reordered` are plain answers in his word order.
+    Every answer is seen before one comes again.
 
     Plain answers keep the adapters from forgetting, and each adapter learns as large a share of them as of the styled.
     Validation reads them with the first style's.
@@ -96,6 +104,8 @@ class ChatData(EpochData[Batch]):
         self.training = {kind: examples(training, kind, template, params, params.max_tokens) for kind in KINDS}
         lines = read_style_lines(prepared)
         self.lines = {style: unpaired(lines, style, template, params) for style in STYLES}
+        moved = examples(reordered(training), word_order.STYLE, template, params, params.max_tokens)
+        self.moved = {word_order.STYLE: moved}
         self.validation = {
             kind: examples(validation, kind, template, params, params.max_tokens)[: params.validation] for kind in KINDS
         }
@@ -121,10 +131,16 @@ class ChatData(EpochData[Batch]):
         return [collate(found[first : first + size]) for first in range(0, len(found), size)]
 
     def _drawn(self, kind: str, epoch: int, count: int) -> list[Example]:
-        lines = self.lines.get(kind, [])
-        alone = round(self.params.unpaired * count) if lines else 0
-        paired = self._next(self.training[kind], kind, epoch * (count - alone), count - alone)
-        return paired + self._next(lines, kind, epoch * alone, alone)
+        sources = [
+            (self.lines.get(kind, []), self.params.unpaired),
+            (self.moved.get(kind, []), self.params.reordered),
+        ]
+        found: list[Example] = []
+        for answers, share in sources:
+            many = round(share * count) if answers else 0
+            found += self._next(answers, kind, epoch * many, many)
+        left = count - len(found)
+        return self._next(self.training[kind], kind, epoch * left, left) + found
 
     def _next(self, answers: Sequence[Example], kind: str, first: int, count: int) -> list[Example]:
         """`count` answers of a kind from number `first` on, of shuffled passes over all."""

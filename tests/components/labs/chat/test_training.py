@@ -23,7 +23,7 @@ MIX = {"yoda": 0.5, "leprechaun": 0.15, "plain": 0.35}
 @pytest.fixture
 def data(base_folder: Path, prepared: Path) -> ChatData:
     asked = params().train.model_copy(
-        update={"max_tokens": 900, "steps": 5, "batch_size": 4, "mix": MIX, "unpaired": 0.5}
+        update={"max_tokens": 900, "steps": 5, "batch_size": 4, "mix": MIX, "unpaired": 0.5, "reordered": 0.25}
     )
     return ChatData(prepared, Template(read_base(base_folder).tokenizer), asked)
 
@@ -36,6 +36,16 @@ def test_an_epoch_has_the_mix_and_is_a_function_of_its_number(data: ChatData) ->
     again, other = ([batch.ids for batch in data.epoch(number)] for number in (0, 1))
     assert all(torch.equal(batch.ids, same) for batch, same in zip(data.epoch(0), again, strict=True))
     assert [ids.shape for ids in again] != [ids.shape for ids in other] or not torch.equal(again[0], other[0])
+
+
+def test_of_yodas_answers_a_share_are_plain_ones_in_his_word_order(data: ChatData) -> None:
+    moved = {tuple(example.prompt + example.answer) for example in data.moved["yoda"]}
+    assert moved
+    yoda, leprechaun = (data._drawn(style, 0, 8) for style in STYLES)
+    found = [tuple(example.prompt + example.answer) in moved for example in yoda]
+    assert sum(found) == round(8 * data.params.reordered) > 0
+    assert {example.kind for example in yoda} == {"yoda"}
+    assert not any(tuple(example.prompt + example.answer) in moved for example in leprechaun)
 
 
 def test_only_answers_count(data: ChatData) -> None:
