@@ -68,9 +68,10 @@ test-containers: data ## build the images and run them (Debian, as root, for the
 test-cluster: $(ENVIRONMENT) ## the acceptance suite on a Kubernetes cluster, the current kubectl context
 	@python -m pytest -m cluster -rs tests/cluster
 
-lint: $(ENVIRONMENT) ## ruff and mypy
+lint: $(ENVIRONMENT) ## ruff, mypy and a search for secrets
 	@ruff check .
 	ruff format --check .
+	python -m infra.secret_scan
 	mypy
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios (hours)

@@ -22,7 +22,8 @@ from infra.docker.requirements import BUILD, CUDA, LOCK, pins
 
 COMMAND = (
     *("uv", "pip", "compile", "pyproject.toml", "--all-extras", "--universal", "--python-version", "3.11", "--quiet"),
-    *("--generate-hashes", "--no-emit-index-url", "--custom-compile-command", "make lock", "--output-file"),
+    *("--generate-hashes", "--no-emit-index-url", "--no-emit-package", "pip"),  # every environment has pip already
+    *("--custom-compile-command", "make lock", "--output-file"),
 )
 OF_CUDA = re.compile(r"(nvidia|cuda)-|triton$")
 HASH = re.compile(r" \\\n +--hash=sha256:[0-9a-f]{64}(?: +# .*)?")
