@@ -15,7 +15,7 @@ ENVIRONMENT := .venv/.installed
 QUIETLY := --quiet --disable-pip-version-check
 INSTALL := python -m pip install $(QUIETLY) --require-hashes --no-deps --no-build-isolation
 
-.PHONY: help environment data repro smoke serve stack pipelines manifests test test-containers test-cluster lint system lock bench
+.PHONY: help environment data repro smoke serve stack pipelines manifests test test-containers test-cluster lint audit system lock bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -73,6 +73,10 @@ lint: $(ENVIRONMENT) ## ruff, mypy and a search for secrets
 	ruff format --check .
 	python -m infra.secret_scan
 	mypy
+
+audit: $(ENVIRONMENT) ## bills of materials into build/sbom; known vulnerabilities of what the lock pins (asks a service)
+	@python -m infra.supply_chain sbom
+	python -m infra.supply_chain audit
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios (hours)
 	@for benchmark in training digits digit_papers generation serving abc_collections transfer agents driving uncertainty \

@@ -64,12 +64,10 @@ def stage(names: Sequence[str], project: Path = PROJECT, flavour: str = "cpu") -
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
     extras = sorted({extra for name in names for extra in IMAGES[name].extras})
-    lines = requirements(extras, flavour, root=project)
-    builds = settings().pip_find_links
-    (staged / "requirements.txt").write_text("\n".join(with_builds(text, builds) for text in lines.values()))
-    _download(staged / "requirements.txt", staged, project)
-    if "torch" in lines and not list((staged / "wheels").glob("torch-*+cpu-*")):
-        _download(project / CUDA, staged, project)
+    (staged / "requirements.txt").write_text(_lines(extras, flavour, project))
+    # What comes as source only stays so: the image builds it from the file whose hash the lock has.
+    words = ("--quiet", "--require-hashes", "--no-deps", "--no-build-isolation", "--dest", str(staged / "wheels"))
+    _run(sys.executable, "-m", "pip", "download", *words, "-r", str(staged / "requirements.txt"), cwd=project)
     scripts = PROJECT / "serving" / "page" / "node_modules"
     if scripts.is_dir():
         shutil.copytree(scripts, staged / "node_modules")
@@ -104,10 +102,20 @@ def build(
     return tag(name, version)
 
 
-def _download(lock: Path, staged: Path, project: Path) -> None:
-    """What comes as source only stays so: the image builds it from the file whose hash the lock has."""
-    words = ("--quiet", "--require-hashes", "--no-deps", "--no-build-isolation", "--dest", str(staged / "wheels"))
-    _run(sys.executable, "-m", "pip", "download", *words, "--requirement", str(lock), cwd=project)
+def locked(name: str, project: Path = PROJECT, flavour: str = "cpu") -> str:
+    """The lines of the locks that an image installs."""
+    image = IMAGES[name]
+    extras = image.arguments["EXTRAS"].split() if "EXTRAS" in image.arguments else image.extras
+    return _lines(extras, "none" if image.dockerfile == "tracking" else flavour, project)
+
+
+def _lines(extras: Sequence[str], flavour: str, project: Path) -> str:
+    """With CUDA's libraries where torch is the package index's."""
+    builds = settings().pip_find_links
+    lines = {name: with_builds(text, builds) for name, text in requirements(extras, flavour, root=project).items()}
+    if "torch" in lines and "+cpu" not in lines["torch"].split()[0]:
+        lines[CUDA] = (project / CUDA).read_text()
+    return "\n".join([*lines.values(), ""])
 
 
 def _run(*command: str, cwd: Path) -> None:
