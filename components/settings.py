@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     onnx_device: Literal["cpu", "cuda"] = "cpu"
     """Where onnxruntime runs exported models."""
 
+    serve_api: str = ""
+    """Which API a serving image runs."""
     serve_bundle: str = ""
     """A folder or models:/<lab>@<alias>; by default the champion."""
     serve_host: str = "127.0.0.1"

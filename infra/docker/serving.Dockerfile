@@ -47,14 +47,14 @@ COPY components components
 COPY serving serving
 COPY --from=build /page serving/page/node_modules
 # Nothing can be written but what is mounted: modules are compiled here, not when they are first imported.
-RUN python3 -m compileall -q components serving
+# The last command of this shell takes the shells away: neither the server nor a probe runs one.
+RUN python3 -m compileall -q components serving && rm -f /bin/sh /bin/bash /bin/rbash /bin/dash
 ENV PATH=/opt/venv/bin:${PATH} PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     HOME=/tmp BENTOML_HOME=/tmp/bentoml BENTOML_DO_NOT_TRACK=True \
-    API=${API} SERVE_BUNDLE=/bundle SERVE_HOST=0.0.0.0 SERVE_PORT=3000
+    SERVE_API=${API} SERVE_BUNDLE=/bundle SERVE_HOST=0.0.0.0 SERVE_PORT=3000
 USER 10001:10001
 EXPOSE 3000
-# The shell only spells the name: the server takes its place, and so gets SIGTERM itself.
-CMD ["/bin/sh", "-c", "exec python -m serving.${API}.service"]
+CMD ["python", "-m", "serving.service"]
 
 FROM serving AS fetch
 COPY --from=build /opt/fetch/lib/python3.11/site-packages /opt/fetch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import re
 import subprocess
@@ -161,6 +162,9 @@ def test_an_image_ends_as_a_stranger_and_takes_its_base_as_an_argument(path: Pat
     assert re.findall(r"(?m)^USER (.*)$", text) == ["10001:10001"]
     assert "--no-cache-dir" in text
     assert "ADD " not in text
+    commands = re.findall(r"(?m)^(?:CMD|ENTRYPOINT) (.*)$", text)
+    assert commands
+    assert all(json.loads(command)[0] == "python" for command in commands), "started by a shell"
 
 
 def test_nothing_gets_into_an_image_that_was_not_named() -> None:
