@@ -37,12 +37,7 @@ class Pin:
     needed_by: frozenset[str]
 
 
-def requirements(
-    extras: Iterable[str],
-    flavour: str,
-    beside: Iterable[str] = (),
-    root: Path = ROOT,
-) -> dict[str, str]:
+def requirements(extras: Iterable[str], flavour: str, beside: Iterable[str] = (), root: Path = ROOT) -> dict[str, str]:
     """Lines of each package that the extras need, and of the project's own ones unless flavour is "none".
 
     beside: extras that are installed already, whose packages are left out.
