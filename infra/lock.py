@@ -47,7 +47,7 @@ def lock(root: Path, builds: Path | None) -> None:
     of_torch = {"torch"}
     while more := {name for name, pin in found.items() if OF_CUDA.match(name) and pin.needed_by <= of_torch} - of_torch:
         of_torch |= more
-    hashes = dict(match.group("file", "hash") for match in BUILD.finditer(before[root / LOCK]))
+    hashes = {match["file"]: match["hash"] for match in BUILD.finditer(before[root / LOCK])}
     hashes |= {path.name: _sha256(path) for path in sorted(builds.glob("*+*.whl"))} if builds else {}
     lines = {name: pin.lines for name, pin in found.items()}
     for file, digest in hashes.items():

@@ -53,10 +53,12 @@ def secrets(lines: Sequence[str]) -> list[tuple[tuple[str, str], str]]:
     """What kind of secret and its hash, and the line that holds it, for each of the lines that hold one."""
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
     from detect_secrets.core.scan import scan_line
+    from detect_secrets.plugins.base import BasePlugin
     from detect_secrets.settings import transient_settings
 
-    detectors = [detector.__name__ for detector in get_mapping_from_secret_type_to_class().values()]
-    chosen = [{"name": name} for name in detectors if "Entropy" not in name and name != "IPPublicDetector"]
+    detectors: dict[str, type[BasePlugin]] = get_mapping_from_secret_type_to_class()
+    names = [detector.__name__ for detector in detectors.values()]
+    chosen = [{"name": name} for name in names if "Entropy" not in name and name != "IPPublicDetector"]
     with transient_settings({"plugins_used": chosen}):
         return [((found.type, found.secret_hash), line) for line in lines for found in scan_line(line)]
 
