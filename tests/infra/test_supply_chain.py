@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cyclonedx.schema import SchemaVersion
@@ -108,7 +109,10 @@ def test_a_service_that_cannot_be_asked_is_one_line_and_no_pass(tmp_path: Path) 
 
 def test_a_package_that_the_service_does_not_answer_for_is_no_pass() -> None:
     """pip-audit itself calls this a success."""
-    entries = [{"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "not found"}]
+    entries: list[dict[str, Any]] = [
+        {"name": "a", "version": "1", "vulns": []},
+        {"name": "b", "skip_reason": "not found"},
+    ]
     with pytest.raises(UserError, match=r"^1 of 2 packages were not audited, the first is b: "):
         judged(entries, [], date(2026, 5, 1))
 
