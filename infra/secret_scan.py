@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -56,7 +56,7 @@ def secrets(lines: Sequence[str]) -> list[tuple[tuple[str, str], str]]:
     from detect_secrets.plugins.base import BasePlugin
     from detect_secrets.settings import transient_settings
 
-    detectors: dict[str, type[BasePlugin]] = get_mapping_from_secret_type_to_class()
+    detectors: Mapping[str, type[BasePlugin]] = get_mapping_from_secret_type_to_class()
     names = [detector.__name__ for detector in detectors.values()]
     chosen = [{"name": name} for name in names if "Entropy" not in name and name != "IPPublicDetector"]
     with transient_settings({"plugins_used": chosen}):
