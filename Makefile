@@ -12,19 +12,26 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 
 ENVIRONMENT := .venv/.installed
+QUIETLY := --quiet --disable-pip-version-check
+INSTALL := python -m pip install $(QUIETLY) --require-hashes --no-deps --no-build-isolation
 
-.PHONY: help environment data repro smoke serve stack pipelines manifests test test-containers test-cluster lint system lock bench
+.PHONY: help environment data repro smoke serve stack pipelines manifests test test-containers test-cluster lint audit system lock bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 environment: $(ENVIRONMENT)
-$(ENVIRONMENT): requirements.lock pyproject.toml serving/page/package-lock.json .dvc/plots/package-lock.json .dvc/plots/make_page.py
+$(ENVIRONMENT): requirements.lock requirements-cuda.lock pyproject.toml serving/page/package-lock.json .dvc/plots/package-lock.json .dvc/plots/make_page.py
 	@echo "making .venv from requirements.lock (a few minutes, once)"
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
-	python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	# Setuptools first: what comes as source only is built with the locked one, not with one that nobody checked.
+	python infra/docker/requirements.py --package setuptools | $(INSTALL) --requirement /dev/stdin
+	builds="$${PIP_FIND_LINKS:-$$(python -m pip config get global.find-links 2>/dev/null || true)}"
+	python infra/docker/requirements.py --all --builds "$$builds" | $(INSTALL) --requirement /dev/stdin
+	python infra/docker/requirements.py --cuda | $(INSTALL) --requirement /dev/stdin
+	python -m pip install $(QUIETLY) --no-deps --no-build-isolation --editable .
+	python -m pip check
 	for scripts in serving/page .dvc/plots; do npm ci --prefix $$scripts --ignore-scripts --no-audit --no-fund --loglevel=error; done
 	python .dvc/plots/make_page.py
 	touch $@
@@ -61,10 +68,15 @@ test-containers: data ## build the images and run them (Debian, as root, for the
 test-cluster: $(ENVIRONMENT) ## the acceptance suite on a Kubernetes cluster, the current kubectl context
 	@python -m pytest -m cluster -rs tests/cluster
 
-lint: $(ENVIRONMENT) ## ruff and mypy
+lint: $(ENVIRONMENT) ## ruff, mypy and a search for secrets
 	@ruff check .
 	ruff format --check .
+	python -m infra.secret_scan
 	mypy
+
+audit: $(ENVIRONMENT) ## bills of materials into build/sbom; known vulnerabilities of what the lock pins (asks a service)
+	@python -m infra.supply_chain sbom
+	python -m infra.supply_chain audit
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios (hours)
 	@for benchmark in training digits digit_papers generation serving abc_collections transfer agents driving uncertainty \
@@ -76,8 +88,4 @@ system: ## system packages that only tests need (Debian, as root)
 	command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 
 lock: $(ENVIRONMENT) ## make requirements.lock again
-	@UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" uv pip compile pyproject.toml --all-extras --python-version 3.11 --quiet --upgrade-package torch \
-	  --no-emit-find-links --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock
-	# A build's own suffix is nobody else's to install, and only Linux on x86-64 has onnxruntime with CUDA.
-	sed -E -i 's/^(torch==[0-9.]+)\+.*/\1/' requirements.lock
-	sed -E -i "s/^onnxruntime-gpu==(.*)/onnxruntime-gpu==\1 ; sys_platform == 'linux' and platform_machine == 'x86_64'\nonnxruntime==\1 ; sys_platform != 'linux' or platform_machine != 'x86_64'/" requirements.lock
+	@python -m infra.lock $(if $(PIP_FIND_LINKS),--builds $(PIP_FIND_LINKS))

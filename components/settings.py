@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     machine's own."""
     signing_public_keys: Path | None = None
     """Whose signatures count: a file, or a folder of *.pub. By default this machine's own."""
+    pip_find_links: Path | None = None
+    """A folder with builds of packages that pip takes before the package index's, under pip's own name."""
     git_commit: str | None = None
     """Commit of the code where there is no repository, as in an image."""
     rank: int = Field(0, ge=0)
@@ -61,6 +63,8 @@ class Settings(BaseSettings):
     onnx_device: Literal["cpu", "cuda"] = "cpu"
     """Where onnxruntime runs exported models."""
 
+    serve_api: str = ""
+    """Which API a serving image runs."""
     serve_bundle: str = ""
     """A folder or models:/<lab>@<alias>; by default the champion."""
     serve_host: str = "127.0.0.1"

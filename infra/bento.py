@@ -18,6 +18,7 @@ import yaml
 
 from components.apis import api_of, extras_of, served_labs
 from components.errors import UserError
+from infra.docker.requirements import requirements
 from infra.images import PROJECT
 from serving.core.bundles import open_bundle
 
@@ -48,7 +49,9 @@ def build(lab: str, reference: str) -> str:
                 shutil.copy2(PROJECT / name, folder)
         shutil.copytree(served.bundle.folder, folder / "bundle")
         (folder / "service.py").write_text(ENTRY.format(api=api_of(lab)))
-        (folder / "requirements.txt").write_text(_requirements(api_of(lab)))
+        # As in the image: pinned, hashed, and plain onnxruntime.
+        lines = requirements(extras_of(api_of(lab)), "cpu")
+        (folder / "requirements.txt").write_text("\n".join([*lines.values(), ""]))
         digest = served.bundle.digest
         description = {
             "name": lab,
@@ -63,25 +66,6 @@ def build(lab: str, reference: str) -> str:
     if done.returncode != 0:
         raise UserError(f"bentoml build failed: {' '.join(done.stderr.split())[-500:]}")
     return f"{lab}:{digest[:12]}"
-
-
-def _requirements(api: str) -> str:
-    """What the API needs, in the lock's versions; plain onnxruntime, as in the image."""
-    script = [sys.executable, str(PROJECT / "infra" / "docker" / "requirements.py")]
-    lines = [
-        subprocess.run([*script, *arguments], capture_output=True, text=True, check=True).stdout
-        for arguments in (extras_of(api), ["--constraints"])
-    ]
-    names = {_name(line) for line in lines[0].splitlines()}
-    pinned = [line for line in lines[1].splitlines() if _name(line) in names]
-    flavour = [line for line in lines[0].splitlines() if _name(line).startswith("onnxruntime")]
-    return "\n".join([*pinned, *flavour, ""])
-
-
-def _name(line: str) -> str:
-    for end in (";", "=", ">", "<", "[", " "):
-        line = line.split(end)[0]
-    return line.strip().lower().replace("_", "-")
 
 
 def main(

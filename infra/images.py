@@ -19,6 +19,8 @@ import typer
 from components.apis import apis, extras_of
 from components.errors import UserError
 from components.provenance import git_state
+from components.settings import settings
+from infra.docker.requirements import CUDA, requirements, with_builds
 
 PROJECT = Path(__file__).resolve().parent.parent
 BASE = "python:3.11-slim"
@@ -52,7 +54,7 @@ def tag(name: str, version: str) -> str:
 
 
 def stage(names: Sequence[str], project: Path = PROJECT, flavour: str = "cpu") -> None:
-    """Brings what the images install to infra/docker/staged: wheels as the lock has them, and the page's scripts.
+    """Brings what the images install to infra/docker/staged: files that the lock has, and the page's scripts.
 
     Raises UserError when this is another Python than the images', or pip fails.
     """
@@ -62,11 +64,10 @@ def stage(names: Sequence[str], project: Path = PROJECT, flavour: str = "cpu") -
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir(parents=True)
     extras = sorted({extra for name in names for extra in IMAGES[name].extras})
-    lines = _requirements(project, "--flavour", flavour, *extras)
-    (staged / "requirements.txt").write_text(lines)
-    (staged / "constraints.txt").write_text(_requirements(project, "--constraints"))
-    wanted = ("--requirement", str(staged / "requirements.txt"), "--constraint", str(staged / "constraints.txt"))
-    _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(staged / "wheels"), *wanted, cwd=project)
+    (staged / "requirements.txt").write_text(_lines(extras, flavour, project))
+    # What comes as source only stays so: the image builds it from the file whose hash the lock has.
+    words = ("--quiet", "--require-hashes", "--no-deps", "--no-build-isolation", "--dest", str(staged / "wheels"))
+    _run(sys.executable, "-m", "pip", "download", *words, "-r", str(staged / "requirements.txt"), cwd=project)
     scripts = PROJECT / "serving" / "page" / "node_modules"
     if scripts.is_dir():
         shutil.copytree(scripts, staged / "node_modules")
@@ -101,9 +102,20 @@ def build(
     return tag(name, version)
 
 
-def _requirements(project: Path, *arguments: str) -> str:
-    script = project / "infra" / "docker" / "requirements.py"
-    return subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True, check=True).stdout
+def locked(name: str, project: Path = PROJECT, flavour: str = "cpu") -> str:
+    """The lines of the locks that an image installs."""
+    image = IMAGES[name]
+    extras = image.arguments["EXTRAS"].split() if "EXTRAS" in image.arguments else image.extras
+    return _lines(extras, "none" if image.dockerfile == "tracking" else flavour, project)
+
+
+def _lines(extras: Sequence[str], flavour: str, project: Path) -> str:
+    """With CUDA's libraries where torch is the package index's."""
+    builds = settings().pip_find_links
+    lines = {name: with_builds(text, builds) for name, text in requirements(extras, flavour, root=project).items()}
+    if "torch" in lines and "+cpu" not in lines["torch"].split()[0]:
+        lines[CUDA] = (project / CUDA).read_text()
+    return "\n".join([*lines.values(), ""])
 
 
 def _run(*command: str, cwd: Path) -> None:

@@ -10,10 +10,9 @@ WORKDIR /src
 COPY pyproject.toml requirements.lock ./
 COPY infra/docker infra/docker
 RUN python3 infra/docker/requirements.py --flavour none tracking > requirements.txt \
- && python3 infra/docker/requirements.py --constraints > constraints.txt \
  && python3 -m venv /opt/venv \
  && /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check ${OFFLINE:+--no-index} \
-      --find-links infra/docker/staged/wheels --requirement requirements.txt --constraint constraints.txt \
+      --find-links infra/docker/staged/wheels --require-hashes --no-deps --only-binary :all: --requirement requirements.txt \
  && /opt/venv/bin/python -m pip uninstall --yes pip
 
 FROM ${BASE_IMAGE}

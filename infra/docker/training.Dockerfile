@@ -3,20 +3,23 @@
 ARG BASE_IMAGE=python:3.11-slim
 
 FROM ${BASE_IMAGE} AS build
-# Of pyproject.toml: what the steps need, Kubeflow's SDK, and DVC's way to S3.
-ARG EXTRAS="train games remote cluster"
+# Of pyproject.toml: what the steps need, DVC's way to S3, and Kubeflow's SDK.
+ARG EXTRAS="train games chat remote cluster"
 ARG FLAVOUR=cpu
 # Not empty: install from infra/docker/staged and ask no network.
 ARG OFFLINE=
 LABEL labs.stage=build
 WORKDIR /src
-COPY pyproject.toml requirements.lock ./
+COPY pyproject.toml requirements.lock requirements-cuda.lock ./
 COPY infra/docker infra/docker
+# Setuptools first: what comes as source only is built with the locked one. Last, CUDA's libraries where torch asks.
 RUN python3 infra/docker/requirements.py --flavour "${FLAVOUR}" ${EXTRAS} > requirements.txt \
- && python3 infra/docker/requirements.py --constraints > constraints.txt \
+ && python3 infra/docker/requirements.py --package setuptools > setuptools.txt \
  && python3 -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check ${OFFLINE:+--no-index} \
-      --find-links infra/docker/staged/wheels --requirement requirements.txt --constraint constraints.txt \
+ && install() { /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check ${OFFLINE:+--no-index} \
+      --find-links infra/docker/staged/wheels --require-hashes --no-deps --no-build-isolation --requirement "$1"; } \
+ && install setuptools.txt && install requirements.txt \
+ && /opt/venv/bin/python infra/docker/requirements.py --cuda > cuda.txt && install cuda.txt \
  && /opt/venv/bin/python -m pip uninstall --yes pip
 COPY . /app
 # Nothing can be written but what is mounted: modules are compiled here, not when they are first imported.

@@ -109,7 +109,7 @@ def test_the_serving_image_holds_what_serving_needs_and_no_more(serving_image: s
 import importlib.util, os, pathlib, shutil, sys
 for name in ("torch", "mlflow", "pandas", "pip", "pytest"):
     assert importlib.util.find_spec(name) is None, name
-for name in ("gcc", "cc", "git", "node"):
+for name in ("gcc", "cc", "git", "node", "sh", "bash", "dash", "busybox"):
     assert shutil.which(name) is None, name
 venv = pathlib.Path(sys.prefix)
 found = [path.name for path in venv.rglob("onnxruntime*.dist-info")]

@@ -57,6 +57,21 @@ def test_the_module_of_an_api_is_its_command_too(generation_bundle: Path, tmp_pa
         assert server.client.get("/samples?count=1").status_code == 200
 
 
+def test_an_images_command_serves_the_api_that_its_variable_names(
+    generation_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVE_API", "generation")
+    options = ["--bundle", str(generation_bundle), "--allow-unpromoted", "--port", "0"]
+    with running([sys.executable, "-m", "serving.service", *options], tmp_path) as server:
+        assert server.client.get("/samples?count=1").status_code == 200
+    monkeypatch.setenv("SERVE_API", "musik")
+    done = subprocess.run([sys.executable, "-m", "serving.service"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.splitlines()) == (
+        2,
+        [f"error: SERVE_API is 'musik': it names one of {', '.join(apis())}"],
+    )
+
+
 def test_a_lab_without_an_api_and_an_unknown_one_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(find("transfer")), "api", None)
     with pytest.raises(UserError, match=r"^the lab transfer has no API; those that have: cartpole, .*, uncertainty$"):

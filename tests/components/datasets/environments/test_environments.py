@@ -56,7 +56,8 @@ def test_another_version_of_a_package_is_another_version_of_the_dataset() -> Non
 
 
 def test_every_environments_packages_are_those_of_the_lock() -> None:
-    lock = (project_root() / "requirements.lock").read_text().lower().splitlines()
+    lines = (project_root() / "requirements.lock").read_text().lower().splitlines()
+    lock = {line.removesuffix(" \\") for line in lines}
     extras = tomllib.loads((project_root() / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for packages in catalogue.declared_packages().values():
         for name, version in packages.items():
