@@ -11,7 +11,7 @@ import re
 
 STYLE = "yoda"
 """Whose order it is."""
-LONGEST_SUBJECT, LONGEST_REST, LONGEST_NAME = 10, 16, 5
+LONGEST_SUBJECT, LONGEST_REST, LONGEST_NAME = 10, 6, 5
 """Words."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
