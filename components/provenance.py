@@ -26,7 +26,7 @@ PACKAGE = Path(__file__).resolve().parent
 PARTS = {
     "train": ("training", "model"),
     "export": ("training", "model", "export", "runtime"),
-    "evaluate": ("evaluation", "runtime"),
+    "evaluate": ("evaluation", "runtime", "features"),
     "audit": ("audit", "runtime"),
     "gate": (),
     "promote": (),
@@ -45,7 +45,7 @@ SHARED = {
     "validate": ("steps/validate.py", "datasets/validation.py", "report/validation_page.py", "report/page.py"),
     "train": ("training", "stats.py"),
     "export": ("steps/export.py", "onnx", "bundle.py", "training/finite.py", "report/pictures.py"),
-    "evaluate": ("steps/evaluate.py", "onnx", "report", "bundle.py", "stats.py"),
+    "evaluate": ("steps/evaluate.py", "onnx", "report", "bundle.py", "stats.py", "drift.py"),
     "audit": ("steps/audit.py", "onnx", "report", "bundle.py", "stats.py"),
     "gate": ("steps/gate.py", "promotion.py"),
     "promote": ("steps/promote.py", "steps/gate.py", "promotion.py", "promoted.py", "signing.py", "tracking/alias.py"),
