@@ -93,7 +93,7 @@ def numbers(values: ArrayLike, about: str) -> Reference:
     given = np.asarray(values, float)
     bins = max(1, min(BINS, len(given) // LEAST))
     edges = np.unique(np.quantile(given, np.arange(1, bins) / bins)) if bins > 1 else np.zeros(0)
-    edges = edges[edges > given.min()]  # nothing would lie below
+    edges = edges[edges > given.min(initial=np.inf)]  # nothing would lie below
     return _counted(Reference(about=about, edges=tuple(edges.tolist()), counts=(0,) * (len(edges) + 1)), given.tolist())
 
 

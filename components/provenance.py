@@ -32,6 +32,8 @@ PARTS = {
     "promote": (),
 }
 """Folders and modules of a lab or a family whose code a step runs, by their names without `.py`."""
+COUNTED = "drift.py"
+"""What a lab's `features` are counted with, below components/: a lab without them does not run it."""
 DECLARED = {"train": ("monitor",), "evaluate": ("headline", "held_out"), "audit": ("headline",)}
 """Attributes of a lab that decide what a step writes, where the lab has them."""
 CONTRACT = ("__init__", "lab")
@@ -45,7 +47,7 @@ SHARED = {
     "validate": ("steps/validate.py", "datasets/validation.py", "report/validation_page.py", "report/page.py"),
     "train": ("training", "stats.py"),
     "export": ("steps/export.py", "onnx", "bundle.py", "training/finite.py", "report/pictures.py"),
-    "evaluate": ("steps/evaluate.py", "onnx", "report", "bundle.py", "stats.py", "drift.py"),
+    "evaluate": ("steps/evaluate.py", "onnx", "report", "bundle.py", "stats.py"),
     "audit": ("steps/audit.py", "onnx", "report", "bundle.py", "stats.py"),
     "gate": ("steps/gate.py", "promotion.py"),
     "promote": ("steps/promote.py", "steps/gate.py", "promotion.py", "promoted.py", "signing.py", "tracking/alias.py"),
@@ -111,6 +113,8 @@ def _lab_files(lab: Lab, step: str) -> Iterator[tuple[str, str]]:
     for folder in (own, *(PACKAGE / "families" / name for name in families)):
         for path in _modules(folder, step):
             yield _code(path, step if path.parent == folder and path.stem in CONTRACT else None)
+            if path.stem == "features":
+                yield _code(PACKAGE / COUNTED)
     for name in DECLARED.get(step, ()):
         yield f"{lab.name}.{name}", repr(getattr(lab, name, None))
     if step in DATASET_MODULES:
