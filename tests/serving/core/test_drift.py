@@ -77,19 +77,18 @@ def test_only_counts_are_held() -> None:
 def test_neither_values_nor_order_nor_what_goes_with_what_is_held() -> None:
     """Other requests whose features lie in the same bins, in another order and combined otherwise, leave the same."""
     given = requests(2, 250)
-    first, rest = given[:WINDOW], given[WINDOW:]
-    others = []
-    for part in (first, rest[:WINDOW], rest[WINDOW:]):
-        keys = [request["key"] for request in part]
-        levels = [float(np.floor(float(request["brightness"]) * 1e6) / 1e6) for request in part]
-        draw = np.random.default_rng(3)
-        draw.shuffle(keys)
-        draw.shuffle(levels)
+    others: list[dict[str, float | str]] = []
+    draw = np.random.default_rng(3)
+    brightness = REFERENCES["brightness"]
+    lowest = (0.0, *brightness.edges)  # of each bin
+    for first in range(0, len(given), WINDOW):
+        part = given[first : first + WINDOW]
+        levels = draw.permutation([lowest[brightness.bin_of(request["brightness"])] for request in part])
+        keys = draw.permutation([str(request["key"]) for request in part])
         others += [
-            {"brightness": level, "key": key, "temperature": 0.99} for level, key in zip(levels, keys, strict=True)
+            {"brightness": float(level), "key": str(key), "temperature": 0.6}
+            for level, key in zip(levels, keys, strict=True)
         ]
-    for request in others:
-        request["temperature"] = 0.6
     assert others != given
     assert asked(others) == asked(given)
 
@@ -99,9 +98,9 @@ def test_what_is_shown_before_a_window_is_full_does_not_depend_on_its_requests(c
     """So no single request, nor any group smaller than a window, can be read off two answers."""
     full = requests(4, count // WINDOW * WINDOW)
     left = count - len(full)
-    one, other = requests(5, left), [{"brightness": 0.0, "key": "never seen", "temperature": 3.0}] * left
-    shown, metrics, _ = asked(full + one)
-    assert (shown, metrics) == asked([*full, *other])[:2]
+    other: dict[str, float | str] = {"brightness": 0.0, "key": "never seen", "temperature": 3.0}
+    shown, metrics, _ = asked(full + requests(5, left))
+    assert (shown, metrics) == asked([*full, *[other] * left])[:2]
     assert all(feature["waiting"] == left for feature in shown["features"].values())
     assert all(sum(feature["requests"]) in (0, WINDOW) for feature in shown["features"].values())
 
