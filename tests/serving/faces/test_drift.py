@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, expect
 from components.files import read_json, write_json
 from components.sources.archive import read_tar
 from tests.face_data import RAW
-from tests.serving.browsing import Visitor, needs_browser, visitors
+from tests.serving.browsing import Visitor, needs_browser, resize, visitors
 from tests.serving.hostile import jpeg
 from tests.serving.servers import Server, serving
 
@@ -98,8 +98,10 @@ def test_the_page_shows_each_feature(browser: Browser, server: Server, faces: li
         expect(brightness).to_contain_text("Drifted:")
         expect(brightness.get_by_role("progressbar").first).to_be_visible()
         expect(page.get_by_role("article", name="Picture side")).to_contain_text("not compared")
-        page.set_viewport_size({"width": 360, "height": 740})
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        for width in (1100, 820, 360):
+            resize(page, width)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert page.evaluate("[...document.querySelectorAll('article')].every(a => a.scrollWidth <= a.clientWidth)")
         page.get_by_role("link", name="Back to the model").click()
         expect(page.get_by_role("heading", level=1)).not_to_contain_text("Are requests")
         assert visitor.complaints == []
