@@ -85,6 +85,15 @@ class PictureLimits(Limits):
     """Largest JPEG that is decoded row by row, at 1/8 of its size if need be."""
 
 
+class DriftLimits(Section):
+    """How requests are compared with the reference of a bundle; see `components.drift`."""
+
+    drift_window: int = Field(ge=100)
+    """Values of a feature that are counted before they are compared and shown; fewer could tell of one request."""
+    drift_alarm_rate: float = Field(gt=0, lt=0.5)
+    """Most of the windows that may raise an alarm, whichever the feature, where requests have not changed."""
+
+
 class ServerLimits(Section):
     """What bounds every connection to a server, whatever it serves: the block `server`."""
 

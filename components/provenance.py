@@ -26,12 +26,14 @@ PACKAGE = Path(__file__).resolve().parent
 PARTS = {
     "train": ("training", "model"),
     "export": ("training", "model", "export", "runtime"),
-    "evaluate": ("evaluation", "runtime"),
+    "evaluate": ("evaluation", "runtime", "features"),
     "audit": ("audit", "runtime"),
     "gate": (),
     "promote": (),
 }
 """Folders and modules of a lab or a family whose code a step runs, by their names without `.py`."""
+COUNTED = "drift.py"
+"""What a lab's `features` are counted with, below components/: a lab without them does not run it."""
 DECLARED = {"train": ("monitor",), "evaluate": ("headline", "held_out"), "audit": ("headline",)}
 """Attributes of a lab that decide what a step writes, where the lab has them."""
 CONTRACT = ("__init__", "lab")
@@ -111,6 +113,8 @@ def _lab_files(lab: Lab, step: str) -> Iterator[tuple[str, str]]:
     for folder in (own, *(PACKAGE / "families" / name for name in families)):
         for path in _modules(folder, step):
             yield _code(path, step if path.parent == folder and path.stem in CONTRACT else None)
+            if path.stem == "features":
+                yield _code(PACKAGE / COUNTED)
     for name in DECLARED.get(step, ()):
         yield f"{lab.name}.{name}", repr(getattr(lab, name, None))
     if step in DATASET_MODULES:

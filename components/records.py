@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, ValidationError
 
+from components.drift import Reference
 from components.errors import UserError
 from components.files import Sha256, read_json
 
@@ -57,6 +58,7 @@ class Evaluation(Record):
     metrics: by the names that gates use.  counts: over how many items each was measured.
     variants: metrics of each graph.  serve: what evaluation chose for serving, such as the variant or a threshold.
     limitations: sentences, with the measured values that say so, for those who use the model.
+    drift_references: what requests are compared with, by feature.
     """
 
     metrics: dict[str, Measured]
@@ -64,6 +66,7 @@ class Evaluation(Record):
     variants: dict[str, dict[str, Measured]] = {}
     serve: dict[str, Any] = {}
     limitations: tuple[str, ...] = ()
+    drift_references: dict[str, Reference] = {}
 
 
 class EvaluationReport(Evaluation):

@@ -72,7 +72,9 @@ def test_imports_go_one_way(path: Path) -> None:
         if inside[:2] in (("components", "families"), ("components", "steps"), ("components", "training")):
             assert not (parts[:2] == ["components", "labs"] and len(parts) > 2), "what labs share knows none"
         if inside[0] == "serving" and name.startswith(CONTRACT) and len(parts) > 3:
-            assert parts[3] in ("params", "runtime") or parts[1] == "datasets", "serving knows a lab's torch-free half"
+            assert parts[3] in ("params", "runtime", "features") or parts[1] == "datasets", (
+                "serving knows a lab's torch-free half"
+            )
 
 
 TRAINING = [
@@ -131,7 +133,8 @@ def test_onnx_is_exported_in_one_place() -> None:
 
 @pytest.mark.parametrize("name", LABS)
 def test_a_labs_folders_say_which_half_code_is_in(name: str) -> None:
-    known = {"__init__", "params", "training", "model", "export", "runtime", "evaluation", "audit", "__pycache__"}
+    known = {"__init__", "params", "training", "model", "export", "runtime", "features", "evaluation", "audit"}
+    known |= {"__pycache__"}
     assert {path.stem for path in (PROJECT / "components" / "labs" / name).iterdir()} <= known
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from components.config import Limits
+from components.config import DriftLimits, Limits
 from components.promoted import Served
 from serving.core.access import Access
+from serving.core.drift import Drift
 from serving.core.metrics import Metrics
 from serving.core.request_context import PAGE, Rules
 from serving.core.schemas import Info
@@ -49,6 +51,7 @@ class Backend:
         self.origin = info.model
         self.metrics = metrics or Metrics()
         self.metrics.describe(served)
+        self.drift = _drift(served, limits, self.metrics)
         self.docs = json.dumps(document).encode()
         self._paths = frozenset(document["paths"]) - {"/"}
         headers = [(name.encode(), value.encode()) for name, value in info.model.headers().items()]
@@ -73,8 +76,19 @@ class Backend:
     def stop(self) -> None:
         self.work.stop()
 
+    def count(self, features: Mapping[str, float | str]) -> None:
+        """Counts a request that was not refused, by its features. Called in the event loop."""
+        if self.drift:
+            self.drift.count(features)
+
     def _route(self, path: str) -> str | None:
         """A path's name in metrics and logs: its own for the API's, one for all of the page; None: no such path."""
         if path in self._paths:
             return path
         return PAGE if path == "/" or path.startswith("/static/") else None
+
+
+def _drift(served: Served, limits: Limits, metrics: Metrics) -> Drift | None:
+    """None where requests are not counted: the API has no features, or evaluation counted none of this bundle."""
+    references = served.evaluation.drift_references if served.evaluation else {}
+    return Drift(references, limits, metrics) if references and isinstance(limits, DriftLimits) else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from components.families.classification.params import Serve
 from components.families.classification.runtime import SIZE
-from serving.core import openapi
+from serving.core import drift_route, openapi
+from serving.core.drift import DriftAnswer
 from serving.core.openapi import Json, json_of, operation, picture_bodies, reference, work_problems
 from serving.digits.schemas import ReadAnswer, ReadRequest
 
@@ -39,4 +40,5 @@ def document(limits: Serve, version: str) -> Json:
         body={"application/json": json_body, **picture_bodies()},
         problems=REFUSED,
     )
-    return openapi.document(about, {"/read": {"post": read}}, [ReadRequest, ReadAnswer])
+    paths = {"/read": {"post": read}, **drift_route.path()}
+    return openapi.document(about, paths, [ReadRequest, ReadAnswer, DriftAnswer])

@@ -9,13 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from components.drift import PICTURE_SIDE
+from components.families.classification.features import features
+from serving.core import drift_route
 from serving.core.application import answer
 from serving.core.parsing import JSON, json_body, media_type
 from serving.core.pictures import open_picture
 from serving.core.uploads import one_picture
 from serving.digits.backend import DigitsBackend
 from serving.digits.preprocess import refuse_blank
-from serving.digits.schemas import ReadRequest
+from serving.digits.schemas import ReadAnswer, ReadRequest
 
 
 async def read(request: Request) -> Response:
@@ -23,10 +26,22 @@ async def read(request: Request) -> Response:
     if media_type(request) == JSON:
         image = np.array((await json_body(request, ReadRequest)).image, dtype=np.uint8)
         refuse_blank(float(np.ptp(image)))
-        return answer(backend.worker.run_here(backend.read, image))
+        found = backend.worker.run_here(backend.read, image)
+        backend.count(counted(found))
+        return answer(found)
     picture = open_picture(await one_picture(request), backend.limits)
     async with asyncio.timeout(backend.limits.request_seconds):
-        return answer(await backend.worker.run(backend.read_picture, picture))
+        found = await backend.worker.run(backend.read_picture, picture)
+    backend.count({**counted(found), PICTURE_SIDE: max(picture.size)})
+    return answer(found)
 
 
-ROUTES = [Route("/read", read, methods=["POST"])]
+def counted(found: ReadAnswer) -> dict[str, float]:
+    """The features of the first digit that was read: several of one hand are not so many independent draws."""
+    first = found.digits[0]
+    distances = None if first.distance is None else np.array([first.distance])
+    of_one = features(np.array([first.image]), np.array([first.probability]), distances)
+    return {name: float(values[0]) for name, values in of_one.items()}
+
+
+ROUTES = [Route("/read", read, methods=["POST"]), drift_route.ROUTE]

@@ -12,7 +12,9 @@ from PIL import Image
 
 from components.config import PictureLimits
 from components.datasets.faces.reader import centre
+from components.drift import PICTURE_SIDE
 from components.labs.faces import params
+from components.labs.faces.features import features
 from components.labs.faces.runtime.detection import detect
 from components.labs.faces.runtime.model import FaceModel
 from components.stats import sigmoid
@@ -39,13 +41,16 @@ class Detector:
         """Raises RefusalError."""
         return open_picture(content, self._limits)
 
-    def classify(self, picture: Picture) -> Classification:
-        """Is this a face? The picture is framed as the audit's are. Raises RefusalError."""
+    def classify(self, picture: Picture) -> tuple[Classification, dict[str, float]]:
+        """Is this a face? And the picture's features. It is framed as the audit's are. Raises RefusalError."""
         side = self._model.picture_size
         image = decode(picture, (side, side))
         crop = centre(np.asarray(middle_square(image, side))[None])
-        logit = float(self._model.logits(crop)[0])
-        return Classification(is_face=logit > self._threshold, probability=_probability(logit))
+        logits = self._model.logits(crop)
+        counted = {name: float(values[0]) for name, values in features(crop, logits).items()}
+        logit = float(logits[0])
+        found = Classification(is_face=logit > self._threshold, probability=_probability(logit))
+        return found, {**counted, PICTURE_SIDE: max(picture.size)}
 
     def detect(self, picture: Picture) -> Detection:
         """Where are faces in this photograph? Raises RefusalError."""

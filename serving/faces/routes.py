@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving.core import drift_route
 from serving.core.application import answer
 from serving.core.pictures import Picture
 from serving.core.problems import RefusalError
@@ -33,15 +34,19 @@ async def classify(request: Request) -> Response:
     backend = _backend(request)
     picture = backend.detector.open(await one_picture(request))
     if picture.pixels <= backend.limits.quick_pixels and not picture.slow:
-        found = backend.worker.run_here(backend.detector.classify, picture)
+        found, features = backend.worker.run_here(backend.detector.classify, picture)
     else:
-        found = await _look(backend, backend.detector.classify, picture)
+        found, features = await _look(backend, backend.detector.classify, picture)
+    backend.count(features)
     return answer(ClassifyAnswer(**dict(found), threshold=backend.detector.threshold, model=backend.origin))
 
 
 async def classify_batch(request: Request) -> Response:
     backend = _backend(request)
-    results = await _look_at_all(request, backend.detector.classify)
+    looked_at = await _look_at_all(request, backend.detector.classify)
+    for _, features in looked_at:
+        backend.count(features)
+    results = [found for found, _ in looked_at]
     return answer(ClassifyBatchAnswer(results=results, threshold=backend.detector.threshold, model=backend.origin))
 
 
@@ -112,4 +117,5 @@ ROUTES = [
     Route("/detect/batch", detect_batch, methods=["POST"]),
     Route("/audit", audit),
     Route("/card", card),
+    drift_route.ROUTE,
 ]

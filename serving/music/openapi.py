@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from serving.core import openapi
+from serving.core import drift_route, openapi
+from serving.core.drift import DriftAnswer
 from serving.core.openapi import Json, json_of, operation, reference, work_problems
 from serving.music.schemas import EXAMPLE_TUNE, DoneEvent, GenerateAnswer, Request, TextEvent
 
@@ -37,7 +38,8 @@ def document(requests: dict[str, type[Request]], version: str) -> Json:
         "version": version,
         "description": "Irish folk tunes in ABC notation, written a character at a time by an LSTM with attention.",
     }
-    return openapi.document(about, _paths(), [*requests.values(), GenerateAnswer, TextEvent, DoneEvent])
+    paths = {**_paths(), **drift_route.path()}
+    return openapi.document(about, paths, [*requests.values(), GenerateAnswer, TextEvent, DoneEvent, DriftAnswer])
 
 
 def _paths() -> Json:

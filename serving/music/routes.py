@@ -14,6 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from components.errors import UserError
+from components.labs.music.features import features
+from serving.core import drift_route
 from serving.core.application import answer
 from serving.core.events import EventStream, event
 from serving.core.parsing import json_body, query
@@ -33,6 +35,7 @@ async def generate(request: Request) -> Response:
     asked = await json_body(request, _limited(request, schemas.GenerateRequest))
     seed = backend.generator.seed(asked)
     backend.generator.refuse_impossible(asked)  # before it takes a place
+    backend.count(_counted(asked))
     with backend.batcher.hold(asked.count):
         async with asyncio.timeout(backend.limits.request_seconds):
             tunes = await asyncio.gather(*(backend.generator.write(asked, seed, index) for index in range(asked.count)))
@@ -56,6 +59,7 @@ async def stream(request: Request) -> Response | EventStream:
 
 async def _events(backend: MusicBackend, asked: schemas.StreamRequest) -> AsyncGenerator[bytes]:
     backend.generator.refuse_impossible(asked)
+    backend.count(_counted(asked))
     seed = backend.generator.seed(asked)
     loop = asyncio.get_running_loop()
     started, sent = loop.time(), False
@@ -101,6 +105,10 @@ async def play(request: Request, kind: str) -> Response:
         raise wrong_fields([("abc", str(error))]) from None
 
 
+def _counted(asked: schemas.StreamRequest) -> dict[str, float | str]:
+    return features(asked.start or "", asked.key or "", asked.temperature)
+
+
 def _backend(request: Request) -> MusicBackend:
     backend: MusicBackend = request.app.state.backend
     return backend
@@ -115,4 +123,5 @@ ROUTES = [
     Route("/generate", generate, methods=["POST"]),
     Route("/stream", stream, methods=["POST"]),
     *(Route(f"/tunes/{kind}", partial(play, kind=kind), methods=["GET", "POST"]) for kind in PLAYERS),
+    drift_route.ROUTE,
 ]

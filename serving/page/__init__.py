@@ -1,6 +1,7 @@
 """The pages a person uses: their files, and the headers that keep everybody else's scripts out of them."""
 
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
@@ -50,6 +51,11 @@ def page(lab: str) -> Starlette:
 
 def render(lab: str) -> str:
     """The lab's index.html, a Jinja template, which fills the blocks of shared/layout.html."""
+    return fill(f"{lab}/index.html")
+
+
+def fill(template: str, **values: Any) -> str:
+    """A Jinja template below static/, with these values."""
     templates = Environment(
         loader=FileSystemLoader(STATIC),
         autoescape=True,
@@ -57,7 +63,7 @@ def render(lab: str) -> str:
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    return templates.get_template(f"{lab}/index.html").render()
+    return templates.get_template(template).render(values)
 
 
 class _Headers:

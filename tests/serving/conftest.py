@@ -16,9 +16,11 @@ from components.bundle import Bundle, BundleSpec, Candidate, write_bundle
 from components.config import Bound, Gate
 from components.datasets.digits.raw import read_raw
 from components.datasets.digits.reader import Split, read_split
+from components.datasets.music.reader import read_texts
 from components.files import sha256_file, write_json
 from components.labs.music.export.graphs import reading_graph, sampling_graph
 from components.labs.music.export.graphs.weights import Weights
+from components.labs.music.features import references
 from components.records import AuditReport, Evaluation
 from tests.components import bundles
 from tests.components.bundles import PROVENANCE
@@ -38,13 +40,18 @@ DIGIT_STEPS = 250
 
 
 @pytest.fixture(scope="session")
-def promoted_bundle(music_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def promoted_bundle(music_bundle: Path, prepared_music: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle with the records that its evaluation, its gate and its promotion leave beside it."""
     folder = tmp_path_factory.mktemp("promoted") / "music"
     shutil.copytree(music_bundle, folder)
     bundle = Bundle.open(folder)
     evaluation = bundle.report(
-        Evaluation(metrics={"bits_per_char": 1.3}, serve={"variant": "int8"}, limitations=(LIMITATION,))
+        Evaluation(
+            metrics={"bits_per_char": 1.3},
+            serve={"variant": "int8"},
+            limitations=(LIMITATION,),
+            drift_references=references(read_texts(prepared_music, "train")),
+        )
     )
     bundles.promoted(folder, evaluation, Gate(metrics={"bits_per_char": Bound(max=1.425)}), mlflow_run="1" * 32)
     return folder

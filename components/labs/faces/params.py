@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.config import ExportParams, LabParams, PictureLimits, Section, TrainParams, Width
+from components.config import DriftLimits, ExportParams, LabParams, PictureLimits, Section, TrainParams, Width
 from components.labs.faces.audit.params import Audit
 
 
@@ -38,7 +38,7 @@ class Export(ExportParams):
     pictures: int = Field(ge=1, le=64)
 
 
-class Serve(PictureLimits):
+class Serve(PictureLimits, DriftLimits):
     """What the faces API takes on, and how much at once."""
 
     quick_pixels: int = Field(ge=0)

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from components.config import Decay, ExportParams, LabParams, Limits, Section, TrainParams
+from components.config import Decay, DriftLimits, ExportParams, LabParams, Limits, Section, TrainParams
 
 
 class Evaluate(Section):
@@ -21,7 +21,7 @@ class Evaluate(Section):
     max_quantisation_cost: float = Field(ge=0)
 
 
-class Serve(Limits):
+class Serve(Limits, DriftLimits):
     """What the music API takes on, and how much at once."""
 
     active_tunes: int = Field(ge=1, le=1024)

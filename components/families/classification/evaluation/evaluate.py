@@ -14,6 +14,7 @@ from components.errors import UserError
 from components.families.classification.evaluation import measures, outliers
 from components.families.classification.evaluation.corruptions import corrupted
 from components.families.classification.evaluation.report import UNITS, Findings, write_report
+from components.families.classification.features import references
 from components.families.classification.params import Evaluate
 from components.families.classification.runtime import DISTANCE, DigitModel, DistanceModel
 from components.families.classification.runtime.outlier_pictures import MEAN_OF, mean_auroc
@@ -79,6 +80,11 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
         variants=variants,
         serve={"variant": served},
         limitations=findings.limitations,
+        drift_references=references(
+            validation.images,
+            models[served].probabilities(validation.images, params.batch).max(axis=1),
+            distance.distances(validation.images),
+        ),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from components.datasets.faces.reader import COURSE_FACES, Split, centre, read_split
 from components.labs.faces import params
 from components.labs.faces.evaluation.scenes import average_precision, compose, matched
+from components.labs.faces.features import references
 from components.labs.faces.runtime.detection import detect
 from components.labs.faces.runtime.model import FaceModel
 from components.onnx.quantisation import choose_variant, quantisation_cost
@@ -58,21 +59,23 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     found = counts(audit, params.scenes)
     course = prepared / COURSE_FACES
     if course.exists():
-        faces = np.load(course, allow_pickle=False)
-        metrics["course_faces_recall"] = rate_above(model.logits(faces), scores[served].threshold)
-        found["course_faces_recall"] = len(faces)
+        known = np.load(course, allow_pickle=False)
+        metrics["course_faces_recall"] = rate_above(model.logits(known), scores[served].threshold)
+        found["course_faces_recall"] = len(known)
     else:
         log.warning("NO COURSE FACES in %s: they are not tried", prepared)
     if params.scenes:
         detection, threshold = measured_detection(model, scores[served].threshold, validation, audit, params)
         metrics |= detection
         serve |= {"detection": params.detection.model_dump(), "detection_threshold": threshold}
+    faces = np.flatnonzero(validation.is_face)
     return Evaluation(
         metrics=metrics,
         counts=found,
         variants=variants,
         serve=serve,
         limitations=limitations(metrics, scores[served], audit),
+        drift_references=references(centre(validation.images[faces]), scores[served].validation[faces]),
     )
 
 

@@ -18,6 +18,7 @@ from components.labs.music.evaluation.limitations import limitations
 from components.labs.music.evaluation.report import Findings, write_report
 from components.labs.music.evaluation.success import Success, by_option, request, worst
 from components.labs.music.evaluation.success import metrics as success_metrics
+from components.labs.music.features import references
 from components.labs.music.runtime.acceptance import CheckedTune, generate_checked
 from components.labs.music.runtime.conditioning import Conditions, Options
 from components.labs.music.runtime.model import TuneModel
@@ -111,6 +112,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         variants=variants,
         serve={"variant": served},
         limitations=findings.limitations,
+        drift_references=references([*texts["train"], *texts["validation"]]),
     )
 
 

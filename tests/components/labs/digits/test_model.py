@@ -116,6 +116,9 @@ def test_evaluation_measures_the_bundle_and_shows_its_mistakes(
     for plot in ("confusion", "calibration", "robustness"):
         assert (tmp_path / "evaluate" / "plots" / f"{plot}.csv").stat().st_size > 0
     assert (tmp_path / "evaluate" / "mistakes.png").read_bytes().startswith(b"\x89PNG")
+    validation = len(read_split(digits.prepared, "validation").labels)
+    found = {name: reference.values for name, reference in report.drift_references.items()}
+    assert found == {**dict.fromkeys(("ink", "probability", "distance"), validation), "picture_side": 0}
 
 
 def exporting(**changed: object) -> Export:

@@ -67,6 +67,12 @@ def test_scores_and_worst_pictures_are_written(evaluation: Evaluation, written: 
     assert (written / "scores_float.csv").exists()
 
 
+def test_requests_are_to_be_compared_with_the_faces_of_validation(evaluation: Evaluation, prepared_faces: Path) -> None:
+    faces = int(read_split(prepared_faces, "validation").is_face.sum())
+    found = {name: reference.values for name, reference in evaluation.drift_references.items()}
+    assert found == {"brightness": faces, "sharpness": faces, "score": faces, "picture_side": 0}
+
+
 def test_limitations_say_what_was_measured(evaluation: Evaluation) -> None:
     said = " ".join(evaluation.limitations)
     assert f"and {1 - evaluation.metrics['recall']:.1%} of all" in said

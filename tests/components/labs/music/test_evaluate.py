@@ -11,6 +11,7 @@ import pytest
 
 from components.bundle import Bundle
 from components.datasets.music.prepare import prepare
+from components.datasets.music.reader import read_texts
 from components.labs.music import LAB
 from components.labs.music.evaluation.evaluate import evaluate
 from components.labs.music.evaluation.report import PICTURES
@@ -77,6 +78,16 @@ def test_every_variant_is_measured_and_the_one_to_serve_is_named(evaluated: tupl
     served = evaluation.serve["variant"]
     assert evaluation.metrics["bits_per_char"] == evaluation.variants[served]["bits_per_char"]
     assert abs(evaluation.metrics["quantisation_cost"]) < 0.1
+
+
+def test_requests_are_to_be_compared_with_training_and_validation_tunes(
+    evaluated: tuple[Evaluation, Path], some_tunes: Path
+) -> None:
+    tunes = [*read_texts(some_tunes, "train"), *read_texts(some_tunes, "validation")]
+    found = evaluated[0].drift_references
+    assert found["key"].values == len(tunes)
+    assert found["evenness"].values > 0.9 * len(tunes)
+    assert found["temperature"].values == 0
 
 
 def test_a_second_evaluation_is_the_same_to_the_byte(
