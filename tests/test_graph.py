@@ -26,8 +26,8 @@ def graph(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     workspace = Workspace(tmp_path_factory.mktemp("graph"))
     workspace.set_params(SMOKE)
     # A demonstration's bounds, so that the first candidate passes and there is a champion to talk about.
-    rates = ("valid_sample_rate", "worst_request_rate")
-    bounds = {"bits_per_char": {"max": 100.0, "min_count": 1}, **dict.fromkeys(rates, {"min": 0.0, "min_count": 1})}
+    bounds = {"bits_per_char": {"max": 100.0, "min_count": 1}}
+    bounds |= {rate: {"min": 0.0, "min_count": 1} for rate in ("valid_sample_rate", "worst_request_rate")}
     workspace.set_params({"music": {"gate": {"metrics": bounds}}})
     done = workspace.run("python", "-m", "components", "repro", "music")
     plan = [line for line in done.stderr.splitlines() if "plan:" in line]

@@ -49,7 +49,7 @@ def test_a_name_is_no_answer_to_a_question_of_another_form() -> None:
     assert with_the_verb_last("Where is Paris?", "France") is None
 
 
-WORDS = st.lists(st.sampled_from("paris capital of the large city Nile river".split()), min_size=1, max_size=8)
+WORDS = st.lists(st.sampled_from(["paris", "capital", "of", "the", "large", "Nile"]), min_size=1, max_size=6)
 
 
 @given(WORDS, st.sampled_from(["is", "are", "was", "were"]), WORDS)

@@ -20,7 +20,8 @@ from components.labs.music.runtime.tune import ENDINGS, FURTHER_BACK, Tune
 from components.labs.music.runtime.vocabulary import Vocabulary
 
 HEADER = "X:1\nT:A\nZ: id:dc-reel-1\nM:C\nL:1/8\nK:D Major\n"
-BARS = ["ABcd efga|", "A4 B4|", "ABc|", "ABcd efga b|", "A8:|!\n", "A6:|!\n", "AB|", "[1 A8|", "A8|!\n", "?|", "|!\n", "\n\n"]
+BARS = ["ABcd efga|", "A4 B4|", "ABc|", "ABcd efga b|", "A8:|!\n", "A6:|!\n", "AB|", "[1 A8|", "A8|!\n", "?|", "|!\n"]
+BARS += ["\n\n"]
 SAME_FIXTURES = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
