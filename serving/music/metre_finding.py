@@ -17,8 +17,8 @@ STEP = Fraction(1, 4)
 """Quarter notes of a step in which accents are counted."""
 LONGEST = 2.0
 """Quarter notes: a longer note is no stronger accent."""
-LOUDNESS = 1.0
-"""Weight of loudness beside length, both in standard deviations."""
+LOUD = 40.0
+"""Difference of MIDI's velocities that weighs as much as a quarter note."""
 LAGS: Mapping[str, tuple[Fraction, ...]] = {
     "C": (Fraction(1), Fraction(2), Fraction(4)),
     "3/4": (Fraction(1), Fraction(3)),
@@ -27,12 +27,15 @@ LAGS: Mapping[str, tuple[Fraction, ...]] = {
 }
 """Quarter notes of the beats and the bar of each metre that is told from the others."""
 PRIOR: Mapping[str, float] = {"C": 0.05, "3/4": -0.05, "6/8": 0.0, "9/8": -0.02}
+"""Added to the mean autocorrelation: training tunes are in C far more often than in 3/4."""
 
 EIGHTH_STEPS = 2
 """Steps of an eighth: a pickup is so many, or some of them."""
 LEAST_BARS = 4
 """A shorter melody does not show where its bars begin."""
-CLEARLY = 0.2
+ACCENT = 10
+"""Difference of MIDI's velocities: where notes are about equally loud, their lengths alone mislead too often."""
+CLEARLY = 0.3
 """How much stronger than the first note's place in the bar another must be, to be where bars begin."""
 
 
@@ -44,7 +47,7 @@ def find_metre(notes: Sequence[WrittenNote], metres: Sequence[str]) -> str:
         for metre, lags in LAGS.items()
         if metre in metres
     }
-    return max(scores, key=lambda metre: scores[metre])
+    return max(scores, key=lambda metre: scores[metre], default=metres[0])
 
 
 def accents(notes: Sequence[WrittenNote]) -> np.ndarray:
@@ -52,7 +55,7 @@ def accents(notes: Sequence[WrittenNote]) -> np.ndarray:
     first = notes[0].start
     lengths = np.minimum([float(note.end - note.start) for note in notes], LONGEST)
     loud = np.array([note.velocity for note in notes], float)
-    strength = lengths + LOUDNESS * (loud - loud.min()) / 40
+    strength = lengths + (loud - loud.min()) / LOUD
     steps = [int((note.start - first) / STEP) for note in notes]
     signal = np.zeros(steps[-1] + 1)
     np.maximum.at(signal, steps, strength)
@@ -72,7 +75,8 @@ def find_pickup(notes: Sequence[WrittenNote], bar: Fraction) -> Fraction:
     """
     signal = accents(notes)
     steps = int(bar / STEP)
-    if len(signal) < LEAST_BARS * steps:
+    loud = [note.velocity for note in notes]
+    if max(loud) - min(loud) < ACCENT or len(signal) < LEAST_BARS * steps:
         return Fraction(0)
     strengths = {phase: float(signal[phase::steps].mean()) for phase in range(0, steps, EIGHTH_STEPS)}
     best = max(strengths, key=lambda phase: strengths[phase])
