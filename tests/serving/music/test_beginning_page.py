@@ -87,8 +87,9 @@ def test_a_file_is_dropped_and_read_again_in_a_metre_that_is_chosen(visit: Calla
         (midi(melody([60, 62]), melody([55, 57])), "several voices"),
         (b"\x89PNG\r\n", "this is no MIDI file"),
         (b"", "There is nothing in this file."),
-        (bytes(10_000_000), "more than the 65,536 bytes that the server takes"),
+        (bytes(70_000), "more than the 65,536 bytes that the server takes"),
     ],
+    ids=["drums", "voices", "picture", "empty", "large"],
 )
 def test_a_file_that_is_no_melody_is_refused_in_words(visit: Callable[..., Player], content: bytes, words: str) -> None:
     page = begin(visit())

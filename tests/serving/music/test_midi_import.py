@@ -222,7 +222,9 @@ def test_any_melody_of_sixteenths_is_written_with_its_pitches_and_lengths(notes:
         track += [Message("note_on", note=pitch, velocity=90), Message("note_off", note=pitch, time=120 * sixteenths)]
     for key, metre in (("D Major", "C"), ("Bb Major", "6/8"), ("F# Minor", "3/4"), ("Eb Dorian", "9/8")):
         found = written(read(midi(track), key, metre))
-        assert [(length * 16, pitch) for _, length, pitch in found] == [(length, pitch) for pitch, length in notes]
+        assert [(length * 16, pitch) for _, length, pitch in found] == [
+            (Fraction(length), pitch) for pitch, length in notes
+        ]
 
 
 def test_swung_eighths_are_written_even_and_it_is_said() -> None:
