@@ -306,6 +306,6 @@ const known = showModel(surprise).then((answer) => {
   offer()
   showTemperature()
 })
-beginning({ form, offer, attempt, say, limits: async () => (await known)?.limits })
+beginning({ form, offer, attempt, say, limits: () => known.then(() => info?.limits) })
 showTemperature()
 writeFromAddress()
