@@ -205,7 +205,7 @@ def test_lengths_are_written_as_the_collection_writes_them(lengths: list[float |
     [
         ("D Major", "D_E=E=F ^FG^GA|"),
         ("D Minor", "D_E=EF ^FG^GA|"),
-        ("A Major", "D^D=E=F ^F=G^GA|"),
+        ("A Major", "D^DE=F ^F=G^GA|"),
     ],
 )
 def test_accidentals_follow_the_key(key: str, music: str) -> None:
