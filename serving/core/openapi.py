@@ -109,6 +109,15 @@ def picture_form(most: int) -> Json:
     return {"multipart/form-data": {"schema": schema, "encoding": {"file": {"contentType": "image/*"}}}}
 
 
+def query_parameters(query: type[BaseModel]) -> list[Json]:
+    """The fields of a type whose values are sent in the query."""
+    parameters = []
+    for name, schema in query.model_json_schema()["properties"].items():
+        schema.pop("title")
+        parameters.append({"name": name, "in": "query", "description": schema.pop("description"), "schema": schema})
+    return parameters
+
+
 def json_of(schema: str) -> Json:
     return {"application/json": {"schema": reference(schema)}}
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from components.families.generation.params import Serve
 from serving.core import openapi
-from serving.core.openapi import PROBLEMS, Json, operation
+from serving.core.openapi import PROBLEMS, operation, query_parameters
 from serving.generation.schemas import InterpolationQuery, SamplesQuery, limited
 
 REFUSED = {status: PROBLEMS[status] for status in (408, 413, 429, 500, 503)} | {
@@ -15,7 +15,7 @@ REFUSED = {status: PROBLEMS[status] for status in (408, 413, 429, 500, 503)} | {
 PNG = {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}}}
 
 
-def document(limits: Serve, version: str) -> Json:
+def document(limits: Serve, version: str) -> openapi.Json:
     """version: of the model that is served."""
     about = {
         "title": "Generation",
@@ -33,16 +33,7 @@ def document(limits: Serve, version: str) -> Json:
         ),
     }
     paths = {
-        path: {"get": operation(name, summary, PNG, parameters=_parameters(query), problems=REFUSED)}
+        path: {"get": operation(name, summary, PNG, parameters=query_parameters(query), problems=REFUSED)}
         for path, (name, summary, query) in operations.items()
     }
     return openapi.document(about, paths, [])
-
-
-def _parameters(query: type[BaseModel]) -> list[Json]:
-    parameters = []
-    for name, schema in query.model_json_schema()["properties"].items():
-        description = schema.pop("description")
-        schema.pop("title")
-        parameters.append({"name": name, "in": "query", "description": description, "schema": schema})
-    return parameters

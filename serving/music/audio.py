@@ -35,6 +35,8 @@ TEMPO = {
 }
 TEMPO_BY_METRE = {"6/8": 165, "9/8": 165, "12/8": 180, "2/4": 125, "3/4": 130}
 USUAL_TEMPO = 170
+SIGNS = {"C": "4/4", "C|": "2/2"}
+"""Metres that are written as a sign."""
 
 
 def to_midi(abc: str, *, max_seconds: float, max_chord: int) -> bytes:
@@ -54,7 +56,8 @@ def to_midi(abc: str, *, max_seconds: float, max_chord: int) -> bytes:
             Message("program_change", program=PROGRAM),
         ]
     )
-    if metre := re.fullmatch(r"(\d+)/(1|2|4|8|16|32)", tune.tune.headers.get("M", "")):
+    written = tune.tune.headers.get("M", "")
+    if metre := re.fullmatch(r"(\d+)/(1|2|4|8|16|32)", SIGNS.get(written, written)):
         track.append(MetaMessage("time_signature", numerator=int(metre[1]), denominator=int(metre[2])))
     last = 0
     for tick, kind, pitch, velocity in sorted(_events(tune)):

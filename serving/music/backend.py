@@ -29,6 +29,7 @@ class MusicBackend(Backend):
         warm_up(model, limits.active_tunes)
         self.batcher = TuneBatcher(model, limits.active_tunes, limits.waiting_tunes, limits.read_chars)
         self.player = Worker(limits.audio_waiting)
+        self.metres = options.metres
         self.requests = schemas.requests(limits, options)
         metrics = TuneMetrics(self.batcher)
         self.generator = TuneGenerator(self.batcher, options, limits, metrics)

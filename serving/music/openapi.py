@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from serving.core import drift_route, openapi
 from serving.core.drift import DriftAnswer
-from serving.core.openapi import Json, json_of, operation, reference, work_problems
-from serving.music.schemas import EXAMPLE_TUNE, DoneEvent, GenerateAnswer, Request, TextEvent
+from serving.core.openapi import BINARY, Json, json_of, operation, query_parameters, reference, work_problems
+from serving.music.schemas import EXAMPLE_TUNE, DoneEvent, GenerateAnswer, MidiAnswer, Request, TextEvent
 
 PROBLEMS = work_problems(
     {
         400: "the body is not JSON",
         415: "the body is not application/json",
         422: "a field is wrong: `errors` names it",
+    }
+)
+MIDI_PROBLEMS = work_problems(
+    {
+        400: "there is no file",
+        415: "it is no MIDI file",
+        422: "it is broken, has no notes, drums only, several voices, notes that are too high or too low, is too long "
+        "or follows no beat; or a field of the query is wrong: `errors` names it",
     }
 )
 EVENTS = """event: text
@@ -38,11 +46,12 @@ def document(requests: dict[str, type[Request]], version: str) -> Json:
         "version": version,
         "description": "Irish folk tunes in ABC notation, written a character at a time by an LSTM with attention.",
     }
-    paths = {**_paths(), **drift_route.path()}
-    return openapi.document(about, paths, [*requests.values(), GenerateAnswer, TextEvent, DoneEvent, DriftAnswer])
+    paths = {**_paths(requests), **drift_route.path()}
+    answers = [GenerateAnswer, MidiAnswer, TextEvent, DoneEvent, DriftAnswer]
+    return openapi.document(about, paths, [*requests.values(), *answers])
 
 
-def _paths() -> Json:
+def _paths(requests: dict[str, type[Request]]) -> Json:
     playing = {"midi": "audio/midi", "wav": "audio/wav"}
     return {
         "/generate": {
@@ -62,6 +71,17 @@ def _paths() -> Json:
                 {"text/event-stream": {"example": EVENTS}},
                 body=_json("StreamRequest", {"temperature": 0.9}),
                 problems=PROBLEMS,
+            )
+        },
+        "/tunes/from-midi": {
+            "post": operation(
+                "from_midi",
+                "Read the one voice of a MIDI file of up to `max_seconds`: the start of a tune, its key and its metre, "
+                "and what was assumed",
+                json_of("MidiAnswer"),
+                body=_midi_bodies(),
+                parameters=query_parameters(requests["MidiQuery"]),
+                problems=MIDI_PROBLEMS,
             )
         },
         **{
@@ -88,6 +108,15 @@ def _paths() -> Json:
 
 def _json(schema: str, example: Json) -> Json:
     return {"application/json": {"schema": reference(schema), "example": example}}
+
+
+def _midi_bodies() -> Json:
+    """The file as the whole body, or as the file of a form."""
+    form = {"type": "object", "required": ["file"], "properties": {"file": BINARY}}
+    return {
+        "audio/midi": {"schema": BINARY},
+        "multipart/form-data": {"schema": form, "encoding": {"file": {"contentType": "audio/midi"}}},
+    }
 
 
 def _file(media_type: str) -> Json:

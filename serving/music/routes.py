@@ -20,13 +20,17 @@ from serving.core.application import answer
 from serving.core.events import EventStream, event
 from serving.core.parsing import json_body, query
 from serving.core.problems import BrokenError, RefusalError, as_refusal, wrong_fields
+from serving.core.uploads import FileKind, one_file
 from serving.music import audio, schemas
 from serving.music.backend import MusicBackend
+from serving.music.midi_import import transcribe
+from serving.music.transcription import UNIT
 
 PLAYERS: dict[str, tuple[str, Callable[..., bytes]]] = {
     "midi": ("audio/midi", audio.to_midi),
     "wav": ("audio/wav", audio.to_wav),
 }
+MIDI = FileKind("MIDI file", "tune.mid")
 RequestT = TypeVar("RequestT", bound=schemas.Request)
 
 
@@ -105,6 +109,39 @@ async def play(request: Request, kind: str) -> Response:
         raise wrong_fields([("abc", str(error))]) from None
 
 
+async def from_midi(request: Request) -> Response:
+    backend = _backend(request)
+    asked = query(request, _limited(request, schemas.MidiQuery))
+    content = await one_file(request, MIDI)
+    limits = backend.limits
+    async with asyncio.timeout(limits.audio_seconds):
+        found = await backend.player.run(
+            transcribe, content, asked.key or "", asked.metre or "", backend.metres, limits.max_seconds
+        )
+    start = found.music
+    if len(start) > limits.max_start:
+        raise RefusalError(
+            422,
+            f"the melody takes {len(start):,} characters, and a start may have {limits.max_start:,} at most: cut the "
+            "file to the part to go on from",
+        )
+    model = _limited(request, schemas.StreamRequest)
+    backend.generator.refuse_impossible(model(key=found.key, metre=found.metre, start=start))
+    return answer(
+        schemas.MidiAnswer(
+            abc=found.tune,
+            start=start,
+            key=found.key,
+            metre=found.metre,
+            unit=UNIT,
+            notes=found.notes,
+            deviation=round(found.deviation, 4),
+            assumed=found.assumed,
+            model=backend.origin,
+        )
+    )
+
+
 def _counted(asked: schemas.StreamRequest) -> dict[str, float | str]:
     return features(asked.start or "", asked.key or "", asked.temperature)
 
@@ -122,6 +159,7 @@ def _limited(request: Request, model: type[RequestT]) -> type[RequestT]:
 ROUTES = [
     Route("/generate", generate, methods=["POST"]),
     Route("/stream", stream, methods=["POST"]),
+    Route("/tunes/from-midi", from_midi, methods=["POST"]),
     *(Route(f"/tunes/{kind}", partial(play, kind=kind), methods=["GET", "POST"]) for kind in PLAYERS),
     drift_route.ROUTE,
 ]

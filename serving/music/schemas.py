@@ -36,7 +36,28 @@ class Request(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class StreamRequest(Request):
+class KeyAndMetre(Request):
+    key: str | None = Field(
+        None,
+        pattern=KEY,
+        description="such as D Major or E Dorian, of up to seven sharps or flats",
+        examples=["D Major"],
+    )
+    metre: str | None = Field(None, description="C and 4/4 are one metre", examples=["6/8"])
+
+    @field_validator("key")
+    @classmethod
+    def _at_most_seven(cls, key: str | None) -> str | None:
+        if key is not None and key_signature(key) is None:
+            raise PydanticCustomError("key", "there is no {key}: it has more than seven sharps or flats", {"key": key})
+        return key
+
+
+class MidiQuery(KeyAndMetre):
+    """What is known of a MIDI file; what is left out is taken from the file or estimated."""
+
+
+class StreamRequest(KeyAndMetre):
     """How a tune is to be. Everything may be left out."""
 
     seed: int | None = Field(
@@ -55,20 +76,10 @@ class StreamRequest(Request):
         allow_inf_nan=False,
         description="choose among the likeliest holding this share",
     )
-    key: str | None = Field(
-        None,
-        pattern=KEY,
-        description="such as D Major or E Dorian, of up to seven sharps or flats",
-        examples=["D Major"],
-    )
-    metre: str | None = Field(
-        None,
-        description="without a type, one that training tunes have in this metre is drawn; C and 4/4 are one metre",
-        examples=["6/8"],
-    )
     type: str | None = Field(
         None,
-        description="what kind of tune; with a metre, one that goes with it (/info, types_by_metre)",
+        description="what kind of tune; with a metre, one that goes with it (/info, types_by_metre), which is drawn "
+        "where it is left out",
         examples=["jig"],
     )
     title: str | None = Field(None, min_length=1, pattern=r"^[^\n]*[^\s][^\n]*$", examples=["The Open Window"])
@@ -90,13 +101,6 @@ class StreamRequest(Request):
     valid_only: bool = Field(
         True, description="draw a wrong bar again, so that the tune is valid ABC; false takes it as the model writes it"
     )
-
-    @field_validator("key")
-    @classmethod
-    def _at_most_seven(cls, key: str | None) -> str | None:
-        if key is not None and key_signature(key) is None:
-            raise PydanticCustomError("key", "there is no {key}: it has more than seven sharps or flats", {"key": key})
-        return key
 
     @field_validator("start")
     @classmethod
@@ -144,6 +148,24 @@ class GenerateAnswer(BaseModel):
     model: Origin
 
 
+class MidiAnswer(BaseModel):
+    """The melody of a MIDI file. `start`, `key` and `metre` go into a request for a tune that goes on from it."""
+
+    abc: str = Field(description="a tune with all notes of the file, which /tunes/wav plays", examples=[EXAMPLE_TUNE])
+    start: str = Field(description="its music, to go on from", examples=["dfaf gfed|cecA BAFA|"])
+    key: str = Field(examples=["D Major"])
+    metre: str = Field(examples=["C"])
+    unit: str = Field(description="what a note without a length lasts", examples=["1/8"])
+    notes: int = Field(description="of the file that were written down", examples=[16])
+    deviation: float = Field(
+        description="how far the notes were from where they are written: root mean square, in quarter notes"
+    )
+    assumed: list[str] = Field(
+        description="what was not given, in words", examples=[["Metre C: the file's time signature."]]
+    )
+    model: Origin
+
+
 class TextEvent(BaseModel):
     """An event of /stream: characters that were just written."""
 
@@ -170,6 +192,7 @@ def requests(limits: Serve, options: Options) -> dict[str, type[Request]]:
     return {
         "GenerateRequest": _bounded(GenerateRequest, bounds | {"count": (Le(limits.max_count),)}, choices),
         "StreamRequest": _bounded(StreamRequest, bounds, choices),
+        "MidiQuery": _bounded(MidiQuery, {}, {"metre": options.metres}),
         "AbcRequest": _bounded(AbcRequest, {"abc": (MaxLen(limits.max_abc),)}),
     }
 

@@ -8,6 +8,12 @@ export async function play(kind, abc) {
   return (await send(`tunes/${kind}`, { json: { abc } })).blob()
 }
 
+/** What the server reads in a MIDI file: { start, key, metre, assumed }. given: the key and metre that are known. */
+export async function fromMidi(file, given) {
+  const query = new URLSearchParams(given)
+  return (await send(`tunes/from-midi?${query}`, { method: 'POST', headers: { 'Content-Type': 'audio/midi' }, body: file })).json()
+}
+
 /** Calls onText(characters) as they are written; resolves to the closing event's object. */
 export async function stream(request, onText, signal) {
   const response = await send('stream', { json: request, signal })

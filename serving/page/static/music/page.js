@@ -1,6 +1,7 @@
 // The page: one form, one tune. What a tune needs to be made again is in the address, after the #.
 
 import { play, stream } from './api.js'
+import { beginning } from './beginning.js'
 import { hasMusic, Score } from './score.js'
 import { fault } from './shared/form.js'
 import { item, showModel } from './shared/model.js'
@@ -305,5 +306,6 @@ const known = showModel(surprise).then((answer) => {
   offer()
   showTemperature()
 })
+beginning({ form, offer, attempt, say, limits: () => known.then(() => info?.limits) })
 showTemperature()
 writeFromAddress()
