@@ -47,7 +47,7 @@ def document(requests: dict[str, type[Request]], version: str) -> Json:
         "description": "Irish folk tunes in ABC notation, written a character at a time by an LSTM with attention.",
     }
     paths = {**_paths(requests), **drift_route.path()}
-    answers = [GenerateAnswer, MidiAnswer, TextEvent, DoneEvent, DriftAnswer]
+    answers = (GenerateAnswer, MidiAnswer, TextEvent, DoneEvent, DriftAnswer)
     return openapi.document(about, paths, [*requests.values(), *answers])
 
 
