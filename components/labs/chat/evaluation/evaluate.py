@@ -47,7 +47,7 @@ MEMORISED = 0.5
 
 
 @dataclass(frozen=True)
-class _Judges:
+class Judges:
     style: StyleJudge
     overlap: Overlap
     accuracy: float
@@ -76,13 +76,13 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
         for kind in KINDS
         for style in (_adapter(kind, params), None)
     }
-    judges = _judges(model, prepared, test, params)
+    judges = judges_of(model, prepared, test, params)
     questions = [each.question for each in test[: params.questions]]
     log.info("answering %d questions in each style", len(questions))
     most = {kind: len(questions) if kind == params.style else params.other_questions for kind in KINDS}
-    written = {kind: _written(model, questions[:count], kind, params, judges) for kind, count in most.items()}
+    written = {kind: judged_answers(model, questions[:count], kind, params, judges) for kind, count in most.items()}
     log.info("asking %d factual questions", min(params.facts, len(FACTS)))
-    facts = {kind: _facts(model, kind, params) for kind in (params.style, PLAIN)}
+    facts = {kind: right_answers(model, FACTS[: params.facts], kind, params) for kind in (params.style, PLAIN)}
     metrics = {**_metrics(likelihoods, written, facts, judges, params), "quantisation_cost": cost}
     counts = {
         "bits_per_byte": len(likelihoods[params.style, params.style]),
@@ -138,7 +138,7 @@ def _adapter(kind: str, params: Evaluate) -> str:
     return params.style if kind == PLAIN else kind
 
 
-def _judges(model: ChatModel, prepared: Path, test: Sequence[Conversation], params: Evaluate) -> _Judges:
+def judges_of(model: ChatModel, prepared: Path, test: Sequence[Conversation], params: Evaluate) -> Judges:
     """The style judge learns from training answers and from styled lines without a question."""
     training = read_conversations(prepared, "train")
     texts = [(kind, text) for each in training for kind, text in each.answers.items()]
@@ -154,10 +154,13 @@ def _judges(model: ChatModel, prepared: Path, test: Sequence[Conversation], para
     ]
     fluency = float(np.percentile(references, params.judge.fluency_percentile))
     overlap = Overlap([text for kind, text in texts + lines if kind != PLAIN], OVERLAP)
-    return _Judges(style, overlap, float(np.mean(right)), float(np.mean(recall)), fluency)
+    return Judges(style, overlap, float(np.mean(right)), float(np.mean(recall)), fluency)
 
 
-def _written(model: ChatModel, questions: Sequence[str], kind: str, params: Evaluate, judges: _Judges) -> list[Written]:
+def judged_answers(
+    model: ChatModel, questions: Sequence[str], kind: str, params: Evaluate, judges: Judges
+) -> list[Written]:
+    """The answer of a kind to each question, with what the judges say of it."""
     texts = _answers(model, questions, kind, params)
     found = judges.style.kinds(texts)
     fluent = [
@@ -177,11 +180,12 @@ def _written(model: ChatModel, questions: Sequence[str], kind: str, params: Eval
     ]
 
 
-def _facts(model: ChatModel, kind: str, params: Evaluate) -> list[tuple[str, bool]]:
-    """The answer to each factual question, and whether it is right."""
-    chosen = FACTS[: params.facts]
-    texts = _answers(model, [question for question, _ in chosen], kind, params)
-    return [(text, is_right(text, pattern)) for text, (_, pattern) in zip(texts, chosen, strict=True)]
+def right_answers(
+    model: ChatModel, facts: Sequence[tuple[str, str]], kind: str, params: Evaluate
+) -> list[tuple[str, bool]]:
+    """The answer of a kind to each factual question, and whether it is right. facts: as `FACTS`."""
+    texts = _answers(model, [question for question, _ in facts], kind, params)
+    return [(text, is_right(text, pattern)) for text, (_, pattern) in zip(texts, facts, strict=True)]
 
 
 def _answers(model: ChatModel, questions: Sequence[str], kind: str, params: Evaluate) -> list[str]:
@@ -196,7 +200,7 @@ def _metrics(
     likelihoods: dict[tuple[str, str | None], list[Likelihood]],
     written: dict[str, list[Written]],
     facts: dict[str, list[tuple[str, bool]]],
-    judges: _Judges,
+    judges: Judges,
     params: Evaluate,
 ) -> dict[str, float]:
     sums = {key: total(found) for key, found in likelihoods.items()}

@@ -1,0 +1,84 @@
+"""What an adapter's scale gains in style and costs in facts, on validation data: `python -m benchmarks.chat_scale`.
+
+The checkpoint of a training is exported with each scale of `chat.export.adapter_scale`, and the bundle answers
+validation questions in the style and VALIDATION_FACTS, which `evaluate` asks none of. The base answers the facts once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from benchmarks.driving import UNKNOWN
+from benchmarks.generation import processor
+from components.bundle import Bundle, write_bundle
+from components.datasets.styles.reader import PLAIN, read_conversations
+from components.files import write_json
+from components.labs import Inputs, find
+from components.labs.chat.evaluation.evaluate import judged_answers, judges_of, right_answers
+from components.labs.chat.evaluation.facts import VALIDATION_FACTS
+from components.labs.chat.params import Params
+from components.labs.chat.runtime.model import ChatModel
+from components.params import load
+
+ROOT = Path(__file__).resolve().parent.parent
+log = logging.getLogger("benchmarks")
+
+
+def exported(params: Params, inputs: Inputs, checkpoint: Path, scale: float, out: Path) -> Bundle:
+    lab: Any = find("chat")
+    module = lab.module(inputs, params.train)
+    module.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
+    out.mkdir()
+    asked = params.export.model_copy(update={"adapter_scale": scale})
+    write_bundle(out, lab.name, lab.export(module, inputs, out, asked), UNKNOWN)
+    return Bundle.open(out)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 1.1, 1.2, 1.3])
+    parser.add_argument(
+        "--questions", type=int, default=150, help="validation questions that are answered in the style"
+    )
+    parser.add_argument("--build", type=Path, default=ROOT / "build", help="with chat/train and styles/prepare")
+    parser.add_argument("--pretrained", type=Path, default=ROOT / "data", help="folder of the base's folder")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "chat_scale.json")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    log.setLevel(logging.INFO)
+    lab = find("chat")
+    params: Any = load(lab, ROOT / "params.yaml")
+    prepared = options.build / "styles" / "prepare"
+    inputs = Inputs(prepared, {name: options.pretrained / name for name in lab.pretrained})
+    validation = read_conversations(prepared, "validation")
+    questions = [each.question for each in validation][: options.questions]
+    evaluate, found, base = params.evaluate, dict[str, Any](), None
+    for scale in options.scales:
+        with TemporaryDirectory() as folder:
+            checkpoint = options.build / "chat" / "train" / "model.ckpt"
+            bundle = exported(params, inputs, checkpoint, scale, Path(folder) / "bundle")
+            model = ChatModel.load(bundle, evaluate.slots)
+            judges = judges_of(model, prepared, validation, evaluate)
+            written = judged_answers(model, questions, evaluate.style, evaluate, judges)
+            facts = right_answers(model, VALIDATION_FACTS, evaluate.style, evaluate)
+            base = base or right_answers(model, VALIDATION_FACTS, PLAIN, evaluate)
+        found[f"{scale:g}"] = {
+            "style_rate": sum(each.in_style for each in written) / len(written),
+            "degenerate_rate": sum(each.degenerate for each in written) / len(written),
+            "facts_right": sum(right for _, right in facts),
+        }
+        log.info("scale %g: %s", scale, found[f"{scale:g}"])
+    asked = {"questions": len(questions), "facts": len(VALIDATION_FACTS)}
+    counted = {"base_facts_right": sum(right for _, right in base or [])}
+    write_json(options.out, {**asked, **counted, "scales": found, "processor": processor()})
+    log.info("of %d facts the base knows %d", len(VALIDATION_FACTS), counted["base_facts_right"])
+
+
+if __name__ == "__main__":
+    main()
