@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import multiprocessing
@@ -293,11 +294,23 @@ def test_a_bundle_with_one_wrong_byte_is_refused(name: str, steps: Steps, tmp_pa
     for path in sorted(folder.iterdir()):
         content = path.read_bytes()
         for place in (0, len(content) // 2, len(content) - 1):
-            path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            changed = content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+            if path.suffix == ".json" and says_the_same(changed, content):
+                continue
+            path.write_bytes(changed)
             with pytest.raises(BundleError):
                 Bundle.open(folder, name)
         path.write_bytes(content)
     assert Bundle.open(folder, name).digest == digest
+
+
+def says_the_same(changed: bytes, content: bytes) -> bool:
+    """Whether the wrong byte is a digit that no float keeps: 0.22697374486236698 is 0.22697374486236697."""
+    try:
+        same: bool = json.loads(changed) == json.loads(content)
+    except ValueError:
+        return False
+    return same
 
 
 @pytest.mark.parametrize("name", LABS)
