@@ -174,7 +174,9 @@ def _same(one: Decision | None, other: Decision) -> bool:
 def _tags(decided: Decision) -> dict[str, str]:
     """What MLflow's page says of a version, and what tells whether promoting it once more would change anything."""
     until = {"waived_until": str(decided.waived_until)} if decided.waived_until else {}
-    return {"model_digest": decided.model_digest, "verdict": decided.verdict, "signed_by": signing_key_id()} | until
+    told = {"model_digest": decided.model_digest, "verdict": decided.verdict, "signed_by": signing_key_id()}
+    # The same model measured anew may be served with another threshold, and be compared with other references.
+    return told | {"evaluation": str(decided.evaluation)} | until
 
 
 def _registered(

@@ -104,6 +104,16 @@ def test_promoting_the_champion_again_moves_nothing_and_the_record_is_the_same(w
     assert len(connect().search_model_versions("name = 'music'")) == 1
 
 
+def test_the_champion_measured_anew_is_promoted_with_its_new_evaluation(workplace: Path) -> None:
+    """As when an evaluation chooses another threshold for the same weights."""
+    bundle = make_candidate()
+    run_promote()
+    bundles.evaluate(bundle, EVALUATE, bits_per_char=1.25)
+    gate(LAB, PARAMS, EVALUATE, GATE)
+    assert run_promote().version == "2"
+    assert champion_now().metrics == {"bits_per_char": 1.25}
+
+
 def test_a_blocked_candidate_is_recorded_loudly_and_the_champion_stays(
     workplace: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
