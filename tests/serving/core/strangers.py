@@ -21,10 +21,11 @@ def connect(server: Server) -> socket.socket:
     return client
 
 
-def ask(server: Server, path: str) -> socket.socket:
-    """A client that has asked, and reads nothing yet."""
+def ask(server: Server, path: str, close: bool = False) -> socket.socket:
+    """A client that has asked, and reads nothing yet. close: it wants the connection closed after the answer."""
     client = connect(server)
-    client.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode())
+    header = b"Connection: close\r\n" if close else b""
+    client.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\n%b\r\n" % (path.encode(), header))
     return client
 
 
