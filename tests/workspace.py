@@ -29,7 +29,10 @@ SMOKE: dict[str, dict[str, Any]] = {
         "uci": {"limit": 200},
         "styles": {"limit": 200},
     },
-    "music": {"train": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2}, "evaluate": {"samples": 8}},
+    "music": {
+        "train": {"hidden_size": 64, "embedding_size": 64, "max_epochs": 2},
+        "evaluate": {"samples": 8, "requests": 5},
+    },
     "faces": {
         "train": {"widths": [8, 16, 24], "hidden_size": 32, "latent_dim": 8, "max_epochs": 2},
         "export": {"calibration": 64, "pictures": 4},
