@@ -25,7 +25,7 @@ PROFILES: Mapping[str, tuple[float, ...]] = {
 }
 """Share of the time of each pitch above the tonic, in semitones, over the training tunes."""
 SHARES: Mapping[str, float] = {"Major": 0.67, "Minor": 0.045, "Dorian": 0.18, "Mixolydian": 0.105}
-"""Of the training tunes."""
+"""Share of the training tunes that are in each mode."""
 UNSEEN = 0.01
 """Added to each share of the time: a pitch that is not in the scale is rare, and not impossible."""
 INDEPENDENT = 40

@@ -54,7 +54,7 @@ class Voice:
     bars_start: float
     """Where its first bar begins, in quarter notes."""
     sharps: int | None
-    """Of its key signature, flats negative; None where the file has none."""
+    """Sharps in its key signature, flats negative; None where the file has none."""
     remarks: tuple[str, ...]
     """What was left out or made up."""
 

@@ -34,7 +34,7 @@ EXACT = 0.01
 EIGHTH = Fraction(1, 2)
 SIXTEENTH = Fraction(1, 4)
 TWELFTH = Fraction(1, 12)
-"""Of a quarter note: what sixteenths and triplets have in common."""
+"""A twelfth of a quarter note: what sixteenths and triplets have in common."""
 REST = 0.375
 """Shortest gap that is a rest where a person played, in quarter notes; in exact files EXACT_REST is."""
 EXACT_REST = 0.2

@@ -32,7 +32,7 @@ def validation(prepared_digits: Path) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def server(digits_bundle: Path, validation: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Of a bundle with the references that evaluate counts, of all validation digits but those that are sent."""
+    """Serves a bundle with references: evaluate counts all validation digits but those that are sent."""
     folder = tmp_path_factory.mktemp("evaluated") / "digits"
     shutil.copytree(digits_bundle, folder)
     bundle = Bundle.open(folder)

@@ -122,7 +122,7 @@ def test_tunes_that_are_played_loosely_are_written_as_they_were_meant(
 
 
 def test_most_keys_of_the_collection_are_found_and_more_than_with_krumhansl_and_kessler() -> None:
-    """Of the held-out tunes; the profiles are of the training tunes."""
+    """Held-out tunes are asked; the profiles are of the training tunes."""
     found: Counter[str] = Counter()
     tunes = [(text, tune) for text, tune in one_voiced() if Block(text, 1).split != "train"]
     for _, tune in tunes:
