@@ -15,9 +15,7 @@ LONGEST_SUBJECT, LONGEST_REST, LONGEST_NAME = 10, 6, 5
 """Words."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s")
-_SENTENCE = re.compile(
-    r'(?P<subject>[^,;:()"\n]{2,80}?) (?P<verb>is|are|was|were) (?P<rest>[^;:()"\n]{2,120}?)[.!]?'
-)
+_SENTENCE = re.compile(r'(?P<subject>[^,;:()"\n]{2,80}?) (?P<verb>is|are|was|were) (?P<rest>[^;:()"\n]{2,120}?)[.!]?')
 _CLAUSE = re.compile(
     r"\b(that|which|who|whom|what|if|when|because|while|although|there|it|this|these|they|i|you|we|he|she|not|but)\b",
     re.IGNORECASE,
