@@ -37,11 +37,12 @@ def export_classifier(
     parity_batches: Sequence[int],
     calibration_batch: int,
     outputs: Sequence[str] = ("logits",),
+    float_convolutions: Sequence[int] = (),
 ) -> BundleSpec:
     """Writes <variant>.onnx of each variant and parity.json into `out`.
 
     model: images (B, ...) uint8 to logits (B, classes), and to what `outputs` names besides. images: training images,
-    for calibration and comparison.
+    for calibration and comparison. float_convolutions: places of convolutions that int8 leaves floats.
     Raises UserError when a weight is NaN or infinite, or the float graph differs from the model by more than
     `params.parity_tolerance`.
     """
@@ -55,7 +56,9 @@ def export_classifier(
     check_parity(report, params.parity_tolerance)
     if "int8" in params.variants:
         parts = np.array_split(images, max(1, len(images) // calibration_batch))
-        write_int8(whole, out / "int8.onnx", ({"images": part} for part in parts), ["Conv", "Gemm", "MatMul"])
+        inputs = ({"images": part} for part in parts)
+        left_out = {"Conv": float_convolutions}
+        write_int8(whole, out / "int8.onnx", inputs, ["Conv", "Gemm", "MatMul"], left_out)
         report["int8"] = compare(out / "int8.onnx", model, cases)
     if "float" not in params.variants:
         whole.unlink()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from components.errors import UserError
 
 Variants = Mapping[str, Mapping[str, float]]
 """Metrics of each variant, "float", "int8" or both, by name."""
@@ -27,12 +30,13 @@ def write_int8(
     target: Path,
     inputs: Iterable[dict[str, np.ndarray]],
     operators: Sequence[str],
-    left_out: Sequence[str] = (),
+    left_out: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> None:
     """Writes the float graph `source` with 8-bit `operators` to `target`, their ranges fixed by running `inputs`.
 
     Weights have a scale for each output channel. Fixed ranges make an item's result independent of its neighbours.
-    left_out: operators (such as "Conv") whose last node stays a float.
+    left_out: places of nodes that stay floats, by operator: {"Conv": [0, -1]} are the first and the last convolution.
+    Raises UserError where there is no such node.
     """
     import onnx
 
@@ -43,7 +47,8 @@ def write_int8(
     try:
         quant_pre_process(source, folded, skip_symbolic_shape=True)
         nodes = onnx.load(folded).graph.node
-        last = [[node.name for node in nodes if node.op_type == operator][-1] for operator in left_out]
+        names = {operator: [node.name for node in nodes if node.op_type == operator] for operator in left_out}
+        floats = [_at(names[operator], place, operator) for operator, places in left_out.items() for place in places]
         quantize_static(
             folded,
             target,
@@ -53,12 +58,18 @@ def write_int8(
             weight_type=QuantType.QInt8,
             per_channel=True,
             op_types_to_quantize=list(operators),
-            nodes_to_exclude=last,
+            nodes_to_exclude=floats,
             calibrate_method=CalibrationMethod.MinMax,
         )
     finally:
         root.setLevel(level)
         folded.unlink(missing_ok=True)
+
+
+def _at(names: Sequence[str], place: int, operator: str) -> str:
+    if not -len(names) <= place < len(names):
+        raise UserError(f"int8 cannot leave {operator} number {place} a float: the graph has {len(names)} of them")
+    return names[place]
 
 
 def quantisation_cost(variants: Variants, metric: str, lower_is_better: bool = False) -> float:

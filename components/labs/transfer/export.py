@@ -46,7 +46,9 @@ def export(model: TransferModel, prepared: Path, out: Path, params: Export) -> B
     spec = {"size": size, "categories": list(model.categories), "temperature": temperature}
     looking = Looking(model, temperature)
     outputs = ("logits", "features")
-    return export_classifier(looking, images, out, params, spec, PARITY_BATCHES, CALIBRATION_BATCH, outputs)
+    return export_classifier(
+        looking, images, out, params, spec, PARITY_BATCHES, CALIBRATION_BATCH, outputs, params.float_convolutions
+    )
 
 
 @torch.inference_mode()

@@ -46,6 +46,7 @@ class Export(ExportParams):
     """The graphs that a bundle holds."""
 
     calibration: int = Field(ge=1)
+    float_convolutions: list[int]
 
 
 class Evaluate(Section):

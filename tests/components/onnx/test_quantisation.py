@@ -1,8 +1,16 @@
 """int8 is served where what it costs on validation data is allowed, and nothing else has a say."""
 
-import pytest
+from pathlib import Path
 
-from components.onnx.quantisation import choose_variant, quantisation_cost
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from components.errors import UserError
+from components.onnx.export import export_graph
+from components.onnx.quantisation import choose_variant, quantisation_cost, write_int8
 
 
 @pytest.mark.parametrize(
@@ -32,3 +40,25 @@ def test_the_only_variant_there_is_costs_nothing_and_is_served(variant: str) -> 
     cost = quantisation_cost(variants, "accuracy_validation")
     assert cost == 0
     assert choose_variant(variants, cost, max_cost=0.0) == variant
+
+
+@pytest.mark.parametrize(("left_out", "rounded"), [({}, [0, 1, 2]), ({"Conv": [0]}, [1, 2]), ({"Conv": [0, -1]}, [1])])
+def test_the_convolutions_that_are_named_stay_floats(
+    left_out: dict[str, list[int]], rounded: list[int], tmp_path: Path
+) -> None:
+    pictures = torch.rand(4, 3, 8, 8).numpy()
+    model = nn.Sequential(*(nn.Conv2d(3, 3, 3, padding=1) for _ in range(3)))
+    export_graph(model.eval(), {"images": pictures}, ("maps",), tmp_path / "float.onnx")
+    write_int8(tmp_path / "float.onnx", tmp_path / "int8.onnx", [{"images": pictures}], ["Conv"], left_out)
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    weights = [node.input[1] for node in graph.node if node.op_type == "Conv"]
+    made = {node.output[0]: node.op_type for node in graph.node}
+    assert [place for place, name in enumerate(weights) if made.get(name) == "DequantizeLinear"] == rounded
+
+
+def test_a_convolution_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    pictures = np.zeros((1, 3, 8, 8), np.float32)
+    export_graph(nn.Conv2d(3, 3, 3).eval(), {"images": pictures}, ("maps",), tmp_path / "float.onnx")
+    with pytest.raises(UserError, match="Conv number 1 a float: the graph has 1"):
+        write_int8(tmp_path / "float.onnx", tmp_path / "int8.onnx", [{"images": pictures}], ["Conv"], {"Conv": [1]})
+    assert [path.name for path in tmp_path.iterdir()] == ["float.onnx"]
