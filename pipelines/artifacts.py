@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html
+from collections import Counter
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
@@ -85,9 +86,9 @@ def _roc(scores: Path, metrics: ClassificationMetrics) -> None:
 
 def _confusion(pairs: Path, metrics: ClassificationMetrics) -> None:
     with pairs.open(encoding="utf-8", newline="") as file:
-        rows = [(row["is"], row["read_as"]) for row in csv.DictReader(file)]
-    names = sorted({name for row in rows for name in row})
-    metrics.log_confusion_matrix(names, [[rows.count((actual, read)) for read in names] for actual in names])
+        counts = Counter((row["is"], row["read_as"]) for row in csv.DictReader(file))
+    names = sorted({name for pair in counts for name in pair})
+    metrics.log_confusion_matrix(names, [[counts[actual, read] for read in names] for actual in names])
 
 
 def _write(page: str, title: str, body: str) -> None:

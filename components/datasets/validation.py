@@ -23,6 +23,8 @@ NOT_USED_HERE = ("altair", "scipy.stats")
 """What Great Expectations imports for expectations about distributions."""
 FOR_OTHER_SOURCES = ("azure", "boto3", "botocore", "google", "pyspark", "sqlalchemy")
 """Optional packages with which it reads tables from databases and stores; they take more time than a suite does."""
+FOR_OTHER_COLUMNS = ("rfc3987_syntax",)
+"""What jsonschema checks addresses in JSON with, where it is installed: it builds a parser for a second."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def run_suite(suite: dict[str, Any], table: pd.DataFrame) -> Any:
     """Great Expectations' result (an ExpectationSuiteValidationResult) for a suite over a table."""
     # Before the import: it tells in a hundred lines how it registers its methods.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
-    with deferred(later=NOT_USED_HERE, absent=FOR_OTHER_SOURCES):
+    with deferred(later=NOT_USED_HERE, absent=FOR_OTHER_SOURCES + FOR_OTHER_COLUMNS):
         import great_expectations as gx
         from great_expectations.data_context.types import base
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from components.datasets.digits.reader import Split
-from components.families.classification.export.distance import distances, nearest, subspaces
+from components.families.classification.export.distance import Blur, computed, distances, nearest, subspaces
 from components.families.classification.params import Export
 from components.families.classification.runtime.outlier_pictures import VALIDATION, kinds, mean_auroc
 from components.stats import roc_auc
@@ -47,10 +47,11 @@ def choose_detector(train: Split, validation: Split, params: Export) -> Choice:
 
 def candidates(train: Split, params: Export) -> Iterator[tuple[str, nn.Module]]:
     """Name and model of each, by name: of equals the first is chosen, and a cluster hands over keys in any order."""
+    blurred = computed(Blur(), train.images)
     for method, sizes in sorted(params.detectors.items()):
         found: Sequence[nn.Module]
         if method == "subspace":
-            found = subspaces(train.images, train.labels, sizes)
+            found = subspaces(blurred, train.labels, sizes)
         else:
-            found = nearest(train.images, params.prototypes, sizes, angle=method == "angle")
+            found = nearest(blurred, params.prototypes, sizes, angle=method == "angle")
         yield from zip((f"{method} {size}" for size in sizes), found, strict=True)

@@ -44,9 +44,7 @@ class Directions(Blur):
     """Blurred pictures (B, 784) of length 1; paper without ink stays zero, as far as can be."""
 
     def forward(self, images: Tensor) -> Tensor:
-        blurred = super().forward(images)
-        found: Tensor = blurred / blurred.norm(dim=1, keepdim=True).clamp(min=1e-6)
-        return found
+        return directions(super().forward(images))
 
 
 class Nearest(nn.Module):
@@ -96,17 +94,23 @@ class Subspaces(nn.Module):
         return (1 - (reduced**2).sum(dim=2).amax(dim=0)).clamp(min=0)
 
 
-def nearest(images: np.ndarray, count: int, sizes: Sequence[int], angle: bool) -> list[Nearest]:
-    """Keeps at most `count` training pictures (N, 28, 28) uint8, taken evenly; a model for each of `sizes`."""
-    chosen = images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
-    values = computed(Directions() if angle else Blur(), chosen)
+def directions(blurred: Tensor) -> Tensor:
+    """Values (N, 784) of length 1; zeros stay zero, as far as can be."""
+    found: Tensor = blurred / blurred.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    return found
+
+
+def nearest(blurred: Tensor, count: int, sizes: Sequence[int], angle: bool) -> list[Nearest]:
+    """Keeps at most `count` blurred training pictures (N, 784), taken evenly; a model for each of `sizes`."""
+    chosen = blurred[np.linspace(0, len(blurred) - 1, min(count, len(blurred))).astype(int)]
+    values = directions(chosen) if angle else chosen
     components = principal(values)
     return [Nearest(components[:, -size:], values @ components[:, -size:], angle).eval() for size in sizes]
 
 
-def subspaces(images: np.ndarray, labels: np.ndarray, sizes: Sequence[int]) -> list[Subspaces]:
-    """A model for each of `sizes`, from training pictures (N, 28, 28) uint8 and their labels (N,)."""
-    parts = [principal(computed(Directions(), images[labels == digit])) for digit in range(DIGITS)]
+def subspaces(blurred: Tensor, labels: np.ndarray, sizes: Sequence[int]) -> list[Subspaces]:
+    """A model for each of `sizes`, from blurred training pictures (N, 784) and their labels (N,)."""
+    parts = [principal(directions(blurred[labels == digit])) for digit in range(DIGITS)]
     components = torch.stack(parts)
     return [Subspaces(components[:, :, -size:]).eval() for size in sizes]
 

@@ -35,7 +35,7 @@ def framed_as_mnist(digit: np.ndarray) -> np.ndarray:
     corner = []
     for axis, side in enumerate(small.shape):
         centre = (mass.sum(axis=1 - axis) * np.arange(side)).sum() / mass.sum()
-        corner.append(int(np.clip(round(SIZE / 2 - centre), 0, SIZE - side)))
+        corner.append(min(max(round(SIZE / 2 - centre), 0), SIZE - side))
     top, left = corner
     canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
     return canvas

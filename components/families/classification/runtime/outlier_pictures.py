@@ -7,14 +7,18 @@ it on those of TEST: other digits, other letters in other fonts, other faces.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from components.datasets.digits.reader import SIZE
 from components.families.classification.runtime import framed_as_mnist
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
 
 LETTERS = "ACDEFGHJKLMNPQRTUVWXYadefhkmnprtuwxy"
 """Without letters that are drawn like a digit: B, I, O, S, Z, b, g, i, l, o, q, s, z and a few more."""
@@ -65,10 +69,9 @@ def mean_auroc(by_kind: Mapping[str, float]) -> float:
 
 def letter(source: Source, draw: np.random.Generator) -> np.ndarray:
     """A letter in one of the source's fonts, turned and sheared, framed as MNIST's digits are."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    fonts = _package("matplotlib") / "mpl-data" / "fonts" / "ttf"
-    font = ImageFont.truetype(str(fonts / f"{source.fonts[draw.integers(len(source.fonts))]}.ttf"), POINTS)
+    font = _font(source.fonts[draw.integers(len(source.fonts))])
     text = source.letters[draw.integers(len(source.letters))]
     paper = Image.new("L", (CANVAS, CANVAS), 0)
     middle = CANVAS / 2
@@ -100,6 +103,14 @@ def faces() -> np.ndarray:
     return np.stack(
         [np.asarray(Image.fromarray(face).resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for face in grey]
     )
+
+
+@cache
+def _font(name: str) -> FreeTypeFont:
+    """One of those that matplotlib carries. Opened once: to find and to read it took longer than to draw a letter."""
+    from PIL import ImageFont
+
+    return ImageFont.truetype(str(_package("matplotlib") / "mpl-data" / "fonts" / "ttf" / f"{name}.ttf"), POINTS)
 
 
 def _package(name: str) -> Path:

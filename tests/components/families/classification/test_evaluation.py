@@ -9,7 +9,7 @@ from components.datasets.digits.reader import Split
 from components.families.classification.evaluation import measures
 from components.families.classification.evaluation.corruptions import blurred, noisy, rotated, shifted
 from components.families.classification.export.detectors import choose_detector
-from components.families.classification.export.distance import distances, nearest, subspaces
+from components.families.classification.export.distance import Blur, computed, distances, nearest, subspaces
 from components.families.classification.params import Export
 from components.families.classification.runtime.outlier_pictures import MEAN_OF, TEST, VALIDATION, kinds, mean_auroc
 from components.stats import roc_auc
@@ -89,8 +89,9 @@ def test_pictures_of_every_kind_are_drawn_the_same_for_the_same_seed(images: np.
 
 
 def test_a_training_digit_is_near_and_noise_is_far(images: np.ndarray) -> None:
-    (angle,), (distance,) = (nearest(images, 100, [64], angle=angle) for angle in (True, False))
-    (subspace,) = subspaces(images, np.arange(100) % 10, [8])
+    blurred_ink = computed(Blur(), images)
+    (angle,), (distance,) = (nearest(blurred_ink, 100, [64], angle=angle) for angle in (True, False))
+    (subspace,) = subspaces(blurred_ink, np.arange(100) % 10, [8])
     others = kinds(images, TEST, 20, 1)
     for model, closest in ((angle, 0.1), (distance, 0.1), (subspace, 0.3)):
         near = distances(model, images)
