@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pytorch_lightning as pl
 
-    from components.bundle import BundleSpec
+    from components.bundle import Bundle, BundleSpec
+    from components.families.generation.evaluation.measures import Certain
     from components.records import Evaluation
 
 
@@ -48,6 +49,13 @@ class GenerationLab(Lab):
     def pictures(self, prepared: Path, split: str) -> np.ndarray:
         """(N, H, W, C) uint8 of a split, square, one channel or three. Raises UserError when prepare has not run."""
 
+    def certain(self, classifier: Bundle, params: Any) -> Certain | None:
+        """What says which pictures the reference model reads with certainty; None of one that has nothing to read.
+
+        params: the section `evaluate`.
+        """
+        return None
+
     def module(self, inputs: Inputs, params: params.Train) -> pl.LightningModule:
         from components.families.generation.training.gan import Gan
         from components.families.generation.training.networks import Shape
@@ -78,4 +86,5 @@ class GenerationLab(Lab):
         prepared = context.inputs.prepared
         real = Real(self.pictures(prepared, "train"), self.pictures(prepared, self.held_out))
         (classifier,) = context.reference_models.values()
-        return evaluate(context.bundle, real, context.out, context.params, classifier)
+        certain = self.certain(classifier, context.params)
+        return evaluate(context.bundle, real, context.out, context.params, classifier, certain)

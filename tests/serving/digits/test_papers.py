@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from benchmarks.digit_photographs import SEVERAL, Sheet, photograph, sheet
 from components.datasets.digits.reader import Split
 from serving.digits.marks import connected, digits
+from serving.digits.ruling import without_lines, without_slivers
 from tests.serving.servers import Server, serving
 
 SQUARED = Sheet(height=0.4, lines="squares", pitch=0.45, line=0.5, angle=2.0, tilt=0.05)
@@ -92,12 +93,67 @@ def test_a_box_is_where_the_digit_is_in_the_picture_that_was_sent(digits_server:
     assert np.abs(np.subtract([found[side] for side in ("left", "top", "right", "bottom")], expected)).max() <= 25
 
 
-@pytest.mark.parametrize("lines", ["rows", "squares"])
-def test_bare_lined_paper_is_refused_or_no_digit(digits_server: Server, lines: Any) -> None:
+BARE = {
+    "noisy": Sheet(noise=10.0),
+    "shaded": Sheet(noise=6.0, shade=0.45),
+    "lined": Sheet(height=0.55, lines="rows", pitch=0.35, line_width=0.05, angle=-2.0, noise=4.0, blur=0.7),
+    "squared": replace(SQUARED, line=0.35, line_width=0.05, noise=4.0),
+    "widely squared": replace(SQUARED, pitch=1.1, line=0.35, noise=6.0),
+}
+
+
+@pytest.mark.parametrize("kind", list(BARE))
+def test_a_bare_sheet_is_refused(digits_server: Server, kind: str) -> None:
     for seed in range(3):
-        content = photograph([], replace(SQUARED, lines=lines), np.random.default_rng(seed))
-        answer = digits_server.client.post("/read", content=content, headers={"content-type": "image/jpeg"})
-        assert answer.status_code == 422 or all(digit["abstain"] for digit in answer.json()["digits"])
+        content = photograph([], BARE[kind], np.random.default_rng(seed))
+        assert "nothing on the paper" in refused(digits_server, content)
+
+
+@pytest.mark.parametrize("kind", list(BARE))
+def test_a_digit_on_such_a_sheet_is_found(digits_server: Server, test_digits: Split, kind: str) -> None:
+    found = [read(digits_server, written(test_digits, 1, BARE[kind], seed)[0])["digits"] for seed in range(3)]
+    assert [len(digits) for digits in found] == [1, 1, 1]
+
+
+def ruled(thickness: int, level: float) -> np.ndarray:
+    """Ink (300, 400) of paper with three lines across."""
+    ink = np.zeros((300, 400), np.float32)
+    for top in (60, 150, 240):
+        ink[top : top + thickness] = level
+    return ink
+
+
+def test_a_stroke_that_crosses_a_line_at_a_slant_is_joined() -> None:
+    """Though it is no darker than the line, so that nothing is seen of it there."""
+    ink = ruled(11, 150)
+    rows, columns = np.indices(ink.shape)
+    stroke = (np.abs(columns - rows - 50) <= 5) & (rows > 100) & (rows < 200)
+    ink[stroke] = 150
+    cleaned, printed = without_lines(ink)
+    assert printed == 150
+    left = cleaned >= 75
+    assert connected(left).max() == 1
+    assert (left & stroke).sum() >= 0.95 * stroke.sum()
+    assert (left & ~stroke).sum() <= 0.05 * stroke.sum()
+
+
+def test_a_stroke_along_a_line_stays_where_it_is_a_little_darker_than_the_line() -> None:
+    ink = ruled(8, 188)
+    ink[150:158, 100:200] = 226
+    ink[158:220, 190:200] = 226
+    cleaned, _ = without_lines(ink)
+    assert (cleaned[152:156, 102:198] == 226).all()
+    assert (cleaned[150:158, 204:] == 0).all()
+
+
+def test_what_is_left_of_a_line_in_a_corner_is_removed_before_digits_are_looked_for() -> None:
+    """Longer than any digit, it would make them specks; and it may be in crumbs."""
+    rows, columns = np.indices((600, 800))
+    piece = (np.abs(rows - 25 + 0.07 * columns) <= 3) & (columns % 9 > 1)
+    one = (np.abs(columns - 400) <= 5) & (rows > 200) & (rows < 270)
+    seven = ((rows >= 590) & (columns > 600) & (columns < 680)) | ((columns >= 670) & (columns < 680) & (rows > 500))
+    left = without_slivers(piece | one | seven)
+    assert np.array_equal(left, one | seven)
 
 
 def test_more_marks_than_are_read_are_refused(digits_bundle: Path, test_digits: Split, tmp_path: Path) -> None:
