@@ -18,6 +18,8 @@ from serving.digits.ruling import without_lines, without_slivers
 
 LARGEST = 20 * SIZE
 """Pixels along the longer side that digits are cut out of: more would only take time."""
+INSET = 1 / 60
+"""Of the shorter side: how far from an edge, and twice as far, it is looked whether a line runs along that edge."""
 REWEIGHTINGS = 20
 """After which the paper's brightness moves by less than one of 255."""
 EVEN = 5
@@ -97,7 +99,7 @@ def _paper(grey: np.ndarray) -> np.ndarray:
     """
     edge = np.ones(grey.shape, bool)
     edge[1:-1, 1:-1] = False
-    values = grey[edge]
+    values = _without_lines_along(grey)[edge]
     even = np.median(values)
     # A surface would bend after the strokes of a digit that is cut out closely; a level does not.
     if np.median(np.abs(values - even)) <= EVEN:
@@ -111,3 +113,17 @@ def _paper(grey: np.ndarray) -> np.ndarray:
         weights = 1 / np.sqrt(np.maximum(np.abs(values - places @ factors), 1))
     paper: np.ndarray = surface @ factors
     return paper
+
+
+def _without_lines_along(grey: np.ndarray) -> np.ndarray:
+    """The picture (H, W), each edge as two of three rows are: itself, and two that lie a little farther inside.
+
+    A printed line that happens to run along an edge would be taken for the paper.
+    """
+    inset = round(INSET * min(grey.shape))
+    found = grey.copy()
+    for side, way in ((found, grey), (found.T, grey.T)):
+        for edge in (0, -1):
+            inside = (2 * edge + 1) * inset
+            side[edge] = np.median(way[[edge, edge + inside, edge + 2 * inside]], axis=0)
+    return found
