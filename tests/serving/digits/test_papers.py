@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from benchmarks.digit_photographs import SEVERAL, Sheet, photograph, sheet
+from benchmarks.digit_photographs import SEVERAL, Sheet, glyph, photograph, sheet
 from components.datasets.digits.reader import Split
 from serving.digits.marks import connected, digits
+from serving.digits.preprocess import framed
 from serving.digits.ruling import without_lines, without_slivers
 from tests.serving.servers import Server, serving
 
@@ -53,6 +55,17 @@ def test_lines_do_not_change_what_a_digit_is_read_as(digits_server: Server, test
     assert same >= 5
 
 
+@pytest.mark.parametrize("lines", ["rows", "squares"])
+def test_lines_may_be_as_thick_as_strokes(digits_server: Server, test_digits: Split, lines: Any) -> None:
+    paper = Sheet(height=0.55, lines=lines, pitch=1.1, line_width=0.075, angle=-2.0)
+    same = 0
+    for seed in range(6):
+        ruled, plain = (written(test_digits, 1, of, seed)[0] for of in (paper, replace(paper, lines="none")))
+        answers = [read(digits_server, content) for content in (ruled, plain)]
+        same += answers[0]["digit"] == answers[1]["digit"] is not None
+    assert same >= 5
+
+
 @pytest.mark.parametrize("kind", SEVERAL)
 def test_several_digits_are_found_from_left_to_right(digits_server: Server, test_digits: Split, kind: str) -> None:
     right, whole = 0, 0
@@ -80,8 +93,6 @@ def test_one_digit_is_answered_as_before_and_in_the_list(digits_server: Server, 
 
 
 def test_a_box_is_where_the_digit_is_in_the_picture_that_was_sent(digits_server: Server, test_digits: Split) -> None:
-    from PIL import Image
-
     from tests.serving.hostile import saved
 
     paper = Image.new("L", (3000, 2000), 255)
@@ -144,6 +155,21 @@ def test_a_stroke_along_a_line_stays_where_it_is_a_little_darker_than_the_line()
     cleaned, _ = without_lines(ink)
     assert (cleaned[152:156, 102:198] == 226).all()
     assert (cleaned[150:158, 204:] == 0).all()
+
+
+@pytest.mark.parametrize("pen", [0.04, 0.07, None])
+def test_the_strokes_of_a_digit_that_is_cut_out_closely_are_no_lines(test_digits: Split, pen: float | None) -> None:
+    for index, digit in enumerate(test_digits.images[:30]):
+        drawn = np.pad(glyph(digit, Sheet(height=0.35, pen=pen)), (0, 2, 8)[index % 3])
+        assert without_lines(235 * drawn.astype(np.float32))[1] == 0
+
+
+def test_lines_along_the_edges_are_not_taken_for_the_paper() -> None:
+    grey = np.full((300, 400), 200, np.uint8)
+    grey[:4] = grey[-4:] = grey[:, :4] = grey[:, -4:] = 120
+    grey[100:200, 180:200] = 60
+    (cut,) = framed(Image.fromarray(grey), 0.2, 32)
+    assert cut.box == (180, 100, 200, 200)
 
 
 def test_what_is_left_of_a_line_in_a_corner_is_removed_before_digits_are_looked_for() -> None:
