@@ -199,6 +199,9 @@ def _with_profile(ink: np.ndarray, heights: np.ndarray, half: int) -> Line:
 
 def _median(levels: np.ndarray, otherwise: np.ndarray | float = 0.0) -> np.ndarray:
     """The median of each row's numbers; `otherwise` where a row has none."""
-    known = np.isfinite(levels).any(axis=1)
-    found: np.ndarray = np.nanmedian(np.where(known[:, None], levels, 0), axis=1)
-    return np.where(known, found, otherwise)
+    # As numpy's nanmedian, which takes a third of the whole time here.
+    counts = np.isfinite(levels).sum(axis=1)
+    ordered, rows = np.sort(levels, axis=1), np.arange(len(levels))
+    low, high = np.maximum(counts - 1, 0) // 2, counts // 2
+    found: np.ndarray = (ordered[rows, low] + ordered[rows, high]) / 2
+    return np.where(counts > 0, found, otherwise)

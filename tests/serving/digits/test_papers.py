@@ -109,7 +109,6 @@ BARE = {
     "shaded": Sheet(noise=6.0, shade=0.45),
     "lined": Sheet(height=0.55, lines="rows", pitch=0.35, line_width=0.05, angle=-2.0, noise=4.0, blur=0.7),
     "squared": replace(SQUARED, line=0.35, line_width=0.05, noise=4.0),
-    "widely squared": replace(SQUARED, pitch=1.1, line=0.35, noise=6.0),
 }
 
 
