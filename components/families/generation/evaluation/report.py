@@ -48,7 +48,7 @@ CAPTIONS = {
 NEIGHBOURS = (
     "Each picture stands above the training picture that is nearest to it, with their distance: the root mean square "
     "difference of their pixels, of 255 levels (pictures of more than 32 pixels a side are compared at half their "
-    "size). In each row the nearest come first, then as many that were not chosen. Held-out pictures are real and no "
+    "size). Of each kind the nearest come first, then as many that were not chosen. Held-out pictures are real and no "
     "copies: samples that are clearly nearer to training pictures than they are, and sharp, are copies."
 )
 
