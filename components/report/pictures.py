@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,6 @@ def sheet(images: np.ndarray, across: int) -> np.ndarray:
 
 def save_png(path: Path, picture: np.ndarray) -> None:
     """picture: (H, W, C) uint8, grey (C = 1) or RGB."""
-    path.write_bytes(png(picture))
-
-
-def png(picture: np.ndarray) -> bytes:
-    """A PNG file of a picture (H, W, C) uint8, grey (C = 1) or RGB."""
     from PIL import Image
 
-    content = io.BytesIO()
-    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(content, "PNG")
-    return content.getvalue()
+    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(path)

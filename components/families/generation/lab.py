@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pytorch_lightning as pl
 
-    from components.bundle import Bundle, BundleSpec
+    from components.bundle import BundleSpec
     from components.families.generation.evaluation.measures import Certain
     from components.records import Evaluation
 
@@ -22,7 +22,7 @@ class GenerationLab(Lab):
     """Its only reference model is the classifier whose features pictures are compared in."""
 
     monitor = Monitor("val_objective")
-    gate_metrics = (
+    gate_metrics: tuple[str, ...] = (
         "frechet_distance",
         "relative_frechet_distance",
         "precision",
@@ -32,7 +32,7 @@ class GenerationLab(Lab):
         "importance_bound",
         "quantisation_cost",
     )
-    headline = (
+    headline: tuple[str, ...] = (
         "relative_frechet_distance",
         "precision",
         "recall",
@@ -41,20 +41,13 @@ class GenerationLab(Lab):
         "quantisation_cost",
     )
     api = Api("generation")
-    Params = params.GenerationParams
+    Params: type[params.GenerationParams] = params.GenerationParams
     held_out: str
     """The split that `evaluate` compares with; training and validation never see it."""
 
     @abstractmethod
     def pictures(self, prepared: Path, split: str) -> np.ndarray:
         """(N, H, W, C) uint8 of a split, square, one channel or three. Raises UserError when prepare has not run."""
-
-    def certain(self, classifier: Bundle, params: Any) -> Certain | None:
-        """What says which pictures the reference model reads with certainty; None of one that has nothing to read.
-
-        params: the section `evaluate`.
-        """
-        return None
 
     def module(self, inputs: Inputs, params: params.Train) -> pl.LightningModule:
         from components.families.generation.training.gan import Gan
@@ -80,11 +73,10 @@ class GenerationLab(Lab):
             prior = fit(module, self.pictures(inputs.prepared, "train"), params.prior_components)
         return export(module, self.pictures(inputs.prepared, "validation"), out, params, prior)
 
-    def evaluate(self, context: EvaluateContext) -> Evaluation:
+    def evaluate(self, context: EvaluateContext, certain: Certain | None = None) -> Evaluation:
         from components.families.generation.evaluation.evaluate import Real, evaluate
 
         prepared = context.inputs.prepared
         real = Real(self.pictures(prepared, "train"), self.pictures(prepared, self.held_out))
         (classifier,) = context.reference_models.values()
-        certain = self.certain(classifier, context.params)
         return evaluate(context.bundle, real, context.out, context.params, classifier, certain)

@@ -11,8 +11,9 @@ from components.labs.digit_generation import params
 if TYPE_CHECKING:
     import numpy as np
 
-    from components.bundle import Bundle
     from components.families.generation.evaluation.measures import Certain
+    from components.labs import EvaluateContext
+    from components.records import Evaluation
 
 
 class DigitGenerationLab(GenerationLab):
@@ -29,19 +30,11 @@ class DigitGenerationLab(GenerationLab):
 
         return read_split(prepared, split).images[..., None]
 
-    def certain(self, classifier: Bundle, params: params.Evaluate) -> Certain:
-        """A picture counts that is not taken for none, and one of whose ten digits is as probable as `certainty`."""
-        from components.families.classification.runtime import DigitModel, DistanceModel
+    def evaluate(self, context: EvaluateContext, certain: Certain | None = None) -> Evaluation:
+        from components.labs.digit_generation.evaluation.certainty import reader
 
-        model, distance = DigitModel.load(classifier), DistanceModel.load(classifier)
-
-        def read(images: np.ndarray) -> np.ndarray:
-            digits = images[..., 0]
-            found = model.probabilities(digits).max(axis=1) >= params.certainty
-            known: np.ndarray = found & (distance.distances(digits) <= distance.limit) if distance else found
-            return known
-
-        return read
+        (classifier,) = context.reference_models.values()
+        return super().evaluate(context, reader(classifier, context.params.certainty))
 
 
 LAB = DigitGenerationLab()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,7 +15,7 @@ from components.families.generation.evaluation.measures import Pairs
 from components.files import write_text
 from components.report.model import about, limitations
 from components.report.page import data_address, figure, image, note, page, section, table, thumbnails
-from components.report.pictures import png, sheet
+from components.report.pictures import sheet
 
 COLUMNS = {
     "frechet_distance": "Fréchet distance",
@@ -116,8 +117,17 @@ def _neighbours(findings: Findings) -> list[str]:
     for name, pairs in findings.neighbours.items():
         columns = zip(pairs.pictures, pairs.neighbours, pairs.distances, strict=True)
         both = [
-            (data_address(png(sheet(np.stack([picture, neighbour]), 1)), "png"), f"{name}: {distance:.1f}")
+            (data_address(_png(sheet(np.stack([picture, neighbour]), 1)), "png"), f"{name}: {distance:.1f}")
             for picture, neighbour, distance in columns
         ]
         found.append(thumbnails(both))
     return found
+
+
+def _png(picture: np.ndarray) -> bytes:
+    """picture: (H, W, C) uint8, grey (C = 1) or RGB."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(content, "PNG")
+    return content.getvalue()

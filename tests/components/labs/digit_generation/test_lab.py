@@ -21,6 +21,8 @@ from components.families.generation.evaluation.measures import pairs
 from components.families.generation.params import GenerationParams
 from components.families.generation.runtime import Generator
 from components.labs import Inputs, find
+from components.labs.digit_generation.evaluation.certainty import reader
+from components.labs.digit_generation.params import Evaluate
 from components.params import load
 from components.records import EvaluationReport
 from components.settings import project_root
@@ -180,7 +182,7 @@ def test_what_evaluation_says_of_it(made: tuple[str, Path], digits: Inputs, clas
         assert -543.4 < report.metrics["elbo"] <= report.metrics["importance_bound"] < 0
     else:
         assert "elbo" not in report.metrics
-    assert 0 < report.metrics["certain_rate"] <= 1
+    assert 0 <= report.metrics["certain_rate"] < report.metrics["held_out_certain_rate"] <= 1
     assert report.counts["certain_rate"] == 200
     assert report.counts["held_out_certain_rate"] == held_out
     page = (tmp_path / "evaluate" / "report.html").read_text()
@@ -219,7 +221,8 @@ def test_copies_of_training_pictures_are_seen(digits: Inputs, classifier: Path) 
 def test_real_digits_are_read_with_certainty_and_independent_pixels_are_not(digits: Inputs, classifier: Path) -> None:
     real = Real(LAB.pictures(digits.prepared, "train"), LAB.pictures(digits.prepared, "test"))
     bundle, chosen = Bundle.open(classifier), params("vae").evaluate
-    rows = Comparison(real, Features(bundle), chosen, LAB.certain(bundle, chosen)).rows
+    assert isinstance(chosen, Evaluate)
+    rows = Comparison(real, Features(bundle), chosen, reader(bundle, chosen.certainty)).rows
     assert rows["held-out pictures"]["certain_rate"] > 0.3
     assert rows["independent pixels"]["certain_rate"] < 0.02
 
