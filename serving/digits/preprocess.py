@@ -14,7 +14,7 @@ from PIL import Image
 from components.families.classification.runtime import SIZE, framed_as_mnist
 from serving.core.problems import RefusalError
 from serving.digits.marks import Box, Mark, digits
-from serving.digits.ruling import without_lines, without_slivers
+from serving.digits.ruling import LEAST_SIDE, without_lines, without_slivers
 
 LARGEST = 20 * SIZE
 """Pixels along the longer side that digits are cut out of: more would only take time."""
@@ -80,7 +80,8 @@ def _ink(grey: np.ndarray) -> tuple[np.ndarray, float]:
     darker = _paper(grey) - grey
     signed = darker if darker.max() >= -darker.min() else -darker
     apart = np.abs(signed[:, APART:] - signed[:, :-APART])[::SAMPLED]
-    noise = float(np.median(apart)) / DIFFERENCE if apart.size else 0.0
+    # On a smaller picture half of these pairs might lie across the edge of a stroke.
+    noise = float(np.median(apart)) / DIFFERENCE if min(grey.shape) >= LEAST_SIDE else 0.0
     return np.maximum(signed, 0).astype(np.float32), noise
 
 

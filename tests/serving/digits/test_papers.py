@@ -163,6 +163,14 @@ def test_the_strokes_of_a_digit_that_is_cut_out_closely_are_no_lines(test_digits
         assert without_lines(235 * drawn.astype(np.float32))[1] == 0
 
 
+@pytest.mark.parametrize("side", [20, 50, 96, 200])
+def test_strokes_of_a_digit_that_is_cut_out_closely_are_not_taken_for_noise(test_digits: Split, side: int) -> None:
+    for digit in test_digits.images[:60]:
+        rows, columns = np.flatnonzero(digit.any(axis=1)), np.flatnonzero(digit.any(axis=0))
+        cut = Image.fromarray(255 - digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+        assert framed(cut.resize((round(side * cut.width / cut.height), side)), 0.2, 32)
+
+
 def test_lines_along_the_edges_are_not_taken_for_the_paper() -> None:
     grey = np.full((300, 400), 200, np.uint8)
     grey[:4] = grey[-4:] = grey[:, :4] = grey[:, -4:] = 120
