@@ -99,21 +99,21 @@ def _touching(rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, width: int
 def digits(mask: np.ndarray) -> tuple[list[Mark], np.ndarray]:
     """The marks on a mask (H, W) that are digits, in the order of reading, and labels (H, W) of their parts."""
     labels = connected(mask)
-    boxes = _boxes(labels)
-    largest = max((box.side for box in boxes), default=0)
+    found = boxes(labels)
+    largest = max((box.side for box in found), default=0)
     if largest < SMALLEST * max(mask.shape):
         return [], labels
     radius = round(GAP * largest / 2)
     if radius:
-        labels = connected(_dilated(_dilated(mask, radius).T, radius).T) * mask
-        boxes = _boxes(labels)
+        labels = connected(dilated(dilated(mask, radius).T, radius).T) * mask
+        found = boxes(labels)
     least = max(SMALLEST * max(mask.shape), PART * largest)
-    marks = [Mark(box, (label,)) for label, box in enumerate(boxes, 1) if box.side >= least]
+    marks = [Mark(box, (label,)) for label, box in enumerate(found, 1) if box.side >= least]
     marks = _joined(marks, largest)
     return in_rows([mark for mark in marks if mark.box.side >= SPECK * largest]), labels
 
 
-def _dilated(mask: np.ndarray, radius: int) -> np.ndarray:
+def dilated(mask: np.ndarray, radius: int) -> np.ndarray:
     """The mask, with the `radius` rows above and below each of its pixels."""
     found = mask.copy()
     for shift in range(1, radius + 1):
@@ -122,7 +122,7 @@ def _dilated(mask: np.ndarray, radius: int) -> np.ndarray:
     return found
 
 
-def _boxes(labels: np.ndarray) -> list[Box]:
+def boxes(labels: np.ndarray) -> list[Box]:
     """The box of each part, by its label."""
     rows, columns = np.nonzero(labels)
     found = labels[rows, columns]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from components.bundle import BundleSpec
+    from components.families.generation.evaluation.measures import Certain
     from components.records import Evaluation
 
 
@@ -21,7 +22,7 @@ class GenerationLab(Lab):
     """Its only reference model is the classifier whose features pictures are compared in."""
 
     monitor = Monitor("val_objective")
-    gate_metrics = (
+    gate_metrics: tuple[str, ...] = (
         "frechet_distance",
         "relative_frechet_distance",
         "precision",
@@ -31,7 +32,7 @@ class GenerationLab(Lab):
         "importance_bound",
         "quantisation_cost",
     )
-    headline = (
+    headline: tuple[str, ...] = (
         "relative_frechet_distance",
         "precision",
         "recall",
@@ -40,7 +41,7 @@ class GenerationLab(Lab):
         "quantisation_cost",
     )
     api = Api("generation")
-    Params = params.GenerationParams
+    Params: type[params.GenerationParams] = params.GenerationParams
     held_out: str
     """The split that `evaluate` compares with; training and validation never see it."""
 
@@ -72,10 +73,10 @@ class GenerationLab(Lab):
             prior = fit(module, self.pictures(inputs.prepared, "train"), params.prior_components)
         return export(module, self.pictures(inputs.prepared, "validation"), out, params, prior)
 
-    def evaluate(self, context: EvaluateContext) -> Evaluation:
+    def evaluate(self, context: EvaluateContext, certain: Certain | None = None) -> Evaluation:
         from components.families.generation.evaluation.evaluate import Real, evaluate
 
         prepared = context.inputs.prepared
         real = Real(self.pictures(prepared, "train"), self.pictures(prepared, self.held_out))
         (classifier,) = context.reference_models.values()
-        return evaluate(context.bundle, real, context.out, context.params, classifier)
+        return evaluate(context.bundle, real, context.out, context.params, classifier, certain)

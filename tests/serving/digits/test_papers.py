@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from benchmarks.digit_photographs import SEVERAL, Sheet, photograph, sheet
+from benchmarks.digit_photographs import SEVERAL, Sheet, glyph, photograph, sheet
 from components.datasets.digits.reader import Split
 from serving.digits.marks import connected, digits
+from serving.digits.preprocess import framed
+from serving.digits.ruling import without_lines, without_slivers
 from tests.serving.servers import Server, serving
 
 SQUARED = Sheet(height=0.4, lines="squares", pitch=0.45, line=0.5, angle=2.0, tilt=0.05)
@@ -52,6 +55,17 @@ def test_lines_do_not_change_what_a_digit_is_read_as(digits_server: Server, test
     assert same >= 5
 
 
+@pytest.mark.parametrize("lines", ["rows", "squares"])
+def test_lines_may_be_as_thick_as_strokes(digits_server: Server, test_digits: Split, lines: Any) -> None:
+    paper = Sheet(height=0.55, lines=lines, pitch=1.1, line_width=0.075, angle=-2.0)
+    same = 0
+    for seed in range(6):
+        ruled, plain = (written(test_digits, 1, of, seed)[0] for of in (paper, replace(paper, lines="none")))
+        answers = [read(digits_server, content) for content in (ruled, plain)]
+        same += answers[0]["digit"] == answers[1]["digit"] is not None
+    assert same >= 5
+
+
 @pytest.mark.parametrize("kind", SEVERAL)
 def test_several_digits_are_found_from_left_to_right(digits_server: Server, test_digits: Split, kind: str) -> None:
     right, whole = 0, 0
@@ -79,8 +93,6 @@ def test_one_digit_is_answered_as_before_and_in_the_list(digits_server: Server, 
 
 
 def test_a_box_is_where_the_digit_is_in_the_picture_that_was_sent(digits_server: Server, test_digits: Split) -> None:
-    from PIL import Image
-
     from tests.serving.hostile import saved
 
     paper = Image.new("L", (3000, 2000), 255)
@@ -92,12 +104,89 @@ def test_a_box_is_where_the_digit_is_in_the_picture_that_was_sent(digits_server:
     assert np.abs(np.subtract([found[side] for side in ("left", "top", "right", "bottom")], expected)).max() <= 25
 
 
-@pytest.mark.parametrize("lines", ["rows", "squares"])
-def test_bare_lined_paper_is_refused_or_no_digit(digits_server: Server, lines: Any) -> None:
+BARE = {
+    "noisy": Sheet(noise=10.0),
+    "shaded": Sheet(noise=6.0, shade=0.45),
+    "lined": Sheet(height=0.55, lines="rows", pitch=0.35, line_width=0.05, angle=-2.0, noise=4.0, blur=0.7),
+    "squared": replace(SQUARED, line=0.35, line_width=0.05, noise=4.0),
+}
+
+
+@pytest.mark.parametrize("kind", list(BARE))
+def test_a_bare_sheet_is_refused(digits_server: Server, kind: str) -> None:
     for seed in range(3):
-        content = photograph([], replace(SQUARED, lines=lines), np.random.default_rng(seed))
-        answer = digits_server.client.post("/read", content=content, headers={"content-type": "image/jpeg"})
-        assert answer.status_code == 422 or all(digit["abstain"] for digit in answer.json()["digits"])
+        content = photograph([], BARE[kind], np.random.default_rng(seed))
+        assert "nothing on the paper" in refused(digits_server, content)
+
+
+@pytest.mark.parametrize("kind", list(BARE))
+def test_a_digit_on_such_a_sheet_is_found(digits_server: Server, test_digits: Split, kind: str) -> None:
+    found = [read(digits_server, written(test_digits, 1, BARE[kind], seed)[0])["digits"] for seed in range(3)]
+    assert [len(digits) for digits in found] == [1, 1, 1]
+
+
+def ruled(thickness: int, level: float) -> np.ndarray:
+    """Ink (300, 400) of paper with three lines across."""
+    ink = np.zeros((300, 400), np.float32)
+    for top in (60, 150, 240):
+        ink[top : top + thickness] = level
+    return ink
+
+
+def test_a_stroke_that_crosses_a_line_at_a_slant_is_joined() -> None:
+    """Though it is no darker than the line, so that nothing is seen of it there."""
+    ink = ruled(11, 150)
+    rows, columns = np.indices(ink.shape)
+    stroke = (np.abs(columns - rows - 50) <= 5) & (rows > 100) & (rows < 200)
+    ink[stroke] = 150
+    cleaned, printed = without_lines(ink)
+    assert printed == 150
+    left = cleaned >= 75
+    assert connected(left).max() == 1
+    assert (left & stroke).sum() >= 0.95 * stroke.sum()
+    assert (left & ~stroke).sum() <= 0.05 * stroke.sum()
+
+
+def test_a_stroke_along_a_line_stays_where_it_is_a_little_darker_than_the_line() -> None:
+    ink = ruled(8, 188)
+    ink[150:158, 100:200] = 226
+    ink[158:220, 190:200] = 226
+    cleaned, _ = without_lines(ink)
+    assert (cleaned[152:156, 102:198] == 226).all()
+    assert (cleaned[150:158, 204:] == 0).all()
+
+
+@pytest.mark.parametrize("pen", [0.04, 0.07, None])
+def test_the_strokes_of_a_digit_that_is_cut_out_closely_are_no_lines(test_digits: Split, pen: float | None) -> None:
+    for index, digit in enumerate(test_digits.images[:30]):
+        drawn = np.pad(glyph(digit, Sheet(height=0.35, pen=pen)), (0, 2, 8)[index % 3])
+        assert without_lines(235 * drawn.astype(np.float32))[1] == 0
+
+
+@pytest.mark.parametrize("side", [20, 50, 96, 200])
+def test_strokes_of_a_digit_that_is_cut_out_closely_are_not_taken_for_noise(test_digits: Split, side: int) -> None:
+    for digit in test_digits.images[:60]:
+        rows, columns = np.flatnonzero(digit.any(axis=1)), np.flatnonzero(digit.any(axis=0))
+        cut = Image.fromarray(255 - digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+        assert framed(cut.resize((round(side * cut.width / cut.height), side)), 0.2, 32)
+
+
+def test_lines_along_the_edges_are_not_taken_for_the_paper() -> None:
+    grey = np.full((300, 400), 200, np.uint8)
+    grey[:4] = grey[-4:] = grey[:, :4] = grey[:, -4:] = 120
+    grey[100:200, 180:200] = 60
+    (cut,) = framed(Image.fromarray(grey), 0.2, 32)
+    assert cut.box == (180, 100, 200, 200)
+
+
+def test_what_is_left_of_a_line_in_a_corner_is_removed_before_digits_are_looked_for() -> None:
+    """Longer than any digit, it would make them specks; and it may be in crumbs."""
+    rows, columns = np.indices((600, 800))
+    piece = (np.abs(rows - 25 + 0.07 * columns) <= 3) & (columns % 9 > 1)
+    one = (np.abs(columns - 400) <= 5) & (rows > 200) & (rows < 270)
+    seven = ((rows >= 590) & (columns > 600) & (columns < 680)) | ((columns >= 670) & (columns < 680) & (rows > 500))
+    left = without_slivers(piece | one | seven)
+    assert np.array_equal(left, one | seven)
 
 
 def test_more_marks_than_are_read_are_refused(digits_bundle: Path, test_digits: Split, tmp_path: Path) -> None:

@@ -14,12 +14,14 @@ import numpy as np
 from components.families.generation.evaluation.features import Features
 from components.families.generation.evaluation.likelihood import bounds
 from components.families.generation.evaluation.measures import (
+    Certain,
     coverage,
     evenly,
     flat,
     frechet_distance,
     independent_pixels,
     nearest,
+    pairs,
 )
 from components.families.generation.evaluation.report import COLUMNS, Findings, write_report
 from components.families.generation.params import Evaluate
@@ -52,8 +54,8 @@ class Real(NamedTuple):
 class Comparison:
     """Measures pictures against the training pictures, by figures (COLUMNS) that real held-out ones are measured by."""
 
-    def __init__(self, real: Real, features: Features, params: Evaluate) -> None:
-        self.params, self.features = params, features
+    def __init__(self, real: Real, features: Features, params: Evaluate, certain: Certain | None = None) -> None:
+        self.params, self.features, self.certain = params, features, certain
         self.train = flat(real.train)
         self.reference = self._features(real.train)
         held_out = real.held_out[evenly(len(real.held_out), params.samples)]
@@ -65,28 +67,32 @@ class Comparison:
         self.rows = {HELD_OUT: self.measured(HELD_OUT, held_out), INDEPENDENT: self.measured(INDEPENDENT, noise)}
 
     def measured(self, name: str, images: np.ndarray) -> dict[str, float]:
-        """Every one of COLUMNS for images (N, H, W, C)."""
+        """Every one of COLUMNS for images (N, H, W, C); `certain_rate` where there is a classifier to read them."""
         found = self._features(images)
         distance = frechet_distance(self.reference, found)
         covered = coverage(self._few(self.reference), self._few(found), self.params.neighbours)
         _, self.distances[name] = nearest(flat(self._few(images)), self.train)
+        read = {"certain_rate": float(self.certain(self._few(images)).mean())} if self.certain else {}
         return {
             "frechet_distance": distance,
             "relative_frechet_distance": distance / self.worst,
             **covered._asdict(),
             "near_copy_rate": float((self.distances[name] < self.near).mean()),
+            **read,
         }
 
     def counts(self, images: int) -> dict[str, int]:
         """How many pictures each of COLUMNS is measured on: the smaller of the two sets that it compares."""
         whole = min(images, self.params.samples, len(self.reference))
         few = min(whole, self.params.manifold_samples)
+        read = {"certain_rate": min(images, self.params.manifold_samples)} if self.certain else {}
         return {
             "frechet_distance": whole,
             "relative_frechet_distance": whole,
             "precision": few,
             "recall": few,
             "near_copy_rate": min(images, self.params.manifold_samples, len(self.distances[HELD_OUT])),
+            **read,
         }
 
     def _features(self, images: np.ndarray) -> np.ndarray:
@@ -97,15 +103,17 @@ class Comparison:
         return few
 
 
-def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier: Bundle) -> Evaluation:
+def evaluate(
+    bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier: Bundle, certain: Certain | None = None
+) -> Evaluation:
     """Measures every variant, chooses the one to serve, and draws pictures of that one.
 
-    classifier: the other lab's bundle whose features distances are measured in.
+    classifier: the other lab's bundle whose features distances are measured in. certain: what it reads, if it reads.
     Writes report.html, its pictures and plots/nearest.csv into `out`.
     """
     models = {variant: Generator.load(bundle, variant) for variant in bundle.spec["variants"]}
     log.info("measuring real pictures, then %d made ones of each variant", params.samples)
-    comparison = Comparison(real, Features(classifier), params)
+    comparison = Comparison(real, Features(classifier), params, certain)
     made = {
         variant: model.pictures(model.latents(params.seed, params.samples), params.batch)
         for variant, model in models.items()
@@ -125,7 +133,7 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
         counts |= dict.fromkeys(("elbo", "importance_bound"), len(seen))
         reconstructed = _reconstructed(bundle, models[served], real.held_out, params)
         save_png(out / "reconstructions.png", sheet(reconstructed, params.shown))
-    _draw(out, models[served], made[served], real.train, params)
+    _draw(out, models[served], made[served], params)
     shutil.copyfile(bundle.folder / "progress.png", out / "progress.png")
     _write_distances(out / "plots" / "nearest.csv", {**comparison.distances}, served)
     manifest = classifier.manifest
@@ -136,6 +144,11 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
         rows={**variants, **comparison.rows},
         served=served,
         limitations=limitations(metrics),
+        neighbours={
+            name: pairs(images[evenly(len(images), params.manifold_samples)], real.train, params.shown)
+            for name, images in (("samples", made[served]), (HELD_OUT, real.held_out))
+        },
+        distances={"samples": comparison.distances[served], HELD_OUT: comparison.distances[HELD_OUT]},
     )
     write_report(out, findings)
     return Evaluation(
@@ -149,7 +162,7 @@ def evaluate(bundle: Bundle, real: Real, out: Path, params: Evaluate, classifier
 
 def limitations(metrics: Mapping[str, float]) -> list[str]:
     """Limitations as sentences with the measured values, for those who use the model."""
-    held_out = {name: metrics[f"held_out_{name}"] for name in COLUMNS}
+    held_out = {name: metrics[f"held_out_{name}"] for name in COLUMNS if name in metrics}
     sentences = [
         f"Of its pictures {metrics['precision']:.0%} lie where real ones do (of real held-out ones "
         f"{held_out['precision']:.0%}): the others show nothing that the training pictures show.",
@@ -159,6 +172,11 @@ def limitations(metrics: Mapping[str, float]) -> list[str]:
         f"{metrics['near_copy_rate']:.1%} of its pictures are nearer to a training picture than all but "
         f"{held_out['near_copy_rate']:.1%} of held-out ones: blur does that too, so look at the neighbours.",
     ]
+    if "certain_rate" in metrics:
+        sentences.append(
+            f"The classifier reads {metrics['certain_rate']:.1%} of its pictures with certainty, of real held-out ones "
+            f"{held_out['certain_rate']:.1%}."
+        )
     if "elbo" in metrics:
         sentences.append(
             "It shows the mean of each pixel, so its pictures are smoother than the pixels that it models."
@@ -166,18 +184,12 @@ def limitations(metrics: Mapping[str, float]) -> list[str]:
     return sentences
 
 
-def _draw(out: Path, model: Generator, made: np.ndarray, train: np.ndarray, params: Evaluate) -> None:
+def _draw(out: Path, model: Generator, made: np.ndarray, params: Evaluate) -> None:
     shown = params.shown
     save_png(out / "samples.png", sheet(made[: shown * shown], shown))
     ends = [(params.seed + row) % SEEDS for row in range(shown // 2 + 1)]
     ways = [model.interpolation(*pair, shown) for pair in itertools.pairwise(ends)]
     save_png(out / "interpolation.png", sheet(np.concatenate(ways), shown))
-    few = made[evenly(len(made), params.manifold_samples)]
-    rows, distances = nearest(flat(few), flat(train))
-    order = np.argsort(distances)
-    chosen = np.concatenate([order[:shown], np.arange(shown)])
-    pairs = [part[first : first + shown] for first in (0, shown) for part in (few[chosen], train[rows[chosen]])]
-    save_png(out / "neighbours.png", sheet(np.concatenate(pairs), shown))
 
 
 def _reconstructed(bundle: Bundle, model: Generator, held_out: np.ndarray, params: Evaluate) -> np.ndarray:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 BLOCK = 500
 """Rows whose distances are held at once."""
+Certain = Callable[[np.ndarray], np.ndarray]
+"""From images (N, H, W, C) uint8 to (N,) bool: those that a classifier reads with certainty."""
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
@@ -53,6 +56,21 @@ def nearest(pictures: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.nda
         rows.append(squares.argmin(axis=1))
         distances.append(np.sqrt(np.maximum(squares.min(axis=1), 0) / among.shape[1]))
     return np.concatenate(rows), np.concatenate(distances)
+
+
+class Pairs(NamedTuple):
+    """Pictures and the training picture nearest to each, (N, H, W, C) uint8, and their distances (N,) as `nearest`."""
+
+    pictures: np.ndarray
+    neighbours: np.ndarray
+    distances: np.ndarray
+
+
+def pairs(images: np.ndarray, train: np.ndarray, shown: int) -> Pairs:
+    """Of images (N, H, W, C) the `shown` that are nearest to a training picture, then the first `shown`."""
+    rows, distances = nearest(flat(images), flat(train))
+    chosen = np.concatenate([np.argsort(distances, kind="stable")[:shown], np.arange(min(shown, len(images)))])
+    return Pairs(images[chosen], train[rows[chosen]], distances[chosen])
 
 
 def flat(images: np.ndarray) -> np.ndarray:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+import numpy as np
+
 from components.bundle import Manifest
+from components.families.generation.evaluation.measures import Pairs
 from components.files import write_text
 from components.report.model import about, limitations
-from components.report.page import data_address, figure, image, note, page, section, table
+from components.report.page import data_address, figure, image, note, page, section, table, thumbnails
+from components.report.pictures import sheet
 
 COLUMNS = {
     "frechet_distance": "Fréchet distance",
@@ -18,8 +23,9 @@ COLUMNS = {
     "precision": "precision",
     "recall": "recall",
     "near_copy_rate": "near copies",
+    "certain_rate": "read with certainty",
 }
-"""Measured of generated pictures and of both baselines alike."""
+"""Measured of generated pictures and of both baselines alike; the last where the classifier reads pictures."""
 
 BOUNDS = {"elbo": "evidence lower bound", "importance_bound": "importance-weighted bound"}
 
@@ -36,14 +42,24 @@ CAPTIONS = {
     "samples.png": "Samples, not chosen",
     "progress.png": "The same latents after some of the epochs: samples above, an interpolation between two below",
     "interpolation.png": "Interpolations between two samples, a row each",
-    "neighbours.png": "Samples above, the training picture nearest to each below; first those nearest to training",
     "reconstructions.png": "Held-out pictures above, their reconstructions below",
 }
 
 
+NEIGHBOURS = (
+    "Each picture stands above the training picture that is nearest to it, with their distance: the root mean square "
+    "difference of their pixels, of 255 levels (pictures of more than 32 pixels a side are compared at half their "
+    "size). Of each kind the nearest come first, then as many that were not chosen. Held-out pictures are real and no "
+    "copies: samples that are clearly nearer to training pictures than they are, and sharp, are copies."
+)
+
+
 @dataclass(frozen=True)
 class Findings:
-    """The content of the report. rows: by name, what was measured of a variant or a baseline (COLUMNS)."""
+    """The content of the report. rows: by name, what was measured of a variant or a baseline (COLUMNS).
+
+    neighbours, distances: by name, pictures to show, and the distances of all that were measured, (N,).
+    """
 
     manifest: Manifest
     reference_model: str
@@ -51,12 +67,15 @@ class Findings:
     rows: Mapping[str, Mapping[str, float]]
     served: str
     limitations: Sequence[str]
+    neighbours: Mapping[str, Pairs]
+    distances: Mapping[str, np.ndarray]
 
 
 def write_report(out: Path, findings: Findings) -> None:
     """Writes report.html into `out`, with the pictures of CAPTIONS that lie there inside it."""
     manifest = findings.manifest
-    measured = [(escape(name), *(f"{row[column]:.4g}" for column in COLUMNS)) for name, row in findings.rows.items()]
+    columns = {column: title for column, title in COLUMNS.items() if column in findings.metrics}
+    measured = [(escape(name), *(f"{row[column]:.4g}" for column in columns)) for name, row in findings.rows.items()]
     bounds = [
         (title, f"{findings.metrics[name]:.2f}", "nats a held-out picture")
         for name, title in BOUNDS.items()
@@ -73,11 +92,12 @@ def write_report(out: Path, findings: Findings) -> None:
         ),
         section(
             "Generated pictures beside real ones",
-            table(measured, ["pictures", *map(escape, COLUMNS.values())]),
+            table(measured, ["pictures", *map(escape, columns.values())]),
             note(CLASSIFIER),
         ),
         section("Likelihood", table(bounds), fitted) if bounds else "",
         limitations(findings.limitations),
+        section("Nearest training pictures", note(NEIGHBOURS), *_neighbours(findings)),
         section("Pictures"),
         *(
             figure(CAPTIONS[name], image(data_address(path.read_bytes(), "png"), CAPTIONS[name]), "pixels")
@@ -85,3 +105,29 @@ def write_report(out: Path, findings: Findings) -> None:
         ),
     ]
     write_text(out / "report.html", page(f"Evaluation of the lab {manifest.lab}", sections))
+
+
+def _neighbours(findings: Findings) -> list[str]:
+    """The distances of each set of pictures as a table, then its pictures."""
+    quantiles = [
+        (escape(name), *(f"{value:.1f}" for value in np.quantile(distances, (0, 0.01, 0.5))))
+        for name, distances in findings.distances.items()
+    ]
+    found = [table(quantiles, ["distance", "nearest", "1 % are nearer than", "half are nearer than"])]
+    for name, pairs in findings.neighbours.items():
+        columns = zip(pairs.pictures, pairs.neighbours, pairs.distances, strict=True)
+        both = [
+            (data_address(_png(sheet(np.stack([picture, neighbour]), 1)), "png"), f"{name}: {distance:.1f}")
+            for picture, neighbour, distance in columns
+        ]
+        found.append(thumbnails(both))
+    return found
+
+
+def _png(picture: np.ndarray) -> bytes:
+    """picture: (H, W, C) uint8, grey (C = 1) or RGB."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture).save(content, "PNG")
+    return content.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from components.config import LabParams
 from components.errors import UserError
 from components.families.generation.evaluation.evaluate import Comparison, Real
 from components.families.generation.evaluation.features import Features
+from components.families.generation.evaluation.measures import pairs
 from components.families.generation.params import GenerationParams
 from components.families.generation.runtime import Generator
 from components.labs import Inputs, find
+from components.labs.digit_generation.evaluation.certainty import reader
+from components.labs.digit_generation.params import Evaluate
 from components.params import load
 from components.records import EvaluationReport
 from components.settings import project_root
@@ -38,6 +42,7 @@ QUICK = {
     "likelihood_pictures": 20,
     "importance_samples": 20,
     "shown": 4,
+    "certainty": 0.8,
 }
 OWN: dict[str, dict[str, Any]] = {
     "vae": {"max_epochs": 16, "learning_rate": 0.005, "betas": (0.9, 0.999)},
@@ -177,10 +182,20 @@ def test_what_evaluation_says_of_it(made: tuple[str, Path], digits: Inputs, clas
         assert -543.4 < report.metrics["elbo"] <= report.metrics["importance_bound"] < 0
     else:
         assert "elbo" not in report.metrics
+    assert 0 <= report.metrics["certain_rate"] < report.metrics["held_out_certain_rate"] <= 1
+    assert report.counts["certain_rate"] == 200
+    assert report.counts["held_out_certain_rate"] == held_out
     page = (tmp_path / "evaluate" / "report.html").read_text()
+    captions = re.findall(r"<figcaption>(samples|held-out pictures): ([0-9.]+)</figcaption>", page)
+    assert [kind for kind, _ in captions] == ["samples"] * 8 + ["held-out pictures"] * 8, "four nearest, four others"
+    distances = [float(distance) for _, distance in captions]
+    assert distances[:4] == sorted(distances[:4])
+    assert distances[8:12] == sorted(distances[8:12])
+    assert max(distances[:4]) <= min(distances[4:8])
+    assert "read with certainty" in page
     assert not [address for address in ('src="http', "<script", "<link") if address in page]
-    shown = ["samples", "interpolation", "neighbours", "progress"] + ["reconstructions"] * (name == "vae")
-    assert page.count("data:image/png") == len(shown)
+    shown = ["samples", "interpolation", "progress"] + ["reconstructions"] * (name == "vae")
+    assert page.count("data:image/png") == len(shown) + len(captions)
     for picture in shown:
         assert (tmp_path / "evaluate" / f"{picture}.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "evaluate" / "plots" / "nearest.csv").read_text().startswith("quantile,samples,held_out\n0.0,")
@@ -201,6 +216,25 @@ def test_copies_of_training_pictures_are_seen(digits: Inputs, classifier: Path) 
     comparison = Comparison(real, Features(Bundle.open(classifier)), params("vae").evaluate)
     assert comparison.rows["held-out pictures"]["near_copy_rate"] < 0.05
     assert comparison.measured("copies", real.train[:200])["near_copy_rate"] == 1
+
+
+def test_real_digits_are_read_with_certainty_and_independent_pixels_are_not(digits: Inputs, classifier: Path) -> None:
+    real = Real(LAB.pictures(digits.prepared, "train"), LAB.pictures(digits.prepared, "test"))
+    bundle, chosen = Bundle.open(classifier), params("vae").evaluate
+    assert isinstance(chosen, Evaluate)
+    rows = Comparison(real, Features(bundle), chosen, reader(bundle, chosen.certainty)).rows
+    assert rows["held-out pictures"]["certain_rate"] > 0.3
+    assert rows["independent pixels"]["certain_rate"] < 0.02
+
+
+def test_a_copy_is_shown_above_its_original_at_no_distance(digits: Inputs) -> None:
+    train, held_out = (LAB.pictures(digits.prepared, split) for split in ("train", "test"))
+    found = pairs(np.concatenate([held_out[:5], train[7:8]]), train, 3)
+    assert len(found.pictures) == len(found.neighbours) == len(found.distances) == 6
+    assert np.array_equal(found.pictures[0], train[7])
+    assert np.array_equal(found.neighbours[0], train[7])
+    assert found.distances[0] < 0.1 < found.distances[1]
+    assert np.array_equal(found.pictures[3:], held_out[:3]), "those that were not chosen"
 
 
 def test_a_decoder_that_is_sure_and_wrong_has_a_finite_likelihood_in_its_graph(digits: Inputs, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What the lab digits reads of generated pictures."""
