@@ -106,7 +106,11 @@ def export(model: Vae | Gan, images: np.ndarray, out: Path, params: Export, prio
         batches = np.array_split(latents, -(-params.calibration // 64))
         # The last convolution makes the pixels: 8 bits would round them twice.
         write_int8(
-            graphs["float"], graphs["int8"], ({"latents": batch} for batch in batches), ["Conv", "MatMul"], ["Conv"]
+            graphs["float"],
+            graphs["int8"],
+            ({"latents": batch} for batch in batches),
+            ["Conv", "MatMul"],
+            {"Conv": [-1]},
         )
         report["int8"] = parity("int8")
     write_json(out / "parity.json", report)
