@@ -8,12 +8,13 @@ notes in the order in which they are played are those of the original, so that n
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 from components.datasets.music.abc_notation import Tune, parse_tune
 from components.datasets.music.abc_parser import Reader
 from components.datasets.music.abc_standard import StandardReader, finished
+from components.datasets.music.dialect_layout import BEATS, Bar, Event, layout
 from components.datasets.music.elements import TICKS, Note
 from components.datasets.music.music_theory import POWERS
 from components.datasets.music.repeats import played_bars
@@ -39,13 +40,10 @@ DROPPED = {
 METRES = {"4/4": "C", "2/2": "C|"}
 """The dialect's name of a metre, where it is another."""
 KNOWN_METRES = ("C", "C|", "2/4", "3/4", "6/8", "9/8")
-BEATS = {"6/8": 3, "9/8": 3, "C": 4, "C|": 4}
-"""Eighths that are written without a space; two in other metres."""
-PER_LINE = 4
-"""Bars."""
 FEWEST_BARS = 8
 LONGEST = 700
 EIGHTH = TICKS // 8
+
 
 class DroppedTune(Exception):  # noqa: N818  a verdict, not an error
     """A tune is not taken; its text is the rule, one of DROPPED."""
@@ -61,30 +59,6 @@ class Converted:
     """What follows the line K:."""
     doubled: bool
     """Written in notes twice as long: the dialect has its reels in C, and this one was in 2/4."""
-
-
-@dataclass
-class _Event:
-    """A note or a rest as it is written."""
-
-    text: str
-    note: Note
-    glue: str = ""
-    """`>`, `<` or `-` after it."""
-    triplet: bool = False
-    """A triplet starts here."""
-
-
-@dataclass
-class _Bar:
-    events: list[_Event] = field(default_factory=list)
-    ending: str = ""
-    sign: str = "|"
-    """`|`, `|]` or `:|`: what ends it."""
-
-    @property
-    def ticks(self) -> int:
-        return sum(event.note.ticks for event in self.events)
 
 
 def convert(text: str) -> Converted:
@@ -103,7 +77,7 @@ def convert(text: str) -> Converted:
     doubled = metre == "2/4" and _in_sixteenths(tune.notes)
     bars = _Builder(tune.notes, tune.unit * 8 * (2 if doubled else 1)).build(tokens)
     metre = "C" if doubled else metre
-    music = _layout(bars, BEATS.get(metre, 2) * EIGHTH // (2 if doubled else 1), tune.metre or Fraction(0))
+    music = layout(bars, BEATS.get(metre, 2) * EIGHTH // (2 if doubled else 1), tune.metre or Fraction(0))
     _verify(tune, f"X:1\nM:{metre}\nL:1/8\nK:{key}\n{music}", doubled)
     return Converted(metre, key, music, doubled)
 
@@ -130,13 +104,13 @@ class _Builder:
     def __init__(self, notes: Sequence[Note], scale: Fraction) -> None:
         """scale: eighths of what is written that a note without a length lasts."""
         self.notes, self.scale = notes, scale
-        self.bars = [_Bar()]
+        self.bars = [Bar()]
         self.chord: list[str] | None = None
         self.chord_length = ""
         self.triplet = False
         self.place = 0
 
-    def build(self, tokens: Sequence[str]) -> list[_Bar]:
+    def build(self, tokens: Sequence[str]) -> list[Bar]:
         for text in tokens:
             token = Reader.tokens.match(text)
             if token is None or token[0] != text:
@@ -179,7 +153,7 @@ class _Builder:
         if self.place >= len(self.notes):
             raise DroppedTune("construct")
         written = accidental + letter.replace("x", "z") + _written(_parts(length) * _parts(times) * self.scale)
-        self.bars[-1].events.append(_Event(written, self.notes[self.place], triplet=self.triplet))
+        self.bars[-1].events.append(Event(written, self.notes[self.place], triplet=self.triplet))
         self.place, self.triplet = self.place + 1, False
 
     def _end_chord(self, times: str) -> None:
@@ -203,7 +177,7 @@ class _Builder:
         bar = self.bars[-1]
         if bar.events:
             bar.sign = sign or "|"
-            self.bars.append(_Bar())
+            self.bars.append(Bar())
         elif len(self.bars) > 1 and sign not in ("", "|"):
             before = self.bars[-2]
             before.sign = ":|" if ":|" in (before.sign, sign) else "|]"
@@ -221,41 +195,6 @@ def _sign(sign: str) -> str:
     if sign.endswith(":"):
         return "|]"
     return "|" if sign in ("|", "|[") else "|]"
-
-
-def _layout(bars: Sequence[_Bar], beat: int, metre: Fraction) -> str:
-    """The text of the bars. beat: ticks of the original that stand together."""
-    full = metre.numerator * TICKS // metre.denominator
-    text, in_line, opens, within = "", 0, True, False
-    for number, bar in enumerate(bars):
-        begins = f"[{bar.ending} " if bar.ending else ""
-        within = in_line > 0 if bar.ending else within
-        in_line += 0 if opens and bar.ticks < full else 1
-        text += begins + _bar_text(bar, beat, full - bar.ticks if opens else 0) + bar.sign
-        following = bars[number + 1] if number + 1 < len(bars) else None
-        opens = bar.sign != "|" or bool(following and following.ending)
-        ends_line = bar.sign != "|" or in_line >= PER_LINE
-        if following and following.ending and bar.ending and within:
-            ends_line = False  # short endings stand in one line
-        if ends_line or following is None:
-            text, in_line = f"{text}!\n", 0
-    return text.rstrip("\n")
-
-
-def _bar_text(bar: _Bar, beat: int, position: int) -> str:
-    """position: ticks of the bar that its first note stands at."""
-    text, joined, in_triplet, apart = "", True, 0, False
-    for event in bar.events:
-        in_triplet = 3 if event.triplet else in_triplet
-        if not joined and (position % beat == 0 or in_triplet == 3 or apart):
-            text += " "
-        text += ("(3" if event.triplet else "") + event.text + event.glue
-        position += event.note.ticks
-        ended = in_triplet == 1
-        in_triplet = max(0, in_triplet - 1)
-        joined = bool(event.glue) or in_triplet > 0
-        apart = ended or event.note.ticks > beat
-    return text
 
 
 def _verify(tune: Tune, converted: str, doubled: bool) -> None:

@@ -8,6 +8,7 @@ the number of common shingles by that of the tune that has fewer (containment), 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from itertools import pairwise
 
 from components.datasets.music.abc_notation import Tune, parse_tune
 from components.datasets.music.elements import TICKS
@@ -21,7 +22,7 @@ SHINGLE = 8
 def shingles(text: str) -> Shingles:
     """Every run of SHINGLE intervals of a tune in the dialect; none of a tune that is shorter."""
     pitches = _at_steps(parse_tune(text))
-    steps = [after - before for before, after in zip(pitches, pitches[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(pitches)]
     runs = {tuple(steps[first : first + SHINGLE]) for first in range(len(steps) - SHINGLE + 1)}
     # A held or repeated note is in too many tunes to tell of any.
     return frozenset(run for run in runs if sum(step != 0 for step in run) >= SHINGLE // 2)

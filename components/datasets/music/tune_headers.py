@@ -56,7 +56,9 @@ ONEILLS_PARTS = (
 )
 """First and last number of a part of O'Neill's Music of Ireland, and the type of its tunes by metre."""
 
-_SMALL = frozenset("a an and at by for from in is it o of off on or the to with".split())
+_SMALL = frozenset(
+    ["a", "an", "and", "at", "by", "for", "from", "in", "is", "it", "o", "of", "off", "on", "or", "the", "to", "with"]
+)
 _TITLE_CHARACTERS = re.compile(r"[^A-Za-z0-9 '(),.-]")
 _ARTICLE = re.compile(r"^(?:The|THE|A) (?=\S)|[.,]? *, (?:The|THE|A)$")
 _DANCE = re.compile(r"\s*--+\s*[A-Za-z ]+\.?$")
@@ -66,7 +68,9 @@ def tune_type(tune: PrintedTune, metre: str) -> str:
     """metre: of the converted tune."""
     word = tune.field("R").lower().strip(" .")
     title = tune.field("T").lower().strip(" .,")
-    found = WORDS.get(word) or next((WORDS[name] for name in sorted(WORDS, key=len, reverse=True) if _ends(title, name)), "")
+    found = WORDS.get(word) or next(
+        (WORDS[name] for name in sorted(WORDS, key=len, reverse=True) if _ends(title, name)), ""
+    )
     if not found and re.search("carolan|planxty", title):
         found = "ocarolan"
     if not found and tune.collection == "oneills":
@@ -88,6 +92,8 @@ def title(tune: PrintedTune) -> str:
 
 
 def _in_title_case(text: str) -> str:
-    words = [word if word in _SMALL else re.sub("^[(]?[a-z]|(?<=^[od]')[a-z]|(?<=-)[a-z]", lambda m: m[0].upper(), word)
-             for word in text.lower().split()]
+    words = [
+        word if word in _SMALL else re.sub("^[(]?[a-z]|(?<=^[od]')[a-z]|(?<=-)[a-z]", lambda m: m[0].upper(), word)
+        for word in text.lower().split()
+    ]
     return " ".join([words[0][:1].upper() + words[0][1:], *words[1:]])

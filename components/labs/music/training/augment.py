@@ -24,27 +24,27 @@ class Augmentation:
         self.tunes = (*tunes, *added)
         self.keys = Counter(key for tune in tunes if (key := field(tune, "K")) and is_key(key))
         self.alphabet = set(vocabulary)
-        self.variants: dict[int, dict[str, int]] = {}
+        self._variants: dict[int, dict[str, int]] = {}
         self.alike: dict[str, list[str]] = defaultdict(list)
         for tune in self.tunes:
             self.alike[kind(tune)].append(tune)
 
     def draw(self, index: int, rng: random.Random) -> str:
         """Training tune `index`, in a key drawn as often as tunes of its mode have it, perhaps with other headers."""
-        variants = self._variants(index)
+        variants = self.variants_of(index)
         (tune,) = rng.choices(list(variants), list(variants.values()))
         if rng.random() < self.params.header_shuffle:
             tune = with_header(tune, rng.choice(self.alike[kind(tune)]))
         jitter = self.params.number_jitter
         return renumbered(tune, rng.randint(-jitter, jitter))
 
-    def _variants(self, index: int) -> dict[str, int]:
-        """Made when they are first drawn: not every tune of a collection is."""
-        if index not in self.variants:
+    def variants_of(self, index: int) -> dict[str, int]:
+        """Training tune `index` in every key, and how often each is drawn. Made once: most of it is transposing."""
+        if index not in self._variants:
             tune = self.tunes[index]
             in_keys = in_other_keys(tune, self.keys, self.alphabet) if self.params.transpose else {tune: 1}
-            self.variants[index] = in_keys
-        return self.variants[index]
+            self._variants[index] = in_keys
+        return self._variants[index]
 
 
 def in_other_keys(tune: str, keys: Counter[str], alphabet: set[str]) -> dict[str, int]:

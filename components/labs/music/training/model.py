@@ -174,7 +174,9 @@ class MusicData(EpochData[Batch]):
         """
         draw = random.Random(f"{self.params.seed}/{epoch}")  # noqa: S311
         size = self.params.epoch_tunes or len(self.train)
-        share = self.params.collections_share * max(0.0, 1 - epoch / (self.params.collections_until * self.params.max_epochs))
+        share = self.params.collections_share * max(
+            0.0, 1 - epoch / (self.params.collections_until * self.params.max_epochs)
+        )
         added = round(size * share) if self.added else 0
         chosen = taken(range(len(self.train)), size - added, draw)
         chosen += taken(range(len(self.train), len(self.train) + len(self.added)), added, draw)
