@@ -60,7 +60,7 @@ _SMALL = frozenset(
     ["a", "an", "and", "at", "by", "for", "from", "in", "is", "it", "o", "of", "off", "on", "or", "the", "to", "with"]
 )
 _TITLE_CHARACTERS = re.compile(r"[^A-Za-z0-9 '(),.-]")
-_ARTICLE = re.compile(r"^(?:The|THE|A) (?=\S)|[.,]? *, (?:The|THE|A)$")
+_ARTICLE = re.compile(r"^(?:[Tt]he|THE|A) (?=\S)|[.,]? *, (?:The|THE|A)$")
 _DANCE = re.compile(r"\s*--+\s*[A-Za-z ]+\.?$")
 
 

@@ -24,6 +24,8 @@ from components.labs.music.training.transpose import TranspositionError, between
 from components.sources.archive import write_tar
 from tests.music_data import ALL, RAW, raw_folder, real_tunes
 
+ENCHANTED = "0001-0050.abc:2"
+"""Place of the first tune of O'Neill's book."""
 NAMES = ("oneills", "ryans", "airds")
 TEST_TUNES = "bdfedc2ab8bd87a735467903f7ade2d2866c198c4d3934d66c370264be71d544"
 """SHA-256 of the 88 test tunes, before there were collections and since."""
@@ -62,7 +64,7 @@ def params(*collections: str, limit: int = 0) -> MusicDatasetParams:
 def test_the_archive_holds_the_tunes_of_three_books() -> None:
     assert Counter(tune.collection for tune in printed().values()) == {"oneills": 2009, "ryans": 1059, "airds": 1180}
     assert len(read_collections(RAW, ["ryans"])) == 1059
-    assert printed()["0001-0050.abc:1"].field("T") == "The Enchanted Valley"
+    assert printed()[ENCHANTED].field("T") == "The Enchanted Valley"
 
 
 @pytest.mark.parametrize(
@@ -148,12 +150,13 @@ def test_grace_notes_slurs_and_ornaments_go_and_of_a_chord_the_highest_note_stay
     [
         ("ForestersHornpipe.abc:1", {}, "C", "hornpipe"),
         ("ForestersHornpipe.abc:1", {"R": "reel"}, "6/8", "untyped"),
-        ("ForestersHornpipe.abc:1", {"R": ""}, "C", "untyped"),
+        ("ForestersHornpipe.abc:1", {"R": ""}, "C", "hornpipe"),
+        ("ForestersHornpipe.abc:1", {"R": "", "T": "The Foresters"}, "C", "untyped"),
         ("ForestersHornpipe.abc:1", {"R": "", "T": "The Foresters' Waltz"}, "3/4", "waltz"),
         ("ForestersHornpipe.abc:1", {"R": "", "T": "Planxty Forester"}, "6/8", "ocarolan"),
-        ("0001-0050.abc:1", {}, "2/4", "air"),
-        ("0001-0050.abc:1", {"X": "1200"}, "C|", "reel"),
-        ("0001-0050.abc:1", {"X": "1200"}, "6/8", "untyped"),
+        (ENCHANTED, {}, "2/4", "air"),
+        (ENCHANTED, {"X": "1200"}, "C|", "reel"),
+        (ENCHANTED, {"X": "1200"}, "6/8", "untyped"),
         ("book1.abc:188", {"X": "1200"}, "C|", "untyped"),
     ],
 )
@@ -166,6 +169,7 @@ def test_a_type_is_taken_only_where_a_rule_says_so(place: str, fields: dict[str,
     [
         ("The Enchanted Valley", "Enchanted Valley"),
         ("Silken Cravat., The", "Silken Cravat"),
+        ("the Fox and His Wife", "Fox and His Wife"),
         ("THE BOSTON BOYS' -- REEL", "Boston Boys'"),
         ("I'M O'ER YOUNG TO MARRY YET -- STRATHSPEY", "I'm O'Er Young to Marry Yet"),
         ("O'Carolan's Receipt for Drinking", "O'Carolan's Receipt for Drinking"),
@@ -173,10 +177,10 @@ def test_a_type_is_taken_only_where_a_rule_says_so(place: str, fields: dict[str,
     ],
 )
 def test_titles_are_written_as_the_labs_own_are(printed_title: str, found: str) -> None:
-    assert title(tune_of("0001-0050.abc:1", T=printed_title)) == found
+    assert title(tune_of(ENCHANTED, T=printed_title)) == found
 
 
-def test_a_held_out_tune_is_found_in_every_key_and_in_shorter_notes() -> None:
+def test_a_held_out_tune_is_found_in_every_key() -> None:
     held_out = {str(number): text for number, text in enumerate(real_tunes()[5::40]) if shingles(text)}
     finder = HeldOut(held_out)
     moved = 0
@@ -187,7 +191,10 @@ def test_a_held_out_tune_is_found_in_every_key_and_in_shorter_notes() -> None:
                 other = transpose(text, between(own[1] if own else "", key)[0])
             except TranspositionError:
                 continue
-            assert finder.nearest(shingles(other)) == (name, 1.0)
+            nearest, share = finder.nearest(shingles(other))
+            # An accidental in another octave of its bar moves with its letter: one shingle may differ.
+            assert nearest == name
+            assert share > 0.98
             moved += 1
     assert moved > 20
 
@@ -201,7 +208,7 @@ def test_a_version_of_a_held_out_tune_shares_more_than_another_tune_does() -> No
 
 def test_prepare_adds_to_the_training_split_alone(tmp_path: Path) -> None:
     """Two tunes are added, a version of a held-out tune and the second of two copies are not."""
-    new, version = ("0811-0899.abc:1", "0701-0720.abc:1"), "0900-0950.abc:39"
+    new, version = ("0550-0625.abc:288", "0550-0625.abc:358"), "0900-0950.abc:39"
     raw = small_archive(tmp_path / "raw", new[0], version, new[1], new[0])
     report = prepare(raw, tmp_path / "out", params("oneills", "ryans"))
     assert report["splits"] == {"train": 630, "validation": 86, "test": 88}
@@ -235,4 +242,4 @@ def test_a_small_slice_takes_no_printed_tune_and_a_missing_archive_is_one_line(t
     kept, report = add_tunes(RAW, params(*NAMES, limit=60), own, set())
     assert (kept, report["dropped"]["limit"]["count"]) == ([], 4248)
     with pytest.raises(UserError, match=r"printed_collections\.tar is missing: run `python -m components fetch`"):
-        prepare(raw_folder(tmp_path, real_tunes()[0]), tmp_path, params("airds"))
+        prepare(raw_folder(tmp_path, "\n\n".join(real_tunes())), tmp_path, params("airds"))
