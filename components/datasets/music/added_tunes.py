@@ -71,8 +71,7 @@ def add_tunes(
             continue
         melody = shingles(added.text)
         name, share = held_out.nearest(melody)
-        if name:
-            neighbours.append(Neighbour(tune.place, _title(added.text), titles[name], round(share, 3)))
+        neighbours.append(Neighbour(tune.place, _title(added.text), titles.get(name, ""), round(share, 3)))
         if share >= params.near_duplicate:
             dropped["held_out"].append(tune)
         elif _letters(_title(added.text)) in held_out_titles:
@@ -126,14 +125,14 @@ def _report(
         },
         "near_duplicates": {
             "limit": limit,
-            "shares": _histogram([neighbour.share for neighbour in neighbours], len(printed)),
+            "shares": _histogram([neighbour.share for neighbour in neighbours]),
             "just_above": above[:EXAMPLES],
             "just_below": below[-EXAMPLES:],
         },
     }
 
 
-def _histogram(shares: Sequence[float], tunes: int) -> dict[str, int]:
+def _histogram(shares: Sequence[float]) -> dict[str, int]:
     """Tunes by the twentieth that their largest share falls into."""
     counts = Counter(min(19, int(share * 20)) for share in shares)
     return {f"{place / 20:.2f}": counts.get(place, 0) for place in range(20)}
