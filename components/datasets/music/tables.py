@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def tables(raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
-    """A row per block of the raw file, per tune of the printed collections and per prepared tune, for validation.
+    """A row per block of the raw file, per prepared tune and per tune of the printed collections, if there are any.
 
     Faults are columns of 0 and 1, so that a column's sum says how many tunes have the fault. `fate` is where a raw
     block went: its split, the rule that dropped it, or "lost". `music` is a tune without its header.
@@ -30,7 +30,7 @@ def tables(raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
     tunes = read_tunes(prepared)
     vocabulary = set(read_json(prepared / "vocabulary.json"))
     report = read_json(prepared / "report.json")
-    fates = {tune["line"]: tune["split"] for tune in tunes}
+    fates: dict[int | str, str] = {tune["line"]: tune["split"] for tune in tunes}
     fates |= {line: rule for rule, drop in report["dropped"].items() for line in drop["lines"]}
 
     seen: Counter[str] = Counter()
@@ -57,6 +57,7 @@ def tables(raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
             "line": tune["line"],
             "split": tune["split"],
             "collection": tune["collection"],
+            "origin": "printed" if tune["collection"] else "own",
             "copies": copies[tune["text"]],
             "music_in_splits": in_splits[_music(tune["text"]) or tune["text"]],
             "unknown_characters": "".join(sorted(set(tune["text"]) - vocabulary)),
@@ -64,21 +65,18 @@ def tables(raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
         }
         for tune in tunes
     ]
-    printed = _printed_rows(raw, report["collections"], {str(line): fate for line, fate in fates.items()})
-    return {
-        "raw": pd.DataFrame(raw_rows),
-        "collections": pd.DataFrame(printed, columns=["id", "line", "collection", "fate"]),
-        "prepared": pd.DataFrame(prepared_rows),
-    }
+    tables = {"raw": pd.DataFrame(raw_rows), "prepared": pd.DataFrame(prepared_rows)}
+    if report["collections"]:
+        tables["collections"] = pd.DataFrame(_printed_rows(raw, report["collections"], fates))
+    return tables
 
 
-def _printed_rows(raw: Path, report: dict[str, Any], fates: dict[str, str]) -> list[dict[str, Any]]:
+def _printed_rows(raw: Path, report: dict[str, Any], fates: dict[int | str, str]) -> list[dict[str, Any]]:
     """A row per tune of the printed collections that were prepared. fates: of the kept tunes, by their place."""
-    dropped = report.get("dropped", {})
-    fates = fates | {place: rule for rule, drop in dropped.items() for place in drop["tunes"]}
+    fates = fates | {place: rule for rule, drop in report["dropped"].items() for place in drop["tunes"]}
     return [
         {"id": tune.place, "line": tune.line, "collection": tune.collection, "fate": fates.get(tune.place, "lost")}
-        for tune in (read_collections(raw, tuple(report["tunes"])) if report else ())
+        for tune in read_collections(raw, tuple(report["tunes"]))
     ]
 
 

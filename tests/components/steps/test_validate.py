@@ -15,7 +15,7 @@ from components.steps.validate import validate
 from tests.music_data import RAW, raw_folder
 
 MUSIC = find_dataset("music")
-REPORT = ["collections.html", "prepared.html", "raw.html", "validation.json"]
+REPORT = ["prepared.html", "raw.html", "validation.json"]
 STRANGE = "X:1\nT:New\nZ: id:dc-reel-999\nM:C\nL:1/8\nK:D Major\nd4 é d4|d8|]"
 
 
