@@ -45,6 +45,33 @@ class Neighbour(NamedTuple):
     share: float
 
 
+class _HeldOutAndKnown:
+    """What a printed tune must not repeat."""
+
+    def __init__(self, own: Mapping[str, Mapping[str, str]], limit: float) -> None:
+        """own: texts by split and id. limit: share of common melody from which a tune is another's version."""
+        held_out = {**own["validation"], **own["test"]}
+        self.limit, self.finder = limit, HeldOut(held_out)
+        self.titles = {name: _title(text) for name, text in held_out.items()}
+        self.letters = set(map(_letters, self.titles.values()))
+        self.melodies = {shingles(text) for text in own["train"].values()}
+        self.neighbours: list[Neighbour] = []
+
+    def check(self, tune: AddedTune) -> None:
+        """Notes down the tune and its nearest held-out one. Raises DroppedTune where it repeats something."""
+        melody, name = shingles(tune.text), _title(tune.text)
+        nearest, share = self.finder.nearest(melody)
+        self.neighbours.append(Neighbour(tune.printed.place, name, self.titles.get(nearest, ""), round(share, 3)))
+        copy = bool(melody) and melody in self.melodies
+        self.melodies.add(melody)
+        if share >= self.limit:
+            raise DroppedTune("held_out")
+        if _letters(name) in self.letters:
+            raise DroppedTune("held_out_title")
+        if copy:
+            raise DroppedTune("copy")
+
+
 def add_tunes(
     raw: Path, params: MusicDatasetParams, own: Mapping[str, Mapping[str, str]], vocabulary: set[str]
 ) -> tuple[list[AddedTune], dict[str, Any]]:
@@ -53,35 +80,19 @@ def add_tunes(
     own: texts of the lab's own tunes by split and id. Raises UserError where the archive is missing or damaged.
     """
     printed = read_collections(raw, params.collections)
-    held_out = HeldOut({**own["validation"], **own["test"]})
-    titles = {name: _title(text) for split in ("validation", "test") for name, text in own[split].items()}
-    held_out_titles = set(map(_letters, titles.values()))
-    known = {shingles(text) for text in own["train"].values()}
+    known = _HeldOutAndKnown(own, params.near_duplicate)
     kept: list[AddedTune] = []
     dropped: dict[str, list[PrintedTune]] = {rule: [] for rule in RULES}
-    neighbours: list[Neighbour] = []
     for tune in printed:
-        if params.limit:  # a small slice is of the lab's own tunes, and made in seconds
-            dropped["limit"].append(tune)
-            continue
         try:
+            if params.limit:  # a small slice is of the lab's own tunes, and made in seconds
+                raise DroppedTune("limit")
             added = _converted(tune, vocabulary)
+            known.check(added)
+            kept.append(added)
         except DroppedTune as rule:
             dropped[str(rule)].append(tune)
-            continue
-        melody = shingles(added.text)
-        name, share = held_out.nearest(melody)
-        neighbours.append(Neighbour(tune.place, _title(added.text), titles.get(name, ""), round(share, 3)))
-        if share >= params.near_duplicate:
-            dropped["held_out"].append(tune)
-        elif _letters(_title(added.text)) in held_out_titles:
-            dropped["held_out_title"].append(tune)
-        elif melody and melody in known:
-            dropped["copy"].append(tune)
-        else:
-            kept.append(added)
-        known.add(melody)
-    return kept, _report(printed, kept, dropped, neighbours, params.near_duplicate)
+    return kept, _report(printed, kept, dropped, known.neighbours, params.near_duplicate)
 
 
 def _converted(tune: PrintedTune, vocabulary: set[str]) -> AddedTune:
