@@ -168,12 +168,12 @@ class MusicData(EpochData[Batch]):
         return evaluation_batches(self.validation, self.vocabulary)
 
     def epoch(self, epoch: int) -> list[Batch]:
-        """`epoch_tunes` training tunes, augmented, in batches of tunes of about one length, in random order.
+        """Training tunes, augmented, in batches of tunes of about one length, in random order.
 
         The share that is of the collections falls linearly to zero, so that what is learned last is the lab's own.
         """
         draw = random.Random(f"{self.params.seed}/{epoch}")  # noqa: S311
-        size = self.params.epoch_tunes or len(self.train)
+        size = round(self.params.epoch_size * len(self.train))
         share = self.params.collections_share * max(
             0.0, 1 - epoch / (self.params.collections_until * self.params.max_epochs)
         )

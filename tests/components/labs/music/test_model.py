@@ -26,7 +26,15 @@ from components.labs.music.training.model import (
 from components.labs.music.training.transpose import pitches
 from tests.face_data import section
 
-SMALL = {"hidden_size": 32, "embedding_size": 16, "batch_size": 64, "max_epochs": 2, "precision": "32-true"}
+SMALL = {
+    "hidden_size": 32,
+    "embedding_size": 16,
+    "batch_size": 64,
+    "max_epochs": 2,
+    "precision": "32-true",
+    "epoch_size": 1.0,
+    "collections_share": 0.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -204,15 +212,15 @@ def printed_and_own(data: MusicData, epoch: int) -> tuple[int, int]:
 
 
 def test_printed_tunes_are_read_less_and_less_and_the_labs_own_last(with_added: Path, params: Train) -> None:
-    changes = {"collections_share": 0.5, "collections_until": 0.5, "epoch_tunes": 1000, "max_epochs": 8}
+    changes = {"collections_share": 0.5, "collections_until": 0.5, "epoch_size": 2.0, "max_epochs": 8}
     data = MusicData(with_added, params.model_copy(update=changes))
     shown = [printed_and_own(data, epoch) for epoch in range(8)]
-    assert shown == [(500, 500), (375, 625), (250, 750), (125, 875), (0, 1000), (0, 1000), (0, 1000), (0, 1000)]
+    assert shown == [(630, 630), (472, 788), (315, 945), (158, 1102)] + 4 * [(0, 1260)]
     assert len(data.train) == 630
 
 
 def test_without_a_share_printed_tunes_change_nothing(with_added: Path, prepared_music: Path, params: Train) -> None:
-    off = params.model_copy(update={"collections_share": 0.0, "epoch_tunes": 0})
+    off = params.model_copy(update={"collections_share": 0.0, "epoch_size": 1.0})
     batches = zip(MusicData(with_added, off).epoch(1), MusicData(prepared_music, off).epoch(1), strict=True)
     assert all(one.inputs.equal(other.inputs) for one, other in batches)
 
