@@ -125,11 +125,8 @@ class _Builder:
 
     def _take(self, token: re.Match[str]) -> None:
         match token.lastgroup:
-            case "note" if self.chord is None:
-                self._add(token["accidental"] or "", token["letter"] + token["octave"], token["length"])
             case "note":
-                self.chord.append((token["accidental"] or "") + token["letter"] + token["octave"])
-                self.chord_length = self.chord_length or token["length"] or "1"
+                self._take_note((token["accidental"] or "") + token["letter"] + token["octave"], token["length"])
             case "chord" if token[0] == "[":
                 self.chord, self.chord_length = [], ""
             case "chord":
@@ -149,10 +146,17 @@ class _Builder:
             case _:
                 pass  # a space, a slur, an ornament
 
-    def _add(self, accidental: str, letter: str, length: str, times: str = "") -> None:
+    def _take_note(self, name: str, length: str) -> None:
+        if self.chord is None:
+            self._add(name, length)
+        else:
+            self.chord.append(name)
+            self.chord_length = self.chord_length or length or "1"
+
+    def _add(self, name: str, length: str, times: str = "") -> None:
         if self.place >= len(self.notes):
             raise DroppedTune("construct")
-        written = accidental + letter.replace("x", "z") + _written(_parts(length) * _parts(times) * self.scale)
+        written = name.replace("x", "z") + _written(_parts(length) * _parts(times) * self.scale)
         self.bars[-1].events.append(Event(written, self.notes[self.place], triplet=self.triplet))
         self.place, self.triplet = self.place + 1, False
 
@@ -162,7 +166,7 @@ class _Builder:
         self.chord = None
         if len(pitches) != len(names) or not names:
             raise DroppedTune("construct")
-        self._add("", names[pitches.index(max(pitches))], self.chord_length, times)
+        self._add(names[pitches.index(max(pitches))], self.chord_length, times)
 
     def _tie(self) -> None:
         """Kept between two notes of one pitch only; others are slurs."""

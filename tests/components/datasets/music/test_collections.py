@@ -238,7 +238,7 @@ def test_the_test_tunes_are_those_of_before(tmp_path: Path) -> None:
 
 
 def test_a_small_slice_takes_no_printed_tune_and_a_missing_archive_is_one_line(tmp_path: Path) -> None:
-    own = {split: {} for split in ("train", "validation", "test")}
+    own: dict[str, dict[str, str]] = {split: {} for split in ("train", "validation", "test")}
     kept, report = add_tunes(RAW, params(*NAMES, limit=60), own, set())
     assert (kept, report["dropped"]["limit"]["count"]) == ([], 4248)
     with pytest.raises(UserError, match=r"printed_collections\.tar is missing: run `python -m components fetch`"):
