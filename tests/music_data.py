@@ -3,13 +3,13 @@
 from functools import cache
 from pathlib import Path
 
-from components.config import DatasetParams
+from components.datasets.music.params import MusicDatasetParams
 from components.datasets.music.raw import FILE, read_blocks, read_text
 from components.settings import project_root
 
 RAW = project_root() / "data" / "music"
-ALL = DatasetParams(profile="course", limit=0)
-"""All tunes are prepared."""
+ALL = MusicDatasetParams(profile="course", limit=0, collections=(), near_duplicate=0.15)
+"""All of the lab's own tunes are prepared, and no others."""
 
 
 @cache

@@ -64,12 +64,16 @@ class Sdist(_Declared):
 
 
 class Installed(_Declared):
-    """A file of a package in this environment. `version` is one that carries it; the file's hash decides."""
+    """A file of a package in this environment, or with `include`, chosen files below `path` as the deterministic tar.
+
+    `version` is one that carries them; the hash decides.
+    """
 
     kind: Literal["installed"]
     package: str
     version: str
     path: str
+    include: tuple[str, ...] = ()
 
 
 class Table(_Declared):

@@ -29,14 +29,22 @@ def from_sdist(source: Sdist, work: Path, target: Path) -> None:
 
 
 def from_installed(source: Installed, target: Path) -> None:
-    """Copies a file of an installed package to `target`; the package is not imported. Raises UnavailableError."""
+    """Writes the file, or the deterministic tar of the chosen files, of an installed package to `target`.
+
+    The package is not imported. Raises UnavailableError.
+    """
     try:
         path = Path(str(distribution(source.package).locate_file(source.path)))
     except PackageNotFoundError:
         raise UnavailableError(f"{source.package} is not installed") from None
-    if not path.is_file():
+    if not (path.is_dir() if source.include else path.is_file()):
         raise UnavailableError(f"{source.package} does not carry {source.path}; version {source.version} does")
-    shutil.copyfile(path, target)
+    if not source.include:
+        shutil.copyfile(path, target)
+        return
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    chosen = sorted(name for name in files if matches(name, source.include))
+    write_tar(target, ((name, files[name].read_bytes()) for name in chosen))
 
 
 def _sdist(source: Sdist, work: Path) -> Path:

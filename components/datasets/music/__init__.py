@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.config import DatasetParams
 from components.datasets import Dataset
+from components.datasets.music.params import MusicDatasetParams
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 class Music(Dataset):
     name = "music"
+    Params = MusicDatasetParams
 
-    def prepare(self, raw: Path, out: Path, params: DatasetParams) -> dict[str, Any]:
+    def prepare(self, raw: Path, out: Path, params: MusicDatasetParams) -> dict[str, Any]:
         from components.datasets.music.prepare import prepare
 
         return prepare(raw, out, params)

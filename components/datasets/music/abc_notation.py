@@ -86,7 +86,8 @@ def parse_tune(text: str) -> Tune:
             break
         reader.read_line(line.split("%", 1)[0], number)
     reader.finish()
-    return Tune(headers, key, metre, unit, tuple(reader.notes), tuple(reader.bars), tuple(reader.faults))
+    notes, bars, marks = tuple(reader.notes), tuple(reader.bars), tuple(reader.marks)
+    return Tune(headers, key, metre, unit, notes, bars, tuple(reader.faults), marks)
 
 
 def _read_headers(lines: list[str], reader: Reader) -> tuple[dict[str, str], int]:

@@ -6,6 +6,7 @@ its name and place; docs/music.md has the table. Nothing that sounds is lost in 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import ClassVar
@@ -231,6 +232,11 @@ def read_standard(text: str) -> Tune:
     lines, faults = tune_lines(text)
     reader = StandardReader()
     reader.read_lines(lines)
+    return finished(reader, faults)
+
+
+def finished(reader: StandardReader, faults: Sequence[str]) -> Tune:
+    """The tune whose lines have all been read. faults: of the lines around it."""
     reader.finish()
     metre, unit = reader.metre or Fraction(0), reader.unit
     return Tune(

@@ -7,8 +7,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.config import DatasetParams
 from components.datasets.music.abc_notation import parse_tune
+from components.datasets.music.added_tunes import add_tunes
+from components.datasets.music.params import MusicDatasetParams
 from components.datasets.music.raw import FILE, Block, read_blocks, read_text
 from components.datasets.music.reader import SPLITS
 from components.errors import UserError
@@ -25,7 +26,7 @@ RULES = {
 """Why a tune may be dropped."""
 
 
-def prepare(raw: Path, out: Path, params: DatasetParams) -> dict[str, Any]:
+def prepare(raw: Path, out: Path, params: MusicDatasetParams) -> dict[str, Any]:
     """Writes tunes.jsonl, vocabulary.json and report.json into `out`; returns the report.
 
     Raises UserError naming the file and the line where it is not tunes.
@@ -38,7 +39,12 @@ def prepare(raw: Path, out: Path, params: DatasetParams) -> dict[str, Any]:
         if not any(block.split == split for block in kept):
             raise UserError(f"{path}: none of its {len(kept)} tunes falls in the split '{split}'; add tunes")
 
-    rows = [{"id": block.id, "split": block.split, "text": block.text, "line": block.line} for block in kept]
+    rows = [_row(block, "", block.line) for block in kept]
+    added: dict[str, Any] = {}
+    if params.collections:
+        own = {split: {block.id: block.text for block in kept if block.split == split} for split in SPLITS}
+        tunes, added = add_tunes(raw, params, own, set(text))
+        rows += [_row(Block(tune.text, 0), tune.printed.collection, tune.printed.place) for tune in tunes]
     write_text(out / "tunes.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     write_json(out / "vocabulary.json", sorted(set(text)))
     report = {
@@ -51,9 +57,16 @@ def prepare(raw: Path, out: Path, params: DatasetParams) -> dict[str, Any]:
             rule: {"why": why, "count": len(dropped[rule]), "lines": [block.line for block in dropped[rule]]}
             for rule, why in RULES.items()
         },
+        "collections": added,
     }
     write_json(out / "report.json", report)
     return report
+
+
+def _row(block: Block, collection: str, line: int | str) -> dict[str, Any]:
+    """collection: "" for the lab's own. line: where the tune starts, in a collection with its file."""
+    split = "train" if collection else block.split
+    return {"id": block.id, "split": split, "collection": collection, "text": block.text, "line": line}
 
 
 def _select(blocks: list[Block], limit: int) -> tuple[list[Block], dict[str, list[Block]]]:

@@ -16,7 +16,10 @@ TUNE_END = "\n\n"
 
 
 def read_tunes(prepared: Path) -> list[dict[str, Any]]:
-    """The prepared tunes: id, split, text, line. Raises UserError when prepare has not run, or its file is damaged."""
+    """The prepared tunes: id, split, collection ("" for the lab's own), text, line.
+
+    Raises UserError when prepare has not run, or its file is damaged.
+    """
     path = prepared / "tunes.jsonl"
     try:
         return [_tune(json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
@@ -27,11 +30,16 @@ def read_tunes(prepared: Path) -> list[dict[str, Any]]:
 
 
 def read_texts(prepared: Path, split: str) -> list[str]:
-    """Texts of the tunes of a split: "train", "validation" or "test". Raises UserError as `read_tunes` does."""
-    return [tune["text"] for tune in read_tunes(prepared) if tune["split"] == split]
+    """Texts of the lab's own tunes of a split: "train", "validation" or "test". Raises as `read_tunes` does."""
+    return [tune["text"] for tune in read_tunes(prepared) if tune["split"] == split and not tune["collection"]]
+
+
+def read_added(prepared: Path) -> list[str]:
+    """Texts of the training tunes that are of printed collections. Raises UserError as `read_tunes` does."""
+    return [tune["text"] for tune in read_tunes(prepared) if tune["collection"]]
 
 
 def _tune(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not {"id", "split", "text", "line"} <= value.keys():
+    if not isinstance(value, dict) or not {"id", "split", "collection", "text", "line"} <= value.keys():
         raise ValueError("a line is not a tune")
     return value

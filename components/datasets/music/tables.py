@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.datasets.music.abc_notation import parse_tune
+from components.datasets.music.printed_collections import read_collections
 from components.datasets.music.raw import FILE, read_blocks, read_text
 from components.datasets.music.reader import read_tunes
 from components.files import read_json
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def tables(raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
-    """A row per block of the raw file and a row per prepared tune, for validation.
+    """A row per block of the raw file, per prepared tune and per tune of the printed collections, if there are any.
 
     Faults are columns of 0 and 1, so that a column's sum says how many tunes have the fault. `fate` is where a raw
     block went: its split, the rule that dropped it, or "lost". `music` is a tune without its header.
@@ -28,9 +29,9 @@ def tables(raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
     blocks = read_blocks(read_text(path), path)
     tunes = read_tunes(prepared)
     vocabulary = set(read_json(prepared / "vocabulary.json"))
-    dropped = read_json(prepared / "report.json")["dropped"]
-    fates = {tune["line"]: tune["split"] for tune in tunes}
-    fates |= {line: rule for rule, drop in dropped.items() for line in drop["lines"]}
+    report = read_json(prepared / "report.json")
+    fates: dict[int | str, str] = {tune["line"]: tune["split"] for tune in tunes}
+    fates |= {line: rule for rule, drop in report["dropped"].items() for line in drop["lines"]}
 
     seen: Counter[str] = Counter()
     raw_rows = []
@@ -55,6 +56,8 @@ def tables(raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
             "id": tune["id"],
             "line": tune["line"],
             "split": tune["split"],
+            "collection": tune["collection"],
+            "origin": "printed" if tune["collection"] else "own",
             "copies": copies[tune["text"]],
             "music_in_splits": in_splits[_music(tune["text"]) or tune["text"]],
             "unknown_characters": "".join(sorted(set(tune["text"]) - vocabulary)),
@@ -62,7 +65,19 @@ def tables(raw: Path, prepared: Path) -> dict[str, pd.DataFrame]:
         }
         for tune in tunes
     ]
-    return {"raw": pd.DataFrame(raw_rows), "prepared": pd.DataFrame(prepared_rows)}
+    tables = {"raw": pd.DataFrame(raw_rows), "prepared": pd.DataFrame(prepared_rows)}
+    if report["collections"]:
+        tables["collections"] = pd.DataFrame(_printed_rows(raw, report["collections"], fates))
+    return tables
+
+
+def _printed_rows(raw: Path, report: dict[str, Any], fates: dict[int | str, str]) -> list[dict[str, Any]]:
+    """A row per tune of the printed collections that were prepared. fates: of the kept tunes, by their place."""
+    fates = fates | {place: rule for rule, drop in report["dropped"].items() for place in drop["tunes"]}
+    return [
+        {"id": tune.place, "line": tune.line, "collection": tune.collection, "fate": fates.get(tune.place, "lost")}
+        for tune in read_collections(raw, tuple(report["tunes"]))
+    ]
 
 
 def _music(text: str) -> str:

@@ -68,6 +68,9 @@ class Train(TrainParams):
     transpose: bool
     header_shuffle: float = Field(ge=0, le=1)
     number_jitter: int = Field(ge=0)
+    epoch_size: float = Field(ge=0.1, le=100)
+    collections_share: float = Field(ge=0, le=1)
+    collections_until: float = Field(gt=0, le=1)
     batch_size: int = Field(ge=1)
     length_noise: float = Field(ge=0, lt=1)
     learning_rate: float = Field(gt=0)

@@ -29,6 +29,15 @@ def to(column: str, value: Any, share: float = 0.0) -> Break:
     return change
 
 
+def to_printed(column: str, value: Any) -> Break:
+    """Puts a value into the first row of a printed tune."""
+
+    def change(table: pd.DataFrame) -> None:
+        table.loc[table.index[table.origin == "printed"][0], column] = value
+
+    return change
+
+
 def keep(train: int, validation: int, test: int) -> Break:
     """Leaves so many tunes of each split."""
     wanted = {"train": train, "validation": validation, "test": test}
@@ -64,13 +73,24 @@ BREAKS: dict[tuple[str, str], Break] = {
     },
     **{
         ("prepared", f"expect_column_values_to_not_be_null {column}"): to(column, None)
-        for column in ("split", "type", "key", "metre", "unit_length")
+        for column in ("split", "type", "key", "metre", "unit_length", "collection")
     },
     **{
-        (table, f"expect_column_values_to_be_in_set {column}"): to(column, value)
+        (table, f"expect_column_values_to_be_in_set {column}{own}"): to(column, value)
         for table in ("raw", "prepared")
         for column, value in KNOWN_VALUES.items()
+        for own in (" own" if table == "prepared" and column in ("type", "key") else "",)
     },
+    ("prepared", "expect_column_values_to_be_in_set collection"): to("collection", "elsewhere"),
+    **{
+        ("prepared", f"expect_column_values_to_be_in_set {column} printed"): to_printed(column, value)
+        for column, value in {"split": "test", "type": "tango", "bars_do_not_add_up": 1}.items()
+    },
+    ("collections", "expect_table_row_count_to_be_between"): lambda table: table.head(999),
+    ("collections", "expect_column_values_to_not_be_null id"): to("id", None),
+    ("collections", "expect_column_values_to_be_unique id"): repeat_an_id,
+    ("collections", "expect_column_values_to_be_in_set fate"): to("fate", "lost"),
+    ("collections", "expect_column_values_to_be_in_set collection"): to("collection", "elsewhere"),
     **{
         (table, expectation): change
         for table in ("raw", "prepared")
@@ -94,7 +114,7 @@ def label(config: dict[str, Any]) -> str:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
-    DATASET.prepare(RAW, folder, ALL)
+    DATASET.prepare(RAW, folder, ALL.model_copy(update={"collections": ("ryans",)}))
     return folder
 
 
@@ -108,16 +128,18 @@ def validate(table: str, frame: pd.DataFrame, out: Path) -> list[Failure]:
 
 
 def test_every_expectation_has_a_way_to_break_it() -> None:
-    suites = {table: read_suite(SUITES, table) for table in ("raw", "prepared")}
+    suites = {table: read_suite(SUITES, table) for table in ("collections", "prepared", "raw")}
     labels = [(table, label(config)) for table, suite in suites.items() for config in suite["expectations"]]
     assert sorted(labels) == sorted(BREAKS)
-    assert sorted(path.stem for path in SUITES.iterdir()) == ["prepared", "raw"]
+    assert sorted(path.stem for path in SUITES.iterdir()) == ["collections", "prepared", "raw"]
 
 
 def test_the_real_data_meets_every_expectation(tables: dict[str, pd.DataFrame], tmp_path: Path) -> None:
     assert validate_tables(SUITES, tables, tmp_path) == []
     report = json.loads((tmp_path / "validation.json").read_text())
-    assert {name: part["rows"] for name, part in report.items()} == {"raw": 806, "prepared": 804}
+    rows = {name: part["rows"] for name, part in report.items()}
+    assert (rows["raw"], rows["collections"]) == (806, 1059)
+    assert 804 + 700 < rows["prepared"] < 804 + 800
 
 
 @pytest.mark.parametrize(("table", "expectation"), BREAKS, ids=str)

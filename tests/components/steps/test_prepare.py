@@ -18,7 +18,7 @@ MUSIC = find_dataset("music")
 
 @pytest.fixture
 def params() -> DatasetParams:
-    return load_dataset(MUSIC, project_root() / "params.yaml")
+    return load_dataset(MUSIC, project_root() / "params.yaml").model_copy(update={"collections": ()})
 
 
 def test_prepare_writes_tunes_vocabulary_and_report(params: DatasetParams, tmp_path: Path) -> None:

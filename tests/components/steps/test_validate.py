@@ -21,7 +21,7 @@ STRANGE = "X:1\nT:New\nZ: id:dc-reel-999\nM:C\nL:1/8\nK:D Major\nd4 é d4|d8|]"
 
 @pytest.fixture
 def params() -> DatasetParams:
-    return load_dataset(MUSIC, project_root() / "params.yaml")
+    return load_dataset(MUSIC, project_root() / "params.yaml").model_copy(update={"collections": ()})
 
 
 def names(folder: Path) -> list[str]:

@@ -65,8 +65,12 @@ def agreement(tunes: Iterable[Tune]) -> Counter[tuple[bool, bool]]:
 class Comparison:
     """Generated and held-out tunes, both compared with the training tunes."""
 
-    def __init__(self, generated: Sequence[Tune], held_out: Sequence[Tune], training: Sequence[Tune]) -> None:
+    def __init__(
+        self, generated: Sequence[Tune], held_out: Sequence[Tune], training: Sequence[Tune], added: Sequence[Tune] = ()
+    ) -> None:
+        """added: training tunes of printed collections; they are searched for copies, and count in no histogram."""
         self.generated, self.held_out, self.training = generated, held_out, training
+        self.sources = (*training, *added)
         self.runs = {kind: self._runs(kind) for kind in RUNS}
         """For each kind of run the longest of each generated and each held-out tune."""
         self.counts = {source: histograms(tunes) for source, tunes in self._sources().items()}
@@ -101,14 +105,14 @@ class Comparison:
         """The generated tunes that share the longest runs of characters with a training tune, the worst first."""
         found = zip(self.generated, self.runs["verbatim_run"]["generated"], strict=True)
         worst = sorted(found, key=lambda pair: pair[1].length, reverse=True)[:count]
-        return [Copy(tune, run, self.training[run.source]) for tune, run in worst]
+        return [Copy(tune, run, self.sources[run.source]) for tune, run in worst]
 
     def _sources(self) -> dict[str, Sequence[Tune]]:
         return {"generated": self.generated, "held_out": self.held_out, "training": self.training}
 
     def _runs(self, kind: str) -> dict[str, list[Run]]:
         symbols = RUNS[kind]
-        corpus = Corpus([symbols(tune) for tune in self.training])
+        corpus = Corpus([symbols(tune) for tune in self.sources])
         what = f"looking for copies ({kind.replace('_', ' ')})"
         return {
             source: [corpus.longest_run(symbols(tune)) for tune in progress(self._sources()[source], what)]

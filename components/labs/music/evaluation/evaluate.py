@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.datasets.music.reader import SPLITS, read_texts
+from components.datasets.music.reader import SPLITS, read_added, read_texts
 from components.errors import UserError
 from components.files import write_text
 from components.labs.music import params
@@ -66,6 +66,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         generated=generated,
         held_out=validated([*texts["validation"], *texts["test"]], "held-out tunes"),
         training=validated(texts["train"], "training tunes"),
+        added=validated(read_added(prepared), "tunes of printed collections"),
     )
     metrics = {
         **variants[served],

@@ -9,42 +9,55 @@ from components.labs.music.params import Train
 from components.labs.music.training.transpose import TranspositionError, between, is_key, mode, pitches, transpose
 
 LOWEST, HIGHEST = 0, 23  # C to b: what whistle, fiddle and flute players write; semitones above middle C
-KIND = re.compile(r"^Z:.*?([a-z]+)-\d", re.MULTILINE)  # the collection's number says what a tune is: dc-reel-12
+KIND = re.compile(r"^Z:\s*(?:id:)?(.*?)-\d", re.MULTILINE)  # where a tune is from, and what it is: dc-reel-12
 NUMBER = re.compile(r"^(X: *|Z:.*-)(\d+)$", re.MULTILINE)
 
 
 class Augmentation:
     """Draws variants of training tunes, from training tunes only."""
 
-    def __init__(self, tunes: Sequence[str], vocabulary: Sequence[str], params: Train) -> None:
+    def __init__(
+        self, tunes: Sequence[str], vocabulary: Sequence[str], params: Train, added: Sequence[str] = ()
+    ) -> None:
+        """added: tunes of other collections, which are moved to the keys of `tunes`."""
         self.params = params
-        keys = Counter(key for tune in tunes if (key := field(tune, "K")) and is_key(key))
-        alphabet = set(vocabulary)
-        self.variants = [in_other_keys(tune, keys, alphabet) if params.transpose else {tune: 1} for tune in tunes]
+        self.tunes = (*tunes, *added)
+        self.keys = Counter(key for tune in tunes if (key := field(tune, "K")) and is_key(key))
+        self.alphabet = set(vocabulary)
+        self._variants: dict[int, dict[str, int]] = {}
         self.alike: dict[str, list[str]] = defaultdict(list)
-        for tune in tunes:
+        for tune in self.tunes:
             self.alike[kind(tune)].append(tune)
 
     def draw(self, index: int, rng: random.Random) -> str:
         """Training tune `index`, in a key drawn as often as tunes of its mode have it, perhaps with other headers."""
-        variants = self.variants[index]
+        variants = self.variants_of(index)
         (tune,) = rng.choices(list(variants), list(variants.values()))
         if rng.random() < self.params.header_shuffle:
             tune = with_header(tune, rng.choice(self.alike[kind(tune)]))
         jitter = self.params.number_jitter
         return renumbered(tune, rng.randint(-jitter, jitter))
 
+    def variants_of(self, index: int) -> dict[str, int]:
+        """Training tune `index` in every key, and how often each is drawn. Made once: most of it is transposing."""
+        if index not in self._variants:
+            tune = self.tunes[index]
+            in_keys = in_other_keys(tune, self.keys, self.alphabet) if self.params.transpose else {tune: 1}
+            self._variants[index] = in_keys
+        return self._variants[index]
+
 
 def in_other_keys(tune: str, keys: Counter[str], alphabet: set[str]) -> dict[str, int]:
     """The tune in each of `keys` that has its mode, and how often that key occurs. The tune itself is the first.
 
     A key is left out where it cannot be written with the alphabet, or leads out of the range further than the tune is.
+    A tune in none of `keys` is drawn as it is only where it has no other.
     """
     own = field(tune, "K")
-    variants = {tune: keys[own] or 1}
-    found = pitches(tune) if own in keys else []
+    variants = {tune: keys[own]}
+    found = pitches(tune) if is_key(own) else []
     if not found:
-        return variants
+        return {tune: 1}
     for key, count in keys.items():
         if key == own or mode(key) != mode(own):
             continue
@@ -57,7 +70,7 @@ def in_other_keys(tune: str, keys: Counter[str], alphabet: set[str]) -> dict[str
             continue
         if set(moved) <= alphabet:
             variants[moved] = count
-    return variants
+    return variants if any(variants.values()) else {tune: 1}
 
 
 def with_header(tune: str, other: str) -> str:
@@ -81,7 +94,7 @@ def field(tune: str, name: str, whole: bool = False) -> str:
 
 
 def kind(tune: str) -> str:
-    """Type of tune by its Z: field ("reel", "jig", ...), else its metre."""
+    """Collection and type of a tune by its Z: field ("dc-reel", "on-jig", ...), else its metre."""
     match = KIND.search(tune)
     return match[1] if match else field(tune, "M")
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.datasets.music.reader import TUNE_END, TUNE_START, read_texts
+from components.datasets.music.reader import TUNE_END, TUNE_START, read_added, read_texts
 from components.errors import UserError
 from components.files import read_json
 from components.labs.music.params import Train
@@ -161,20 +161,37 @@ class MusicData(EpochData[Batch]):
         self.params = params
         self.vocabulary = read_vocabulary(prepared)
         self.train, self.validation = read_texts(prepared, "train"), read_texts(prepared, "validation")
-        self.augmentation = Augmentation(self.train, self.vocabulary, params)
+        self.added = read_added(prepared) if params.collections_share else []
+        self.augmentation = Augmentation(self.train, self.vocabulary, params, self.added)
 
     def validation_batches(self) -> list[Batch]:
         return evaluation_batches(self.validation, self.vocabulary)
 
     def epoch(self, epoch: int) -> list[Batch]:
-        """Every training tune once, augmented, in batches of tunes of about one length, in random order."""
+        """Training tunes, augmented, in batches of tunes of about one length, in random order.
+
+        The share that is of the collections falls linearly to zero, so that what is learned last is the lab's own.
+        """
         draw = random.Random(f"{self.params.seed}/{epoch}")  # noqa: S311
-        tunes = [self.augmentation.draw(index, draw) + TUNE_END for index in range(len(self.train))]
+        size = round(self.params.epoch_size * len(self.train))
+        share = self.params.collections_share * max(
+            0.0, 1 - epoch / (self.params.collections_until * self.params.max_epochs)
+        )
+        added = round(size * share) if self.added else 0
+        chosen = taken(range(len(self.train)), size - added, draw)
+        chosen += taken(range(len(self.train), len(self.train) + len(self.added)), added, draw)
+        tunes = [self.augmentation.draw(index, draw) + TUNE_END for index in chosen]
         noise = self.params.length_noise
         tunes.sort(key=lambda tune: len(tune) * draw.uniform(1 - noise, 1 + noise))
         batches = to_batches(tunes, self.vocabulary, self.params.batch_size)
         draw.shuffle(batches)
         return batches
+
+
+def taken(indices: Sequence[int], count: int, draw: random.Random) -> list[int]:
+    """So many of the indices: all of them as often as they fit, and others at random."""
+    times, rest = divmod(count, len(indices)) if count else (0, 0)
+    return [*indices] * times + draw.sample(indices, rest)
 
 
 def locked_dropout(values: Tensor, probability: float, training: bool) -> Tensor:

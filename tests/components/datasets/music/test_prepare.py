@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.config import DatasetParams
 from components.datasets import find_dataset
+from components.datasets.music.params import MusicDatasetParams
 from components.datasets.music.prepare import prepare
 from components.datasets.music.raw import FILE, Block, read_blocks
 from components.datasets.music.reader import SPLITS, read_tunes
@@ -21,7 +21,7 @@ MUSIC = find_dataset("music")
 SOME = "\n\n".join(real_tunes()[:80]) + "\n"
 
 
-def run(raw: Path, out: Path, params: DatasetParams = ALL) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def run(raw: Path, out: Path, params: MusicDatasetParams = ALL) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     out.mkdir(exist_ok=True)
     report = prepare(raw, out, params)
     return read_tunes(out), report
@@ -52,7 +52,7 @@ def test_preparing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("limit", [1, 3, 60, 803, 10_000])
 def test_a_limit_takes_some_of_every_split_and_moves_none(tmp_path: Path, limit: int) -> None:
     every, _ = run(RAW, tmp_path / "all")
-    some, report = run(RAW, tmp_path / "some", DatasetParams(profile="course", limit=limit))
+    some, report = run(RAW, tmp_path / "some", ALL.model_copy(update={"limit": limit}))
     assert all(tune in every for tune in some)
     assert {tune["split"] for tune in some} == set(SPLITS)
     assert abs(len(some) - min(limit, 804)) <= 2
@@ -112,7 +112,7 @@ def test_blocks_come_back_as_they_were_put_in(texts: list[str]) -> None:
 
 def test_tables_say_where_each_block_went(tmp_path: Path) -> None:
     raw = raw_folder(tmp_path / "raw", f"{SOME}\n{real_tunes()[0]}\n\nABc|def|\n")
-    run(raw, tmp_path / "out", DatasetParams(profile="course", limit=40))
+    run(raw, tmp_path / "out", ALL.model_copy(update={"limit": 40}))
     tables = MUSIC.tables(raw, tmp_path / "out")
     assert set(tables["raw"].fate) == {*SPLITS, "limit", "headerless", "duplicate"}
     assert len(tables["prepared"]) == len(read_tunes(tmp_path / "out"))

@@ -82,8 +82,23 @@ def test_numbers_move_together_and_never_below_one(by: int, numbers: tuple[str, 
 
 
 def test_the_kind_of_a_tune_is_its_sources_else_its_metre() -> None:
-    assert kind(JIG) == "jig"
+    assert kind(JIG) == "dc-jig"
+    assert kind(JIG.replace("dc", "on")) == "on-jig", "a tune of another collection gets no header of the lab's own"
     assert kind(JIG.replace("Z: id:dc-jig-5\n", "")) == "6/8"
+
+
+def test_a_tune_in_a_key_that_the_lab_does_not_write_is_shown_in_those_that_it_does(
+    tunes: list[str], vocabulary: list[str]
+) -> None:
+    flat = JIG.replace("K:D Major", "K:Eb Major").replace("dc", "rm")
+    moved = augmentation(tunes, vocabulary).keys
+    shown = Augmentation(tunes, vocabulary, section(Train, "music", "train"), [flat])
+    drawn = [shown.draw(len(tunes), random.Random(seed)) for seed in range(200)]  # noqa: S311
+    keys = Counter(field(tune, "K") for tune in drawn)
+    assert "Eb Major" not in keys
+    assert {mode(key) for key in keys} == {"maj"}
+    assert len(keys) > 2
+    assert moved[keys.most_common(1)[0][0]] == max(count for key, count in moved.items() if mode(key) == "maj")
 
 
 def test_without_any_of_it_a_tune_is_shown_as_it_is(tunes: list[str], vocabulary: list[str]) -> None:

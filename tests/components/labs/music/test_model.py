@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from components.datasets.music.reader import TUNE_END, TUNE_START, read_texts
+from components.datasets.music.reader import TUNE_END, TUNE_START, read_texts, read_tunes
 from components.errors import UserError
 from components.labs.music.params import Train
 from components.labs.music.training.augment import field, kind
@@ -25,7 +26,15 @@ from components.labs.music.training.model import (
 from components.labs.music.training.transpose import pitches
 from tests.face_data import section
 
-SMALL = {"hidden_size": 32, "embedding_size": 16, "batch_size": 64, "max_epochs": 2, "precision": "32-true"}
+SMALL = {
+    "hidden_size": 32,
+    "embedding_size": 16,
+    "batch_size": 64,
+    "max_epochs": 2,
+    "precision": "32-true",
+    "epoch_size": 1.0,
+    "collections_share": 0.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +181,48 @@ def test_an_epoch_shows_every_training_tune_once_in_a_form_it_could_have(data: M
 def test_held_out_tunes_are_never_trained_on(prepared_music: Path, data: MusicData) -> None:
     held_out = {*read_texts(prepared_music, "test"), *read_texts(prepared_music, "validation")}
     assert not held_out & set(data.train)
-    assert not held_out & {tune for variants in data.augmentation.variants for tune in variants}
+    every = {tune for index in range(len(data.train)) for tune in data.augmentation.variants_of(index)}
+    assert len(every) > len(data.train)
+    assert not held_out & every
+
+
+@pytest.fixture(scope="module")
+def with_added(prepared_music: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prepared tunes with a hundred of a printed collection."""
+    folder = tmp_path_factory.mktemp("added")
+    rows = read_tunes(prepared_music)
+    copies = [row for row in rows if row["split"] == "train"][:100]
+    added = [
+        {**row, "id": f"on{row['id']}", "collection": "oneills", "text": row["text"].replace("id:dc-", "id:on-")}
+        for row in copies
+    ]
+    (folder / "tunes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *added]))
+    (folder / "vocabulary.json").write_bytes((prepared_music / "vocabulary.json").read_bytes())
+    return folder
+
+
+def printed_and_own(data: MusicData, epoch: int) -> tuple[int, int]:
+    """Tunes of printed collections and of the lab's own in an epoch."""
+    codes = "".join(data.vocabulary)
+    texts = [
+        "".join(codes[index] for index in row[row != IGNORED]) for batch in data.epoch(epoch) for row in batch.targets
+    ]
+    printed = sum("id:on-" in text for text in texts)
+    return printed, len(texts) - printed
+
+
+def test_printed_tunes_are_read_less_and_less_and_the_labs_own_last(with_added: Path, params: Train) -> None:
+    changes = {"collections_share": 0.5, "collections_until": 0.5, "epoch_size": 2.0, "max_epochs": 8}
+    data = MusicData(with_added, params.model_copy(update=changes))
+    shown = [printed_and_own(data, epoch) for epoch in range(8)]
+    assert shown == [(630, 630), (472, 788), (315, 945), (158, 1102)] + 4 * [(0, 1260)]
+    assert len(data.train) == 630
+
+
+def test_without_a_share_printed_tunes_change_nothing(with_added: Path, prepared_music: Path, params: Train) -> None:
+    off = params.model_copy(update={"collections_share": 0.0, "epoch_size": 1.0})
+    batches = zip(MusicData(with_added, off).epoch(1), MusicData(prepared_music, off).epoch(1), strict=True)
+    assert all(one.inputs.equal(other.inputs) for one, other in batches)
 
 
 def test_training_lowers_bits_per_char_and_logs_them(prepared_music: Path, params: Train, tmp_path: Path) -> None:

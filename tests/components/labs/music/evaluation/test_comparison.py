@@ -46,6 +46,14 @@ def test_a_tune_copied_into_another_key_shows_in_the_melodic_run_alone() -> None
     assert comparison.runs["verbatim_run"]["generated"][0].length < 30
 
 
+def test_a_copy_of_a_printed_tune_shows_too_and_no_histogram_counts_it() -> None:
+    copied = validated([tune for tune in real_tunes() if tune.startswith("X:")][1:2], "printed tune")
+    comparison = Comparison(copied, HELD_OUT, TRAINING, copied)
+    assert comparison.copies(1)[0].source is copied[0]
+    assert comparison.runs["verbatim_run"]["generated"][0].length == len(body(copied[0].text))
+    assert comparison.counts["training"] == Comparison(copied, HELD_OUT, TRAINING).counts["training"]
+
+
 def test_real_tunes_as_samples_are_no_further_than_real_tunes() -> None:
     metrics = Comparison(HELD_OUT, HELD_OUT, TRAINING).metrics()
     assert metrics["valid_sample_rate"] == metrics["valid_sample_rate_real"] == 1
