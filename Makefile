@@ -15,7 +15,7 @@ ENVIRONMENT := .venv/.installed
 QUIETLY := --quiet --disable-pip-version-check
 INSTALL := python -m pip install $(QUIETLY) --require-hashes --no-deps --no-build-isolation
 
-.PHONY: help environment data repro smoke serve stack pipelines manifests test test-containers test-cluster lint audit system lock bench
+.PHONY: help environment data repro search smoke serve stack pipelines manifests test test-containers test-cluster lint audit system lock bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -42,6 +42,9 @@ data: $(ENVIRONMENT) ## fetch the datasets and check them against their pin
 repro: $(ENVIRONMENT) ## make, measure and promote music and faces (LAB=digits: one lab, LAB=all: every lab)
 	@python -m components fetch $(if $(filter all,$(LAB)),,$(or $(LAB),music faces))
 	python -m components repro $(LAB)
+
+search: $(ENVIRONMENT) ## search for better training parameters of LAB, killed or not from where it was
+	@python -m components search $(LAB)
 
 smoke: $(ENVIRONMENT) ## the whole graph on small slices, in a scratch copy
 	@python -m tests.workspace $(LAB)
