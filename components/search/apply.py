@@ -31,7 +31,8 @@ def apply(lab: Lab, values: Mapping[str, Any], path: Path) -> None:
             raise UserError(
                 f"{path}: {lab.name}.train.{name} is not written out there: set it to {_yaml(value)} by hand"
             )
-        places[node.start_mark.index, node.end_mark.index] = _yaml(value)
+        # A list in lines of its own, as DVC writes it, begins below its key, and may begin in the key's column.
+        places[node.start_mark.index, _end(node)] = ("  " if _is_block(node) else "") + _yaml(value)
     for (first, last), new in sorted(places.items(), reverse=True):
         text = text[:first] + _in_place(text[first:last], new, text[last:])
     write_text(path, text)
@@ -40,6 +41,18 @@ def apply(lab: Lab, values: Mapping[str, Any], path: Path) -> None:
 def _value(node: yaml.Node | None, name: str) -> yaml.Node | None:
     pairs = node.value if isinstance(node, yaml.MappingNode) else []
     return next((value for key, value in pairs if key.value == name), None)
+
+
+def _end(node: yaml.Node) -> int:
+    """Where its last character is: what PyYAML calls the end of a block is where the next key begins."""
+    if not _is_block(node):
+        return int(node.end_mark.index)
+    last = node.value[-1]
+    return _end(last[1] if isinstance(last, tuple) else last)
+
+
+def _is_block(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.CollectionNode) and not node.flow_style
 
 
 def _in_place(old: str, new: str, rest: str) -> str:

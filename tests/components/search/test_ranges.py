@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,20 @@ def test_values_are_written_in_their_places_and_nothing_else_changes(tmp_path: P
     removed, added = ([line for line in changed if line.startswith(sign)] for sign in "-+")
     assert len(removed) == len(added) == 4
     assert [line.partition("#")[2] for line in added] == [line.partition("#")[2] for line in removed]
+
+
+@pytest.mark.parametrize("indent", ["    ", "      "])
+def test_a_list_in_lines_of_its_own_is_replaced_too(indent: str, tmp_path: Path) -> None:
+    """As `dvc exp run -S` leaves one."""
+    path = tmp_path / "params.yaml"
+    block = f"hidden_sizes:           # sizes\n{indent}- 512\n{indent}- 256 # the last\n    # of the layers\n"
+    path.write_text(re.sub("hidden_sizes: .256.     # sizes.*\n", block, PARAMS.read_text(), count=1))
+    before = read(path)
+    assert before["mlp"]["train"]["hidden_sizes"] == [512, 256]
+    apply(MLP, {"hidden_sizes": [32, 16, 8], "activation": "sigmoid"}, path)
+    before["mlp"]["train"] |= {"hidden_sizes": [32, 16, 8], "activation": "sigmoid"}
+    assert read(path) == before
+    assert "# of the layers\n" in path.read_text()
 
 
 def test_a_value_that_is_not_written_out_is_not_guessed(tmp_path: Path) -> None:
