@@ -7,6 +7,7 @@ SHELL := bash
 
 PYTHON ?= python3
 LAB ?=
+SHADOW ?=
 COVERAGE ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
@@ -49,8 +50,8 @@ search: $(ENVIRONMENT) ## search for better training parameters of LAB, killed o
 smoke: $(ENVIRONMENT) ## the whole graph on small slices, in a scratch copy
 	@python -m tests.workspace $(LAB)
 
-serve: $(ENVIRONMENT) ## every promoted model on localhost:3000, with a front page (LAB=music: one lab)
-	@python -m serving $(LAB)
+serve: $(ENVIRONMENT) ## every promoted model on localhost:3000, with a front page (LAB=music: one lab; SHADOW=<bundle>: beside it)
+	@python -m serving $(LAB) $(if $(SHADOW),--shadow $(SHADOW))
 
 stack: $(ENVIRONMENT) ## MLflow on PostgreSQL, and S3, on localhost
 	@python -m infra.stack

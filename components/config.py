@@ -95,6 +95,15 @@ class DriftLimits(Section):
     """Most of the windows that may raise an alarm, whichever the feature, where requests have not changed."""
 
 
+class ShadowLimits(Section):
+    """How much of the requests a candidate sees beside the served model; see `serving.core.shadow`."""
+
+    shadow_every: int = Field(ge=1)
+    """One in so many requests of a route."""
+    shadow_window: int = Field(ge=10)
+    """Compared requests after which their sums are shown; fewer could tell of one request."""
+
+
 class ServerLimits(Section):
     """What bounds every connection to a server, whatever it serves: the block `server`."""
 
