@@ -7,6 +7,7 @@ SHELL := bash
 
 PYTHON ?= python3
 LAB ?=
+SHADOW ?=
 COVERAGE ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
@@ -15,7 +16,7 @@ ENVIRONMENT := .venv/.installed
 QUIETLY := --quiet --disable-pip-version-check
 INSTALL := python -m pip install $(QUIETLY) --require-hashes --no-deps --no-build-isolation
 
-.PHONY: help environment data repro smoke serve stack pipelines manifests test test-containers test-cluster lint audit system lock bench
+.PHONY: help environment data repro search smoke serve stack pipelines manifests test test-containers test-cluster lint audit system lock bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -43,11 +44,14 @@ repro: $(ENVIRONMENT) ## make, measure and promote music and faces (LAB=digits: 
 	@python -m components fetch $(if $(filter all,$(LAB)),,$(or $(LAB),music faces))
 	python -m components repro $(LAB)
 
+search: $(ENVIRONMENT) ## search for better training parameters of LAB, killed or not from where it was
+	@python -m components search $(LAB)
+
 smoke: $(ENVIRONMENT) ## the whole graph on small slices, in a scratch copy
 	@python -m tests.workspace $(LAB)
 
-serve: $(ENVIRONMENT) ## every promoted model on localhost:3000, with a front page (LAB=music: one lab)
-	@python -m serving $(LAB)
+serve: $(ENVIRONMENT) ## every promoted model on localhost:3000, with a front page (LAB=music: one lab; SHADOW=<bundle>: beside it)
+	@python -m serving $(LAB) $(if $(SHADOW),--shadow $(SHADOW))
 
 stack: $(ENVIRONMENT) ## MLflow on PostgreSQL, and S3, on localhost
 	@python -m infra.stack

@@ -140,6 +140,32 @@ def train(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> No
 
 
 @app.command()
+def search(
+    lab: LabName,
+    params: ParamsFile = PARAMS,
+    build: Build = BUILD,
+    apply: Annotated[bool, typer.Option("--apply", help="Write the best trial's values into params.yaml.")] = False,
+) -> None:
+    """Search for better training parameters with Optuna. By the lab's validation figure; killed, it goes on."""
+    from components.search.apply import apply as write
+    from components.search.command import search as run
+    from components.search.report import command
+    from components.search.study import values
+
+    found = find(lab)
+    try:
+        best = run(found, params, build)
+    except KeyboardInterrupt:
+        log.warning("stopped; the same command goes on with this trial from its last epoch")
+        sys.exit(130)
+    typer.echo(f"best: trial {best.number}, {found.monitor.name} {best.value:.5g}")
+    typer.echo(f"to the gate: {command(found, best, 'promote')}")
+    if apply:
+        write(found, values(best), params)
+        typer.echo(f"{params} has these values now: python -m components repro {lab}")
+
+
+@app.command()
 def export(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> None:
     """Write the model as a bundle. It holds ONNX graphs, bundle.json and the parity of torch and onnxruntime."""
     from components.steps.export import export as step

@@ -7,10 +7,11 @@ Which lab has which types is said by the labs; `components.params` puts both tog
 import copy
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -94,6 +95,15 @@ class DriftLimits(Section):
     """Most of the windows that may raise an alarm, whichever the feature, where requests have not changed."""
 
 
+class ShadowLimits(Section):
+    """How much of the requests a candidate sees beside the served model; see `serving.core.shadow`."""
+
+    shadow_every: int = Field(ge=1)
+    """One in so many requests of a route."""
+    shadow_window: int = Field(ge=10)
+    """Compared requests after which their sums are shown; fewer could tell of one request."""
+
+
 class ServerLimits(Section):
     """What bounds every connection to a server, whatever it serves: the block `server`."""
 
@@ -161,6 +171,8 @@ class LabParams(Section):
     gate: Gate
     serve: Limits | None = None
     audit: Section | None = None
+    search: dict[str, Any] | None = None
+    """What a search varies; no step reads it. `components.search.ranges` checks it."""
 
 
 def overridden(raw: dict[str, Any], assignments: Iterable[str], allowed: tuple[str, ...], path: Path) -> dict[str, Any]:
@@ -183,16 +195,28 @@ def overridden(raw: dict[str, Any], assignments: Iterable[str], allowed: tuple[s
             if not isinstance(section, dict):
                 raise UserError(f"{path}: {'.'.join(keys[:depth])} is {section!r} and has no {keys[depth]}")
         try:
-            section[keys[-1]] = yaml.safe_load(text)
+            section[keys[-1]] = parse(text)
         except yaml.YAMLError:
             raise UserError(f"{name}: {text!r} is not YAML") from None
     return result
 
 
+class _Loader(yaml.SafeLoader):
+    """Takes 1e-05 for a number, as DVC and JSON write it; YAML 1.1 wants a point in it, and reads a text."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
+
+
+def parse(text: str) -> Any:
+    """The value that YAML text says. Raises yaml.YAMLError."""
+    return yaml.load(text, _Loader)  # noqa: S506 - it is the safe loader
+
+
 def read(path: Path) -> dict[str, Any]:
     """The blocks of a params.yaml, unchecked. Raises UserError for a file that is none."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the project's folder, or name the file with --params") from None
     except OSError as error:
@@ -238,9 +262,13 @@ def unknown(path: Path, key: str, name: str, names: list[str]) -> str:
 
 
 def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    inner: Any = model
     for part in location:
-        field = model.model_fields.get(str(part))
-        inner = field.annotation if field else None
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            field = inner.model_fields.get(str(part))
+            inner = field.annotation if field else None
+        else:  # a dictionary's values
+            inner = (*get_args(inner), None)[1]
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             model = inner
     return list(model.model_fields)

@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     """Which API a serving image runs."""
     serve_bundle: str = ""
     """A folder or models:/<lab>@<alias>; by default the champion."""
+    serve_shadow: str = ""
+    """A second bundle, which sees some of the requests and answers none; see serving/core/shadow.py."""
     serve_host: str = "127.0.0.1"
     serve_port: int = Field(3000, ge=0, le=65535)
     serve_allow_unpromoted: bool = False

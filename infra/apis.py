@@ -8,6 +8,6 @@ def resource_name(lab: str) -> str:
     return lab.replace("_", "-")
 
 
-def deployment_name(lab: str) -> str:
-    """A lab's Deployment: each lab that is served has its own, because a pod serves one model."""
-    return f"{resource_name(lab)}-api"
+def deployment_name(lab: str, canary: bool = False) -> str:
+    """A lab's Deployment: each lab that is served has its own, because a pod serves one model; so has its canary."""
+    return f"{resource_name(lab)}-canary-api" if canary else f"{resource_name(lab)}-api"

@@ -86,18 +86,18 @@ def deploy(cluster: Cluster, lab: str, digest: str, seconds: float) -> None:
     before = read(cluster, lab)
     if before.digest == digest and before.done:
         _remember(cluster, lab, before)
-        log.info("%s serves %s already", lab, digest)
+        log.info("%s serves %s already", cluster.called(lab), digest)
         return
     failure = _roll(cluster, lab, digest, before, seconds)
     if not failure:
         _remember(cluster, lab, read(cluster, lab))
-        log.info("%s serves %s (before: %s)", lab, digest, before.served or "nothing")
+        log.info("%s serves %s (before: %s)", cluster.called(lab), digest, before.served or "nothing")
         return
     if before.served in ("", digest):
-        raise UserError(f"{lab} does not serve {digest}: {failure}")
+        raise UserError(f"{cluster.called(lab)} does not serve {digest}: {failure}")
     again = _roll(cluster, lab, before.served, read(cluster, lab), seconds)
     state = f"which failed too: {again}" if again else "which is served"
-    raise UserError(f"{lab} did not take {digest}: {failure}; went back to {before.served}, {state}")
+    raise UserError(f"{cluster.called(lab)} did not take {digest}: {failure}; went back to {before.served}, {state}")
 
 
 def read(cluster: Cluster, lab: str) -> State:
@@ -189,7 +189,7 @@ def _wait(cluster: Cluster, lab: str, time_of_move: str, seconds: float, old: Fa
         words = pods_say(cluster, lab, ROLLED_OUT, time_of_move)
         if words and words != said:
             said = words
-            log.info("%s: %s", lab, words)
+            log.info("%s: %s", cluster.called(lab), words)
         failure = state.failure.reason if state.failure and state.failure != old else ""
         if not failure and time.monotonic() > deadline:
             failure = f"not every pod was ready within {seconds:g} s"
@@ -212,7 +212,7 @@ def _patch(cluster: Cluster, lab: str, patch: dict[str, Any]) -> None:
 
 
 def _asked(call: Any, cluster: Cluster, lab: str, *arguments: Any) -> Any:
-    name = deployment_name(lab)
+    name = deployment_name(lab, cluster.canary)
     meanings = {
         404: (UserError, "there is no such Deployment: apply infra/k8s first, and look at --namespace"),
         409: (ConflictError, "somebody changed it at the same moment: run this again"),
@@ -226,6 +226,9 @@ def main(
     back: Annotated[bool, typer.Option("--back", help="The model that was served before this one.")] = False,
     namespace: Annotated[str, typer.Option(help="Where the API is.")] = "labs",
     context: Annotated[str | None, typer.Option(help="Of kubectl's configuration; by default its current one.")] = None,
+    canary: Annotated[
+        bool, typer.Option("--canary", help="The lab's canary, which answers a share of requests.")
+    ] = False,
     seconds: Annotated[float, typer.Option(min=1, help="Time for every pod to serve it; then it goes back.")] = 600,
 ) -> None:
     """Rolls a running API to the champion, or to the model before it."""
@@ -237,7 +240,7 @@ def main(
     logging.getLogger("urllib3.connectionpool").setLevel("ERROR")
     try:
         api_of(lab)
-        cluster = Cluster.connect(context, namespace)
+        cluster = Cluster.connect(context, namespace, canary)
         if back:
             digest = read(cluster, lab).before
             if not digest:

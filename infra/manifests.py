@@ -24,11 +24,13 @@ MADE = "# Made by `make manifests`: change infra/manifests.py, or `api` of the l
 
 
 def write_components(k8s: Path = K8S) -> None:
-    """Writes labs/<lab> for every lab that has an API: a component for overlays to name."""
+    """Writes labs/<lab>, and labs/<lab>/canary, for every lab that has an API: components for overlays to name."""
     for lab, api in served_labs().items():
         folder = k8s / "labs" / lab
         write_text(folder / "kustomization.yaml", _component(lab))
         write_text(folder / "api" / "kustomization.yaml", _named(lab, api))
+        write_text(folder / "canary" / "kustomization.yaml", _canary(lab))
+        write_text(folder / "canary" / "api" / "kustomization.yaml", _named(lab, api, canary=True))
 
 
 def overlays(k8s: Path = K8S) -> list[str]:
@@ -49,26 +51,43 @@ def render(folder: Path) -> str:
 
 def _component(lab: str) -> str:
     """Adds the lab's API to an overlay, and its Deployment to those that a deployer may move."""
-    added = json.dumps([{"op": "add", "path": "/rules/0/resourceNames/-", "value": deployment_name(lab)}])
     return f"""{MADE}apiVersion: kustomize.config.k8s.io/v1alpha1
 kind: Component
 resources: [api]
 patches:
   - target: {{kind: Role, name: deployer}}
-    patch: '{added}'
+    patch: '{_may_be_moved(deployment_name(lab))}'
 """
 
 
-def _named(lab: str, api: str) -> str:
+def _canary(lab: str) -> str:
+    """Adds the lab's canary to an overlay that has its API. The API's Service then takes the pods of both."""
+    both = json.dumps([{"op": "remove", "path": "/spec/selector/labs~1kind"}])
+    return f"""{MADE}apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+resources: [api]
+patches:
+  - target: {{kind: Role, name: deployer}}
+    patch: '{_may_be_moved(deployment_name(lab, canary=True))}'
+  - target: {{kind: Service, name: {deployment_name(lab)}}}
+    patch: '{both}'
+"""
+
+
+def _may_be_moved(deployment: str) -> str:
+    return json.dumps([{"op": "add", "path": "/rules/0/resourceNames/-", "value": deployment}])
+
+
+def _named(lab: str, api: str, canary: bool = False) -> str:
     """The template of every API under the lab's name, with the image of the API that serves it."""
     name = resource_name(lab)
     return f"""{MADE}apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
-namePrefix: {name}-
+namePrefix: {name}-{"canary-" if canary else ""}
 labels:
   - pairs: {{app.kubernetes.io/name: {name}, app.kubernetes.io/part-of: labs, labs/lab: {lab}}}
     includeSelectors: true
-resources: [../../../api]
+resources: [{"../../../../canary" if canary else "../../../api"}]
 images:
   - {{name: labs-api, newName: labs-{api}, newTag: dev}}
 """

@@ -26,14 +26,18 @@ EVERYWHERE: Meanings = {
 
 @dataclass(frozen=True)
 class Cluster:
-    """A namespace of a cluster, and the two parts of its API that a rollout needs."""
+    """A namespace of a cluster, and the two parts of its API that a rollout needs.
+
+    canary: a lab's canary is meant, not its API.
+    """
 
     apps: AppsV1Api
     core: CoreV1Api
     namespace: str
+    canary: bool = False
 
     @classmethod
-    def connect(cls, context: str | None, namespace: str) -> Cluster:
+    def connect(cls, context: str | None, namespace: str, canary: bool = False) -> Cluster:
         """The cluster of kubectl's configuration, or of the pod this runs in. Raises UserError."""
         from kubernetes import config
         from kubernetes.client import ApiClient, AppsV1Api, Configuration, CoreV1Api
@@ -48,7 +52,10 @@ class Cluster:
             raise UserError(f"no cluster is configured: {error}") from None
         configuration.retries = 2
         client = ApiClient(configuration)
-        return cls(AppsV1Api(client), CoreV1Api(client), namespace)
+        return cls(AppsV1Api(client), CoreV1Api(client), namespace, canary)
+
+    def called(self, lab: str) -> str:
+        return f"the canary of {lab}" if self.canary else lab
 
 
 def ask(what: str, meanings: Meanings, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -44,6 +44,10 @@ Sweep = Annotated[
         metavar="NAME=[VALUES]", help="Train with each of these values of the section train; the best goes on."
     ),
 ]
+Trials = Annotated[
+    int | None,
+    typer.Option(min=2, help="Train with so many draws from the ranges of the lab's section search; the best goes on."),
+]
 Host = Annotated[str | None, typer.Option(help="Address of Kubeflow Pipelines (default: KUBEFLOW_HOST).")]
 Namespace = Annotated[str | None, typer.Option(help="Of a multi-user Kubeflow (default: KUBEFLOW_NAMESPACE).")]
 InCluster = Annotated[
@@ -79,13 +83,14 @@ def run(
     engine: Annotated[str, typer.Option(help=f"{' or '.join(ENGINES)}.")] = ENGINES[0],
     assignments: Sets = None,
     sweep: Sweep = None,
+    trials: Trials = None,
 ) -> None:
     """Run the pipeline on this machine. In processes, or in containers of pipelines.image; MLflow is this project's."""
     from pipelines import local
 
     if engine not in ENGINES:
         raise UserError(f"there is no engine '{engine}': {' or '.join(ENGINES)}")
-    asked = request(lab, assignments or (), sweep or ())
+    asked = request(lab, assignments or (), sweep or (), trials=trials or 0)
     if asked.cluster.nodes > 1:
         raise UserError("pipelines.nodes is more than one: a TrainJob needs a cluster; -S pipelines.nodes=1 runs here")
     variables = local.environment(Path(), asked.lab.dataset, asked.profile, engine)
@@ -103,13 +108,14 @@ def submit(
     pipeline_root: Root = None,
     assignments: Sets = None,
     sweep: Sweep = None,
+    trials: Trials = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run; exit with 1 when it fails.")] = False,
     poll: Poll = 10.0,
 ) -> None:
     """Run the pipeline on a cluster. Parameters are checked before anything is sent; prints the run's address."""
     from pipelines import cluster
 
-    asked = request(lab, assignments or (), sweep or ())
+    asked = request(lab, assignments or (), sweep or (), trials=trials or 0)
     connection = _connection(host, namespace, in_cluster)
     if not asked.cluster.cached:
         log.warning(

@@ -19,6 +19,9 @@ from components.datasets import find_dataset
 from components.errors import UserError
 from components.files import write_text
 from components.labs import Lab, find
+from components.search import ranges
+from components.search.ranges import search_of
+from components.search.study import at_random
 from components.sources.catalogue import Profile
 from components.sources.pin import dataset_version
 from pipelines.config import Pipelines, resource_name
@@ -76,10 +79,17 @@ class Request:
         return {"data_version": self.version, "prepare": self.prepare, **own, **sweep}
 
 
-def request(lab_name: str, assignments: Sequence[str] = (), sweep: Sequence[str] = (), root: Path = Path()) -> Request:
+def request(
+    lab_name: str,
+    assignments: Sequence[str] = (),
+    sweep: Sequence[str] = (),
+    root: Path = Path(),
+    trials: int = 0,
+) -> Request:
     """Reads params.yaml, lays assignments (`music.train.hidden_size=256`) over it and checks all of it.
 
-    sweep: `name=[value, ...]` of the lab's section `train`; every combination is checked. Raises UserError.
+    sweep: `name=[value, ...]` of the lab's section `train`; every combination is checked. trials: draws from the
+    ranges of the lab's section `search` instead. Raises UserError.
     """
     lab = find(lab_name)
     _only_its_dataset(lab, assignments)
@@ -87,7 +97,7 @@ def request(lab_name: str, assignments: Sequence[str] = (), sweep: Sequence[str]
     parameters.checked(lab, blocks, PARAMS)
     data = parameters.checked_dataset(find_dataset(lab.dataset), blocks, PARAMS)
     candidates: list[dict[str, Any]] = []
-    for point in grid(sweep, lab_name) if sweep else []:
+    for point in _points(lab, blocks, sweep, trials):
         changed = _plain(parameters.with_assignments(blocks, lab, point, PARAMS))
         parameters.checked(lab, changed, PARAMS)
         if changed[lab_name]["train"] in candidates:
@@ -102,6 +112,16 @@ def request(lab_name: str, assignments: Sequence[str] = (), sweep: Sequence[str]
         version=dataset_version(root, lab.dataset, data.profile),
         candidates=candidates,
     )
+
+
+def _points(lab: Lab, blocks: dict[str, Any], sweep: Sequence[str], trials: int) -> list[list[str]]:
+    """What each candidate of a sweep sets; none for a plain run. Raises UserError."""
+    if not trials:
+        return grid(sweep, lab.name) if sweep else []
+    if sweep:
+        raise UserError("give either --sweep or --trials")
+    search = search_of(lab, blocks, PARAMS)
+    return [ranges.assignments(lab, values) for values in at_random(lab, blocks, search, trials)]
 
 
 def _only_its_dataset(lab: Lab, assignments: Sequence[str]) -> None:

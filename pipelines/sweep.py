@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from components.config import parse
 from components.errors import UserError
 from components.files import read_json
 from components.labs import Monitor
@@ -29,7 +30,7 @@ def grid(choices: Iterable[str], lab: str) -> list[list[str]]:
     for choice in choices:
         name, _, text = choice.partition("=")
         try:
-            values = yaml.safe_load(text)
+            values = parse(text)
         except yaml.YAMLError:
             values = None
         if not isinstance(values, list) or not values:

@@ -68,7 +68,7 @@ def follow(lab: Lab, params: TrainParams, inputs: Inputs, checkpoints: Path) -> 
 
 
 def _folder(lab: Lab, params: TrainParams, inputs: Inputs, checkpoints: Path) -> Path:
-    folder = checkpoints / lab.name / _inputs_hash(lab, params, inputs)
+    folder = checkpoints / lab.name / inputs_hash(lab, params, inputs)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -85,7 +85,7 @@ def _alone(lab: Lab, folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _inputs_hash(lab: Lab, params: TrainParams, inputs: Inputs) -> str:
+def inputs_hash(lab: Lab, params: TrainParams, inputs: Inputs) -> str:
     """Names the checkpoint folder: data, parameters, code, library and hardware kind that decide the weights."""
     import torch
 

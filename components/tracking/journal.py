@@ -56,8 +56,11 @@ class Run:
         self._whole = True
 
     @classmethod
-    def open(cls, name: str, parent: str | None, tags: Mapping[str, str], journals: Path = JOURNALS) -> Run:
-        run = cls(journals / uuid.uuid4().hex, name)
+    def open(
+        cls, name: str, parent: str | None, tags: Mapping[str, str], journals: Path = JOURNALS, id: str | None = None
+    ) -> Run:
+        """id: of a run that may have been journalled before and goes on; by default a new one."""
+        run = cls(journals / (id or uuid.uuid4().hex), name)
         process = psutil.Process()
         start = Start(
             name=name,
@@ -68,6 +71,8 @@ class Run:
             process_started=process.create_time(),
         )
         write_json(run.folder / START, start.model_dump())
+        if (run.folder / EVENTS).exists():  # nobody could upload what an earlier process wrote
+            run._append({"resumed": True})
         return run
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
@@ -131,6 +136,8 @@ class Journal:
         for event in reversed(self.events):
             if "end" in event:
                 return str(event["end"])
+            if "resumed" in event:
+                break
         return "RUNNING" if self._owner_lives() else "KILLED"
 
     @property

@@ -46,10 +46,13 @@ def tracked(
     *,
     live: bool = False,
     folder: Path = JOURNALS,
+    parent: Run | None = None,
+    id: str | None = None,
 ) -> Iterator[Run]:
-    """Records the block as a run, below the run of this `make repro` where there is one.
+    """Records the block as a run, below `parent`, or the run of this `make repro` where there is one.
 
     subject: the lab or dataset. params may be nested. data: profile and version of what the step reads.
+    id: of a run that goes on where an earlier process left it; its parameters must be the same.
     live: upload every few seconds, for steps that take minutes. folder: of the journals.
     Raises MlflowError before the block when MLflow can't be reached; a later outage is a warning, and the journal
     waits for the next command.
@@ -57,7 +60,8 @@ def tracked(
     check_reachable()
     if any(journal.status == "KILLED" for journal in journals(folder)):
         upload_or_warn(folder=folder)
-    run = Run.open(f"{subject} {step}", settings().repro_run, {**tags, "subject": subject, "step": step}, folder)
+    above = parent.id if parent else settings().repro_run
+    run = Run.open(f"{subject} {step}", above, {**tags, "subject": subject, "step": step}, folder, id)
     run.log_params(_flat(params))
     if data is not None:
         run.log_dataset(*data)

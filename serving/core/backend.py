@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol, Self, TypeVar
 
-from components.config import DriftLimits, Limits
+from starlette.responses import Response
+
+from components.config import DriftLimits, Limits, ShadowLimits
 from components.promoted import Served
 from serving.core.access import Access
 from serving.core.drift import Drift
 from serving.core.metrics import Metrics
 from serving.core.request_context import PAGE, Rules
 from serving.core.schemas import Info
+from serving.core.shadow import Difference, Shadow, Timed
+
+T = TypeVar("T")
 
 
 class Work(Protocol):
@@ -35,6 +41,10 @@ class Backend:
     """An API's own extends it: `__init__(served, params)` loads the model and warms it up."""
 
     limits: Limits
+    candidate: Self | None = None
+    """A second model, which sees some of the requests and answers none."""
+    shadow: Shadow | None = None
+    """How its answers differ."""
 
     def __init__(
         self,
@@ -75,11 +85,43 @@ class Backend:
 
     def stop(self) -> None:
         self.work.stop()
+        if self.shadow:
+            self.shadow.stop()
 
     def count(self, features: Mapping[str, float | str]) -> None:
         """Counts a request that was not refused, by its features. Called in the event loop."""
         if self.drift:
             self.drift.count(features)
+
+    def compare_with(self, candidate: Self, routes: Mapping[str, str]) -> None:
+        """Shows the candidate some of the requests from now on. routes: which, and how its answers' distance is told.
+
+        Raises TypeError where the API's limits do not say how many.
+        """
+        if not isinstance(self.limits, ShadowLimits):
+            raise TypeError(f"{type(self.limits).__name__} has no limits of a shadow")
+
+        def busy() -> bool:
+            return self.work.taken > 0 or self.work.draining
+
+        self.candidate = candidate
+        self.shadow = Shadow(self.origin, candidate.origin, busy, self.limits, routes, self.metrics)
+
+    def beside(
+        self,
+        response: Response,
+        route: str,
+        served: Timed[T],
+        look: Callable[[Self], T],
+        compare: Callable[[T, T], Difference],
+    ) -> Response:
+        """The response, after which the candidate, where there is one, may look at the same request.
+
+        served: what was answered. look: what the candidate would.
+        """
+        if self.shadow is None or self.candidate is None:
+            return response
+        return self.shadow.after(response, route, served, partial(look, self.candidate), compare)
 
     def _route(self, path: str) -> str | None:
         """A path's name in metrics and logs: its own for the API's, one for all of the page; None: no such path."""

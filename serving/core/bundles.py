@@ -17,8 +17,12 @@ REGISTRY = "models:/"
 
 
 @contextmanager
-def open_bundle(reference: str, labs: tuple[str, ...], allow_unpromoted: bool) -> Iterator[Served]:
+def open_bundle(
+    reference: str, labs: tuple[str, ...], allow_unpromoted: bool, answers: bool = True
+) -> Iterator[Served]:
     """A bundle: a folder, or a model of MLflow's registry (models:/music@champion), downloaded for the while.
+
+    answers: False for one that answers no request, as a shadow.
 
     Raises UserError when it is damaged, of none of these labs, not to be had, or not promoted and not allowed to be.
     """
@@ -32,7 +36,8 @@ def open_bundle(reference: str, labs: tuple[str, ...], allow_unpromoted: bool) -
                     f"{reference} is not promoted: {served.unpromoted}; promote it (`python -m components promote "
                     f"{served.lab}`), or serve it as it is with --allow-unpromoted"
                 )
-            log.warning("serving an unpromoted bundle: %s", served.unpromoted)
+            if answers:
+                log.warning("serving an unpromoted bundle: %s", served.unpromoted)
         yield served
 
 

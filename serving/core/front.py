@@ -52,6 +52,8 @@ def main(
         given = settings()
         if given.serve_bundle:
             raise UserError("SERVE_BUNDLE is one lab's: name the lab, as in `python -m serving music`")
+        if given.serve_shadow:
+            raise UserError("SERVE_SHADOW is one lab's: name the lab, as in `python -m serving digits`")
         bundles = dict(_assignment(each) for each in bundle or ())
         labs = list(load_labs(bundles, allow_unpromoted or given.serve_allow_unpromoted, params))
         return application(labs), [lab.backend for lab in labs if lab.backend]

@@ -73,11 +73,20 @@ def run(api: ApiDefinition, reference: str = "", arguments: Sequence[str] | None
         port: Port = None,
         allow_unpromoted: AllowUnpromoted = False,
         params: Params = None,
+        shadow: Annotated[
+            str | None,
+            typer.Option(
+                help="A second bundle, such as models:/<lab>/3, which sees some of the requests and answers none; "
+                "GET /shadow compares. By default SERVE_SHADOW."
+            ),
+        ] = None,
     ) -> None:
         def load() -> tuple[ASGIApp, list[Backend]]:
             given = settings()
             allowed = allow_unpromoted or given.serve_allow_unpromoted
-            backend = load_backend(api, bundle or given.serve_bundle or reference, allowed, params)
+            backend = load_backend(
+                api, bundle or given.serve_bundle or reference, allowed, params, shadow or given.serve_shadow
+            )
             return lean(make_service(api, backend)), [backend]
 
         serve(load, host, port, params)

@@ -6,8 +6,8 @@ stands in front of both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import bentoml
 from starlette.routing import BaseRoute
 
 from components.apis import labs_of
+from components.errors import UserError
 from components.labs import find
 from components.params import load
 from components.promoted import Served
@@ -35,6 +36,9 @@ class ApiDefinition:
     """Its class, called with what is served and the parameters of its lab. Raises UserError."""
     routes: Sequence[BaseRoute]
     """They find the backend in `app.state.backend`."""
+    compared: Mapping[str, str] = field(default_factory=dict)
+    """Routes at which a candidate can be compared, and what the distance of two answers is. None where answers are
+    drawn at random."""
 
 
 def definition(api: str) -> ApiDefinition:
@@ -44,15 +48,25 @@ def definition(api: str) -> ApiDefinition:
 
 
 def load_backend(
-    api: ApiDefinition, reference: str = "", allow_unpromoted: bool = False, params: Path | None = None
+    api: ApiDefinition,
+    reference: str = "",
+    allow_unpromoted: bool = False,
+    params: Path | None = None,
+    shadow: str = "",
 ) -> Backend:
     """reference: a bundle, by default the champion of the API's first lab. params: by default the project's.
 
-    Raises UserError.
+    shadow: a bundle that sees some of the requests and answers none, so it need not be promoted. Raises UserError.
     """
+    if shadow and not api.compared:
+        raise UserError(f"a shadow of {api.name}: two models' answers are not compared there, only those of digits")
     labs = labs_of(api.name)
     with open_bundle(reference or champion(labs[0]), labs, allow_unpromoted) as served:
-        return backend_of(api, served, params)
+        backend = backend_of(api, served, params)
+    if shadow:
+        with open_bundle(shadow, labs, allow_unpromoted=True, answers=False) as seen:
+            backend.compare_with(backend_of(api, seen, params), api.compared)
+    return backend
 
 
 def backend_of(api: ApiDefinition, served: Served, params: Path | None = None) -> Backend:
@@ -75,7 +89,9 @@ def make_service(api: ApiDefinition, backend: Backend | None = None) -> bentoml.
         def __init__(self) -> None:
             if not backend:
                 given = settings()
-                app.state.backend = load_backend(api, given.serve_bundle, given.serve_allow_unpromoted)
+                app.state.backend = load_backend(
+                    api, given.serve_bundle, given.serve_allow_unpromoted, shadow=given.serve_shadow
+                )
             self.backend: Backend = app.state.backend
 
         @bentoml.on_startup  # type: ignore[untyped-decorator]

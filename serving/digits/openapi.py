@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from components.families.classification.params import Serve
 from components.families.classification.runtime import SIZE
-from serving.core import drift_route, openapi
+from serving.core import drift_route, openapi, shadow_route
 from serving.core.drift import DriftAnswer
 from serving.core.openapi import Json, json_of, operation, picture_bodies, reference, work_problems
+from serving.core.shadow import ShadowAnswer
 from serving.digits.schemas import ReadAnswer, ReadRequest
 
 REFUSED = work_problems(
@@ -40,5 +41,5 @@ def document(limits: Serve, version: str) -> Json:
         body={"application/json": json_body, **picture_bodies()},
         problems=REFUSED,
     )
-    paths = {"/read": {"post": read}, **drift_route.path()}
-    return openapi.document(about, paths, [ReadRequest, ReadAnswer, DriftAnswer])
+    paths = {"/read": {"post": read}, **drift_route.path(), **shadow_route.path()}
+    return openapi.document(about, paths, [ReadRequest, ReadAnswer, DriftAnswer, ShadowAnswer])

@@ -3,9 +3,10 @@
 from serving.core.server import run
 from serving.core.service import ApiDefinition, make_service
 from serving.digits.backend import DigitsBackend
+from serving.digits.comparison import COMPARED
 from serving.digits.routes import ROUTES
 
-API = ApiDefinition("digits", DigitsBackend, ROUTES)
+API = ApiDefinition("digits", DigitsBackend, ROUTES, COMPARED)
 
 service = make_service(API)
 

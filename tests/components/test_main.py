@@ -21,7 +21,7 @@ from components.tracking.journal import journals
 PROJECT = Path(__file__).resolve().parents[2]
 DATASET_STEPS = ("prepare", "validate")
 LAB_STEPS = ("train", "export", "evaluate", "audit", "gate", "promote")
-STEPS = ("fetch", "accept-data", "versions", *DATASET_STEPS, *LAB_STEPS)
+STEPS = ("fetch", "accept-data", "versions", "search", *DATASET_STEPS, *LAB_STEPS)
 
 
 def components(*arguments: str, cwd: Path = PROJECT, **environment: str) -> subprocess.CompletedProcess[str]:

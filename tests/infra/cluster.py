@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 import yaml
 from kubernetes import client as models
 
-PATH = "/apis/apps/v1/namespaces/labs/deployments/music-api"
+DEPLOYMENTS = "/apis/apps/v1/namespaces/labs/deployments"
 PODS = "/api/v1/namespaces/labs/pods"
 TOKEN = "somebody"
 
@@ -158,8 +158,8 @@ def no_such_model(line: str) -> Trouble:
 
 
 @contextmanager
-def cluster(deployment: dict[str, Any]) -> Iterator[Cluster]:
-    """A server of a Deployment as a manifest has it, with two replicas."""
+def cluster(deployment: dict[str, Any], lab: str = "music") -> Iterator[Cluster]:
+    """A server of a lab's Deployment as a manifest has it, with two replicas."""
     deployment["metadata"] |= {"resourceVersion": "1", "generation": 1}
     deployment["spec"]["replicas"] = 2
     deployment["status"] = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2}
@@ -169,10 +169,10 @@ def cluster(deployment: dict[str, Any]) -> Iterator[Cluster]:
         def do_GET(self) -> None:
             path, _, query = self.path.partition("?")
             with lock:
-                if path == PATH:
+                if path == f"{DEPLOYMENTS}/{deployment['metadata']['name']}":
                     self._answer(lambda: (200, here.get()))
                 elif path == PODS:
-                    assert parse_qs(query)["labelSelector"] == ["labs/lab=music"]
+                    assert parse_qs(query)["labelSelector"] == [f"labs/lab={lab}"]
                     self._answer(lambda: (200, here.pods()))
                 elif path == f"{PODS}/new/log":
                     self._answer(lambda: (200, here.log(parse_qs(query)["container"][0])))

@@ -30,21 +30,29 @@ class Container(NamedTuple):
 
 
 @cache
-def text(overlay: str) -> str:
-    """An overlay as kustomize renders it, in a copy: nothing is written beside the sources."""
+def text(overlay: str, canary: str = "") -> str:
+    """An overlay as kustomize renders it, in a copy: nothing is written beside the sources.
+
+    canary: a lab whose canary the overlay names after the lab itself.
+    """
     if shutil.which("kubectl") is None:
         pytest.skip("NO KUBECTL: no manifest was rendered, and none was tested")
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "k8s"
         shutil.copytree(K8S, copy, ignore=shutil.ignore_patterns("labs", "rendered"))
         write_components(copy)
+        if canary:
+            kustomization = copy / "overlays" / overlay / "kustomization.yaml"
+            line = f"  - ../../labs/{canary}\n"
+            named = kustomization.read_text().replace(line, f"{line}  - ../../labs/{canary}/canary\n")
+            kustomization.write_text(named)
         return render(copy / "overlays" / overlay)
 
 
 @cache
-def objects(overlay: str) -> list[dict[str, Any]]:
+def objects(overlay: str, canary: str = "") -> list[dict[str, Any]]:
     """Every object of an overlay."""
-    return [one for one in yaml.safe_load_all(text(overlay)) if one]
+    return [one for one in yaml.safe_load_all(text(overlay, canary)) if one]
 
 
 def of_kind(overlay: str, *kinds: str) -> list[dict[str, Any]]:

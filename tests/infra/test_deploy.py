@@ -31,14 +31,19 @@ def running(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluste
     (found,) = (
         one for one in objects("local") if one["kind"] == "Deployment" and one["metadata"]["name"] == "music-api"
     )
-    monkeypatch.setattr(deploy, "POLL_SECONDS", 0.01)
-    monkeypatch.setenv("KUBECONFIG", str(workplace / "kubeconfig"))
-    # The client reads the variable once, when it is imported, and keeps it in two places.
-    for place in ("kubernetes.config", "kubernetes.config.kube_config"):
-        monkeypatch.setattr(f"{place}.KUBE_CONFIG_DEFAULT_LOCATION", str(workplace / "kubeconfig"))
+    connected_from(workplace, monkeypatch)
     with cluster(yaml.safe_load(yaml.safe_dump(found))) as here:
         write_configuration(workplace / "kubeconfig", here.address)
         yield here
+
+
+def connected_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has Kubernetes' client read `kubeconfig` in a folder."""
+    monkeypatch.setattr(deploy, "POLL_SECONDS", 0.01)
+    monkeypatch.setenv("KUBECONFIG", str(folder / "kubeconfig"))
+    # The client reads the variable once, when it is imported, and keeps it in two places.
+    for place in ("kubernetes.config", "kubernetes.config.kube_config"):
+        monkeypatch.setattr(f"{place}.KUBE_CONFIG_DEFAULT_LOCATION", str(folder / "kubeconfig"))
 
 
 def roll(digest: str) -> None:

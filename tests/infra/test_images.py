@@ -88,6 +88,12 @@ def test_an_api_installs_what_its_labs_declare_and_others_do_not() -> None:
     assert "gymnasium" not in requirements(list(IMAGES["music"].extras), "cpu")
 
 
+def test_no_image_has_what_a_search_needs() -> None:
+    """A search chooses parameters on the machine that asks; images train and serve what was chosen."""
+    assert "optuna" in requirements(["search"], "none")
+    assert [image for image in IMAGES if "optuna" in requirements(list(IMAGES[image].extras), "cpu")] == []
+
+
 def test_an_image_has_one_onnxruntime_in_the_locks_version() -> None:
     for flavour, name, other in (("cpu", "onnxruntime", "onnxruntime-gpu"), ("gpu", "onnxruntime-gpu", "onnxruntime")):
         lines = requirements(["serve", "fetch"], flavour)

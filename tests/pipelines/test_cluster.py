@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from components.config import read
 from tests.pipelines import command_line
 from tests.pipelines.argo import Workflow
 from tests.pipelines.kubeflow import NAMESPACE, TOKEN, Kubeflow, Look, kubeflow
@@ -99,6 +100,20 @@ def test_a_sweep_sends_every_combination(cluster: Kubeflow) -> None:
         (rate, seed) for rate in (0.05, 0.1) for seed in (1, 2, 3)
     ]
     assert cluster.pipelines[0].display_name == "mlp-sweep"
+
+
+def test_trials_are_drawn_from_the_labs_ranges_after_the_values_of_params_yaml(cluster: Kubeflow) -> None:
+    submit(cluster, "--trials", "4")
+    submit(cluster, "--trials", "4")
+    sent, again = (run.runtime_config.parameters["candidates"] for run in cluster.runs)
+    block = read(PROJECT / "params.yaml")["mlp"]
+    assert sent[0] == block["train"]
+    assert len({json.dumps(some) for some in sent}) == 4
+    assert sent == again
+    varied = {name for some in sent for name in some if some[name] != block["train"][name]}
+    assert varied <= set(block["search"]["ranges"])
+    refused = submit(cluster, "--trials", "4", "--sweep", "seed=[1, 2]", check=False)
+    assert (refused.returncode, refused.stderr) == (2, "error: give either --sweep or --trials\n")
 
 
 def test_a_schedule_follows_a_pin_and_takes_the_place_of_the_one_before(cluster: Kubeflow) -> None:

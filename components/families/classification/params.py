@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.config import DriftLimits, ExportParams, PictureLimits, Section, TrainParams
+from components.config import DriftLimits, ExportParams, PictureLimits, Section, ShadowLimits, TrainParams
 
 
 class Augmentation(Section):
@@ -59,7 +59,7 @@ class Export(ExportParams):
     """Percentile of the distances of validation digits: beyond it a picture is taken for no digit."""
 
 
-class Serve(PictureLimits, DriftLimits):
+class Serve(PictureLimits, DriftLimits, ShadowLimits):
     """What the digits API takes on, and how much at once."""
 
     waiting: int = Field(ge=0)

@@ -92,6 +92,30 @@ def test_steps_lie_below_the_run_of_their_make_repro(workplace: Path, monkeypatc
     assert run_of("prepare").data.tags["mlflow.parentRunId"] == found.info.run_id
 
 
+@pytest.mark.parametrize("uploaded", [True, False])
+def test_a_run_that_goes_on_in_another_process_is_one_run_with_all_below_it(workplace: Path, uploaded: bool) -> None:
+    """As a search does, which was stopped: whether or not its journal had reached MLflow by then."""
+    own = "a" * 32
+    with pytest.raises(KeyboardInterrupt), tracked("mlp", "search", {"seed": 1}, TAGS, DATA, id=own) as run:
+        with tracked("mlp", "trial", {}, TAGS, DATA, parent=run):
+            pass
+        raise KeyboardInterrupt
+    if uploaded:
+        upload()
+        assert run_of("search").info.status == "KILLED"
+    with tracked("mlp", "search", {"seed": 1}, TAGS, DATA, id=own) as run:
+        with tracked("mlp", "trial", {}, TAGS, DATA, parent=run):
+            pass
+        run.log_metrics({"trials": 2})
+        upload()
+        assert [journal.status for journal in journals()] == ["RUNNING"]
+    upload()
+    parent = run_of("search")
+    assert (parent.info.status, parent.data.metrics["trials"]) == ("FINISHED", 2)
+    trials = runs("tags.step = 'trial'")
+    assert [trial.data.tags["mlflow.parentRunId"] for trial in trials] == [parent.info.run_id] * 2
+
+
 def test_skipped_stages_are_linked_to_the_run_that_made_their_output(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
