@@ -76,7 +76,7 @@ def write_report(out: Path, lab: Lab, search: Search, study: Study) -> None:
         section("Trials, the best first", table(rows, list(map(escape, head))), note(REPEAT)),
     ]
     write_text(out / "report.html", page(f"Search over {lab.name}", sections))
-    columns = {
+    columns: dict[str, list[object]] = {
         "trial": [trial.number for trial in trials],
         "state": [trial.state.name.lower() for trial in trials],
         monitor.name: [_figure(trial) for trial in trials],

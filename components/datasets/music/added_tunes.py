@@ -98,7 +98,7 @@ def add_tunes(
 def _converted(tune: PrintedTune, vocabulary: set[str]) -> AddedTune:
     found = convert(tune.text)
     kind = tune_type(tune, found.metre)
-    header = f"X:{tune.index}\nT:{title(tune)}\nZ: id:{CODES[tune.collection]}-{kind}-{tune.index}"
+    header = f"X:{tune.ordinal}\nT:{title(tune)}\nZ: id:{CODES[tune.collection]}-{kind}-{tune.ordinal}"
     text = f"{header}\nM:{found.metre}\nL:1/8\nK:{found.key}\n{found.music}"
     if not set(text) <= vocabulary:
         raise DroppedTune("character")

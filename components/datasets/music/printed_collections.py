@@ -25,7 +25,7 @@ class PrintedTune(NamedTuple):
     line: int
     """Where it starts in the file, from 1."""
     text: str
-    index: int
+    ordinal: int
     """In its collection, from 1."""
 
     @property

@@ -72,8 +72,8 @@ def bundles(prepared_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def server(bundles: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     served, candidate = bundles
     options = ("--allow-unpromoted", "--shadow", str(candidate))
-    limits = {"shadow_every": 1, "shadow_window": WINDOW}
-    with serving("digits", served, tmp_path_factory.mktemp("shadow"), *options, **limits) as running:
+    folder = tmp_path_factory.mktemp("shadow")
+    with serving("digits", served, folder, *options, shadow_every=1, shadow_window=WINDOW) as running:
         yield running
 
 
