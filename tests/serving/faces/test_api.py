@@ -55,7 +55,7 @@ def face(faces: list[bytes]) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def scene(prepared_faces: Path) -> Image.Image:
-    return Image.fromarray(compose(read_split(prepared_faces, "audit"), 3, seed=3)[2].photograph)
+    return Image.fromarray(compose(read_split(prepared_faces, "audit"), 3, seed=3, smallest=64)[2].photograph)
 
 
 def post(server: Server, path: str, content: bytes) -> httpx.Response:

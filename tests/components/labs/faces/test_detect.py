@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from components.datasets.faces.reader import read_split
 from components.labs.faces.evaluation.scenes import Scene, average_precision, compose
 from components.labs.faces.params import Detection
 from components.labs.faces.runtime.detection import (
+    MOVED,
     Found,
     crops,
     detect,
@@ -17,6 +19,7 @@ from components.labs.faces.runtime.detection import (
     merged,
     overlaps,
     pyramid,
+    seen_again,
     suppressed,
 )
 from components.labs.faces.runtime.model import FaceModel
@@ -63,13 +66,15 @@ def test_crops_are_what_the_boxes_hold(settings: Detection) -> None:
     photograph[50:114, 100:164] = np.arange(64, dtype=np.uint8)[:, None, None] * 3
     found = crops(photograph, np.array([[100, 50, 164, 114], [-20, -20, 44, 44]], dtype=np.float32), 64)
     assert (found[0] == photograph[50:114, 100:164]).all()
-    assert found[1].shape == (64, 64, 3)
+    assert (found[1][20:, 20:] == photograph[:44, :44]).all()
+    assert (found[1][:20] == found[1][20]).all(), "the photograph's edge goes on"
+    assert (found[1][:, :20] == found[1][:, 20:21]).all()
 
 
 def test_the_large_faces_of_scenes_are_found_where_they_are(
     bundle: Bundle, prepared_faces: Path, settings: Detection
 ) -> None:
-    scenes = compose(read_split(prepared_faces, "audit"), 12, seed=3)
+    scenes = compose(read_split(prepared_faces, "audit"), 12, seed=3, smallest=64)
     model = FaceModel.load(bundle)
     found = [detect(model, scene.photograph, 0.0, settings) for scene in scenes]
     recovered = [
@@ -81,9 +86,37 @@ def test_the_large_faces_of_scenes_are_found_where_they_are(
     assert all((np.diff(boxes.logits) <= 0).all() and (boxes.logits > 0).all() for boxes in found)
 
 
+def test_a_box_beside_a_face_is_moved_to_it_and_its_score_is_the_mean_of_what_is_seen(
+    bundle: Bundle, prepared_faces: Path
+) -> None:
+    model, split = FaceModel.load(bundle), read_split(prepared_faces, "audit")
+    before, after = [], []
+    for scene in compose(split, 20, seed=4, smallest=64):
+        for face, beside in product(scene.boxes, ((1, 1), (-1, 1), (1, -1), (-1, -1))):
+            moved = face + 0.15 * (face[2] - face[0]) * np.tile(beside, 2)
+            boxes, logits = seen_again(model, scene.photograph, moved[None].astype(np.float32), 8)
+            before.append(intersection_over_union(face, moved[None])[0])
+            after.append(intersection_over_union(face, boxes)[0])
+            views = np.concatenate([moved + 0.125 * (face[2] - face[0]) * np.tile(way, 2) for way in MOVED])
+            seen = crops(scene.photograph, views.reshape(-1, 4).astype(np.float32), 64)
+            mean = np.mean([model.logits(seen), model.logits(np.ascontiguousarray(seen[:, :, ::-1]))])
+            assert logits[0] == pytest.approx(mean, abs=1.5), "as if each view were cut out on its own"
+    assert len(after) > 40
+    assert np.mean(after) > np.mean(before) + 0.02
+
+
+def test_boxes_above_a_threshold_do_not_depend_on_it(bundle: Bundle, prepared_faces: Path, settings: Detection) -> None:
+    scene = compose(read_split(prepared_faces, "audit"), 3, seed=3, smallest=64)[2]
+    found = detect(FaceModel.load(bundle), scene.photograph, 0.0, settings)
+    assert len(found.boxes) > 1
+    best = found.above(float(found.logits[1]))
+    assert (best.boxes == found.boxes[:1]).all()
+    assert len(found.above(float(found.logits[0])).boxes) == 0
+
+
 def test_scenes_are_the_same_for_a_seed_and_their_faces_do_not_overlap(prepared_faces: Path) -> None:
     split = read_split(prepared_faces, "audit")
-    first, again, other = compose(split, 5, 1), compose(split, 5, 1), compose(split, 5, 2)
+    first, again, other = (compose(split, 5, seed, 24) for seed in (1, 1, 2))
     assert all((a.photograph == b.photograph).all() for a, b in zip(first, again, strict=True))
     assert any((a.photograph != b.photograph).any() for a, b in zip(first, other, strict=True))
     for scene in first:
