@@ -168,7 +168,16 @@ def fitted(detector: Detector, validation: Sequence[Scene], false_boxes: float) 
     return partial(_reframing, detector, enlarged, raised), threshold, precision, frame
 
 
-def measure(build: Path, params: Evaluate, smallest: int, seeds: Sequence[int]) -> dict[str, Any]:
+def rivals(smallest: int) -> dict[str, list[tuple[dict[str, Any], Detector]]]:
+    """Other detectors by name, each with the settings that are to be chosen among."""
+    path = Path(haarcascades) / "haarcascade_frontalface_alt2.xml"
+    side = round(SMALLEST * smallest)
+    cascades = [({"neighbours": count}, cascade(path, side, count)) for count in NEIGHBOURS]
+    network = centerface()
+    return {"haar_alt2": cascades} | ({"centerface": [({}, network)]} if network else {})
+
+
+def measure(build: Path, params: Evaluate, smallest: int, seeds: Sequence[int], others: bool) -> dict[str, Any]:
     """smallest: side of the smallest face in the scenes, and that detectors look for, in pixels."""
     cv2.setNumThreads(1)
     model = FaceModel.load(bundle := Bundle.open(build / "export"), (serve := _serve(build))["variant"])
@@ -183,14 +192,7 @@ def measure(build: Path, params: Evaluate, smallest: int, seeds: Sequence[int]) 
         threshold = threshold_of(validation, run(detector, validation)[0], params.false_boxes)
         detectors[name] = judged(detector, threshold, audit)
         log.info("%s: %s", name, detectors[name])
-    rivals: dict[str, list[tuple[dict[str, Any], Detector]]] = {"haar_alt2": []}
-    path = Path(haarcascades) / "haarcascade_frontalface_alt2.xml"
-    for neighbours in NEIGHBOURS:
-        found = cascade(path, round(SMALLEST * smallest), neighbours)
-        rivals["haar_alt2"].append(({"neighbours": neighbours}, found))
-    if network := centerface():
-        rivals["centerface"] = [({}, network)]
-    for name, candidates in rivals.items():
+    for name, candidates in rivals(smallest).items() if others else ():
         tried = [(chosen, fitted(rival, validation, params.false_boxes)) for chosen, rival in candidates]
         chosen, (detector, threshold, _, frame) = max(tried, key=lambda each: each[1][2])
         detectors[name] = judged(detector, threshold, audit) | {"chosen_on_validation": chosen | frame}
@@ -221,7 +223,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "faces_detection.json")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="a set of audit scenes for each")
     parser.add_argument(
-        "--smallest", type=int, nargs="+", default=[24, 64], help="sides of the smallest faces, in pixels"
+        "--smallest",
+        type=int,
+        nargs="+",
+        default=[24, 64],
+        help="pixels, a set of scenes for each; the others are measured on the first",
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -230,7 +236,10 @@ def main() -> None:
     result: dict[str, Any] = {
         "unit": "average precision at IoU 0.5 and processor milliseconds a scene of 640 x 480, one thread",
         "false_boxes_allowed_on_validation": params.false_boxes,
-        "smallest_face": {str(side): measure(options.build, params, side, options.seeds) for side in options.smallest},
+        "smallest_face": {
+            str(side): measure(options.build, params, side, options.seeds, others=side == options.smallest[0])
+            for side in options.smallest
+        },
     }
     result["machine"] = {
         "processor": processor(),

@@ -1,9 +1,10 @@
 """Heads of animals in Caltech's photographs, which a face detector is most easily wrong about. No torch.
 
-`animal_heads.csv` has a row for each: file (the photograph's name in its archive), left, top, side (a square, in
-pixels) and found_by. `hand`: somebody drew the square around the head, 109 of them, in five categories. `detector`:
-the most face-like places of a photograph of another category, up to three, as an earlier detector of this lab ranked
-them; most are heads, the others are what that detector was wrong about.
+`animal_heads.csv` has a row for each square: file (the photograph's name in its archive), left, top, side (pixels of
+the photograph) and found_by. `hand`: somebody drew the square around the head, one for each of 109 photographs of five
+categories. `detector`: the three most face-like places of each photograph of 22 other categories of animals, as this
+lab's detector of November 2026 ranked them, with the margin that a prepared face has. Some are heads, the others what
+that detector was most easily wrong about.
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ class Detection(Section):
     likely: float = Field(ge=0)
     margin: float = Field(ge=0)
     candidates: int = Field(ge=1, le=1000)
+    same: float = Field(gt=0, lt=1)
     shift: int = Field(ge=0, le=16)
+    zoom: float = Field(ge=1, le=1.5)
     overlap: float = Field(gt=0, lt=1)
     max_pixels: int = Field(ge=4096)
 

@@ -2,8 +2,8 @@
 
 The dense graph classifies a window at every 16th pixel of a pyramid of scales. At a window's edge it reads the
 neighbouring pixels where the classifier reads padding, so it only proposes boxes. The classifier then looks at each box
-once, and at the likely ones again in ten views: moved a little, and mirrored. A face looks like one in all of them,
-what is taken for a face by mistake seldom does.
+once. It looks at the likely ones again, in views that are moved, zoomed and mirrored a little: they say where the face
+is, and their mean is the score. A face looks like one in all views; what is taken for a face by mistake seldom does.
 """
 
 from __future__ import annotations
@@ -45,36 +45,58 @@ def detect(model: FaceModel, photograph: np.ndarray, threshold: float, settings:
     likely = threshold + settings.likely
     boxes, logits = proposals(model, photograph, likely - settings.margin, settings)
     best = np.argsort(logits)[::-1][: settings.candidates]
-    boxes, _ = merged(boxes[best], logits[best], settings.overlap)
+    boxes, _ = merged(boxes[best], logits[best], settings.same)
     if not len(boxes):
         return Found(boxes, np.zeros(0, np.float32))
     logits = model.logits(crops(photograph, boxes, model.size))
     boxes, logits = boxes[logits > likely], logits[logits > likely]
     if settings.shift and len(boxes):
-        boxes, logits = seen_again(model, photograph, boxes, settings.shift)
-    kept = suppressed(boxes, logits, settings.overlap)
-    return Found(boxes[kept], logits[kept])
+        boxes, logits = seen_again(model, photograph, boxes, settings)
+    return Found(*voted(boxes, logits, settings.overlap))
 
 
 def seen_again(
-    model: FaceModel, photograph: np.ndarray, boxes: np.ndarray, shift: int
+    model: FaceModel, photograph: np.ndarray, boxes: np.ndarray, settings: Detection
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (N, 4), each where its views say the face is, and the mean logit (N,) of the views.
+    """Boxes (N, 4), each where its views say the face is, and the mean logit (N,) of the views of that place."""
+    parts = [views(photograph, zoomed(boxes, zoom), model.size, settings.shift) for zoom in _zooms(settings.zoom)]
+    places = np.concatenate([frames for frames, _ in parts], axis=1)
+    logits = np.stack([model.logits(each) for _, pictures in parts for each in pictures], axis=1)
+    places, pictures = views(photograph, _mean_box(places, logits), model.size, settings.shift)
+    logits = np.stack([model.logits(each) + model.logits(each[:, :, ::-1]) for each in pictures], axis=1) / 2
+    return _mean_box(places, logits), logits.mean(axis=1)
 
-    shift: pixels by which the classifier's window is moved.
+
+def views(photograph: np.ndarray, boxes: np.ndarray, size: int, shift: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Frames (N, 5, 4) of boxes (N, 4), as they are and moved by `shift` pixels of `size`, and pictures of each frame.
+
+    Pictures are five of (N, size, size, 3) uint8.
     """
-    size, count = model.size, len(boxes)
     side = boxes[:, 2:] - boxes[:, :2]
-    margin = np.concatenate([-side, side], axis=1) * (shift / size)
-    wide = crops(photograph, boxes + margin, size + 2 * shift)
-    views = np.stack([wide[:, top : top + size, left : left + size] for left, top in shift + shift * MOVED], axis=1)
-    views = views.reshape(-1, size, size, 3)
-    logits = (model.logits(views) + model.logits(views[:, :, ::-1])).reshape(count, -1) / 2
-    # The root of the odds, as in `merged`.
-    weights = np.exp((logits - logits.max(axis=1, keepdims=True)) / 2)
-    weights /= weights.sum(axis=1, keepdims=True)
-    moves = (weights @ MOVED) * side * (shift / size)
-    return (boxes + np.tile(moves, 2)).astype(np.float32), logits.mean(axis=1)
+    wide = crops(photograph, zoomed(boxes, 1 + 2 * shift / size), size + 2 * shift)
+    frames = boxes[:, None] + np.tile(MOVED * (shift / size) * side[:, None], 2)
+    corners = (shift + shift * MOVED).tolist()
+    return frames, [wide[:, top : top + size, left : left + size] for left, top in corners]
+
+
+def zoomed(boxes: np.ndarray, factor: float) -> np.ndarray:
+    """(N, 4): boxes of `factor` times their sides about the same middle."""
+    grown = (boxes[:, 2:] - boxes[:, :2]) * ((factor - 1) / 2)
+    return np.concatenate([boxes[:, :2] - grown, boxes[:, 2:] + grown], axis=1)
+
+
+def _zooms(zoom: float) -> tuple[float, ...]:
+    return 1 / zoom, 1.0, zoom
+
+
+def _mean_box(frames: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """(N, 4) float32: means of frames (N, V, 4), weighted by the root of the odds.
+
+    By the odds themselves the best one alone counts.
+    """
+    weights = np.exp((logits - logits.max(axis=1, keepdims=True)) / 2)[..., None]
+    means: np.ndarray = ((frames * weights).sum(axis=1) / weights.sum(axis=1)).astype(np.float32)
+    return means
 
 
 def proposals(
@@ -128,35 +150,39 @@ def crops(photograph: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
     return cut
 
 
-def merged(boxes: np.ndarray, logits: np.ndarray, overlap: float) -> tuple[np.ndarray, np.ndarray]:
-    """One box for every face: the mean of those that overlap its best one, and its logit.
+def merged(boxes: np.ndarray, logits: np.ndarray, same: float) -> tuple[np.ndarray, np.ndarray]:
+    """A box for all places at which one thing was seen: the mean of those whose IoU with the best is above `same`.
 
-    Places lie a quarter of a box apart; the mean says where between them the face is.
+    Places lie a quarter of a box apart; the mean says where between them the thing is. Returns boxes (N, 4), best
+    first, and the logits of their best places.
     """
     means, best = [np.zeros((0, 4), np.float32)], []
     left = np.argsort(logits)[::-1]
     while len(left):
-        together = overlaps(boxes[left[0]], boxes[left]) > overlap
+        together = intersection_over_union(boxes[left[0]], boxes[left]) > same
         group = left[together]
-        # A face has high logits at its own scale and the next ones, a part of a face at smaller ones: keep them apart.
-        areas = _areas(boxes[group])
-        alike = np.abs(np.log2(areas / areas[0])) < 1
-        # The root of the odds: by the odds themselves the best place alone counts.
-        weights = np.exp((logits[group[alike]] - logits[group[0]]) / 2)
-        means.append((boxes[group[alike]] * weights[:, None]).sum(axis=0, keepdims=True) / weights.sum())
+        means.append(_mean_box(boxes[None, group], logits[None, group]))
         best.append(logits[group[0]])
         left = left[~together]
-    return np.concatenate(means).astype(np.float32), np.array(best, dtype=np.float32)
+    return np.concatenate(means), np.array(best, dtype=np.float32)
 
 
-def suppressed(boxes: np.ndarray, logits: np.ndarray, overlap: float) -> np.ndarray:
-    """Rows of the boxes kept, best first: none overlaps a better one by more than `overlap` (greedy suppression)."""
-    kept = []
+def voted(boxes: np.ndarray, logits: np.ndarray, overlap: float) -> tuple[np.ndarray, np.ndarray]:
+    """One box for every face, best first, and the logit of its best one.
+
+    A box that overlaps a better one by more than `overlap` is dropped. If their IoU is above `overlap` too, it votes on
+    where the face is (Gidaris and Komodakis 2015, "Object detection via a multi-region and semantic segmentation-aware
+    CNN model").
+    """
+    means, best = [np.zeros((0, 4), np.float32)], []
     left = np.argsort(logits)[::-1]
     while len(left):
-        kept.append(left[0])
-        left = left[overlaps(boxes[left[0]], boxes[left]) <= overlap]
-    return np.array(kept, dtype=np.int64)
+        box, around = boxes[left[0]], boxes[left]
+        voters = left[intersection_over_union(box, around) > overlap]
+        means.append(_mean_box(boxes[None, voters], logits[None, voters]))
+        best.append(logits[left[0]])
+        left = left[overlaps(box, around) <= overlap]
+    return np.concatenate(means), np.array(best, dtype=np.float32)
 
 
 def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
