@@ -19,7 +19,9 @@ class Detection(Section):
     same: float = Field(gt=0, lt=1)
     shift: int = Field(ge=0, le=16)
     zoom: float = Field(ge=1, le=1.5)
+    octave: float = Field(ge=0)
     overlap: float = Field(gt=0, lt=1)
+    vote: float = Field(gt=0, lt=1)
     max_pixels: int = Field(ge=4096)
 
 

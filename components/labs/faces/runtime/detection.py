@@ -25,7 +25,7 @@ MOVED = np.array([(0, 0), (-1, -1), (1, -1), (-1, 1), (1, 1)])
 
 @dataclass(frozen=True)
 class Found:
-    """boxes: (N, 4) float32 left, top, right, bottom in pixels of the photograph.  logits: (N,) float32, best first."""
+    """boxes: (N, 4) float32 left, top, right, bottom in pixels of the photograph.  logits: (N,), best first."""
 
     boxes: np.ndarray
     logits: np.ndarray
@@ -37,7 +37,7 @@ class Found:
 
 
 def detect(model: FaceModel, photograph: np.ndarray, threshold: float, settings: Detection) -> Found:
-    """Possible faces in photograph (H, W, 3) uint8 RGB, each with the mean logit of its views.
+    """Possible faces in photograph (H, W, 3) uint8 RGB, each with the mean logit of its views, corrected by its size.
 
     threshold: the classifier's on single crops, which decides what is looked at. It is not the one above which a box
     is drawn: that one is applied to what is found (`Found.above`), so that it never changes what else is found.
@@ -52,19 +52,30 @@ def detect(model: FaceModel, photograph: np.ndarray, threshold: float, settings:
     boxes, logits = boxes[logits > likely], logits[logits > likely]
     if settings.shift and len(boxes):
         boxes, logits = seen_again(model, photograph, boxes, settings)
-    return Found(*voted(boxes, logits, settings.overlap))
+    logits = logits + settings.octave * octaves(boxes, photograph.shape)
+    return Found(*voted(boxes, logits, settings.overlap, settings.vote))
+
+
+def octaves(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(N,) log2 of the boxes' sides, in tenths of the side of a square with the photograph's area.
+
+    A photograph has four times as many places for boxes of half the side, and as many times may one be wrong.
+    """
+    return np.asarray(np.log2(10 * (boxes[:, 2] - boxes[:, 0]) / (shape[0] * shape[1]) ** 0.5), np.float32)
 
 
 def seen_again(
     model: FaceModel, photograph: np.ndarray, boxes: np.ndarray, settings: Detection
 ) -> tuple[np.ndarray, np.ndarray]:
     """Boxes (N, 4), each where its views say the face is, and the mean logit (N,) of the views of that place."""
-    parts = [views(photograph, zoomed(boxes, zoom), model.size, settings.shift) for zoom in _zooms(settings.zoom)]
+    zooms = (1 / settings.zoom, 1.0, settings.zoom)
+    parts = [views(photograph, zoomed(boxes, zoom), model.size, settings.shift) for zoom in zooms]
     places = np.concatenate([frames for frames, _ in parts], axis=1)
-    logits = np.stack([model.logits(each) for _, pictures in parts for each in pictures], axis=1)
-    places, pictures = views(photograph, _mean_box(places, logits), model.size, settings.shift)
+    seen = np.stack([model.logits(each) for _, pictures in parts for each in pictures], axis=1)
+    frames, pictures = views(photograph, _mean_box(places, seen), model.size, settings.shift)
     logits = np.stack([model.logits(each) + model.logits(each[:, :, ::-1]) for each in pictures], axis=1) / 2
-    return _mean_box(places, logits), logits.mean(axis=1)
+    places, seen = np.concatenate([places, frames], axis=1), np.concatenate([seen, logits], axis=1)
+    return _mean_box(places, seen), logits.mean(axis=1)
 
 
 def views(photograph: np.ndarray, boxes: np.ndarray, size: int, shift: int) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -83,10 +94,6 @@ def zoomed(boxes: np.ndarray, factor: float) -> np.ndarray:
     """(N, 4): boxes of `factor` times their sides about the same middle."""
     grown = (boxes[:, 2:] - boxes[:, :2]) * ((factor - 1) / 2)
     return np.concatenate([boxes[:, :2] - grown, boxes[:, 2:] + grown], axis=1)
-
-
-def _zooms(zoom: float) -> tuple[float, ...]:
-    return 1 / zoom, 1.0, zoom
 
 
 def _mean_box(frames: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -167,10 +174,10 @@ def merged(boxes: np.ndarray, logits: np.ndarray, same: float) -> tuple[np.ndarr
     return np.concatenate(means), np.array(best, dtype=np.float32)
 
 
-def voted(boxes: np.ndarray, logits: np.ndarray, overlap: float) -> tuple[np.ndarray, np.ndarray]:
+def voted(boxes: np.ndarray, logits: np.ndarray, overlap: float, vote: float) -> tuple[np.ndarray, np.ndarray]:
     """One box for every face, best first, and the logit of its best one.
 
-    A box that overlaps a better one by more than `overlap` is dropped. If their IoU is above `overlap` too, it votes on
+    A box that overlaps a better one by more than `overlap` is dropped. If their IoU is above `vote`, it also votes on
     where the face is (Gidaris and Komodakis 2015, "Object detection via a multi-region and semantic segmentation-aware
     CNN model").
     """
@@ -178,7 +185,7 @@ def voted(boxes: np.ndarray, logits: np.ndarray, overlap: float) -> tuple[np.nda
     left = np.argsort(logits)[::-1]
     while len(left):
         box, around = boxes[left[0]], boxes[left]
-        voters = left[intersection_over_union(box, around) > overlap]
+        voters = left[intersection_over_union(box, around) > vote]
         means.append(_mean_box(boxes[None, voters], logits[None, voters]))
         best.append(logits[left[0]])
         left = left[overlaps(box, around) <= overlap]

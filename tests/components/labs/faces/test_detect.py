@@ -16,6 +16,7 @@ from components.labs.faces.runtime.detection import (
     detect,
     intersection_over_union,
     merged,
+    octaves,
     overlaps,
     pyramid,
     seen_again,
@@ -41,11 +42,16 @@ def test_overlap_is_of_the_smaller_box_and_union_of_both() -> None:
 
 
 def test_of_boxes_that_overlap_the_best_is_kept_where_those_of_one_face_vote() -> None:
-    boxes, logits = voted(BOXES, np.array([1.0, 1.0, 3.0, 4.0], np.float32), 0.3)
+    boxes, logits = voted(BOXES, np.array([1.0, 1.0, 3.0, 4.0], np.float32), 0.3, 0.4)
     assert logits.tolist() == [4.0, 1.0]
     assert boxes[1].tolist() == [0.5, 0.5, 10.5, 10.5]
     assert boxes[0].tolist() == BOXES[3].tolist(), "the large one around it is dropped, and is not the same face"
-    assert voted(BOXES[:0], np.zeros(0, np.float32), 0.3)[0].shape == (0, 4)
+    assert voted(BOXES[:0], np.zeros(0, np.float32), 0.3, 0.4)[0].shape == (0, 4)
+
+
+def test_a_box_gains_an_octave_by_twice_the_side_and_nothing_by_a_larger_photograph() -> None:
+    assert octaves(np.array([[0, 0, 30, 30], [5, 5, 65, 65]], np.float32), (300, 300, 3)).tolist() == [0, 1]
+    assert octaves(np.array([[0, 0, 60, 60]], np.float32), (600, 600, 3)).tolist() == [0]
 
 
 def test_places_of_one_thing_are_merged_into_their_mean() -> None:
