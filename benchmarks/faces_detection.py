@@ -51,7 +51,7 @@ FAINTEST = 0.05
 """Score from which CenterFace's boxes are taken; its own program takes those from 0.2."""
 SIZES = (24, 32, 64, 128, 256)
 """Sides of faces, in pixels, between which recall is also measured."""
-SINGLE_LOOK = {"likely": 0.0, "candidates": 200, "shift": 0, "octave": 0.0}
+SINGLE_LOOK = {"likely": 0.0, "candidates": 200, "shift": 0, "octave": 0.0, "frame": 1.0}
 """Settings with which a box's score is that of one crop: what a second look is compared with."""
 
 Detector = Callable[[np.ndarray], Found]

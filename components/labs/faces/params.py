@@ -22,6 +22,7 @@ class Detection(Section):
     octave: float = Field(ge=0)
     overlap: float = Field(gt=0, lt=1)
     vote: float = Field(gt=0, lt=1)
+    frame: float = Field(ge=0.5, le=2)
     max_pixels: int = Field(ge=4096)
 
 

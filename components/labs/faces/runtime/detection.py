@@ -53,7 +53,8 @@ def detect(model: FaceModel, photograph: np.ndarray, threshold: float, settings:
     if settings.shift and len(boxes):
         boxes, logits = seen_again(model, photograph, boxes, settings)
     logits = logits + settings.octave * octaves(boxes, photograph.shape)
-    return Found(*voted(boxes, logits, settings.overlap, settings.vote))
+    boxes, logits = voted(boxes, logits, settings.overlap, settings.vote)
+    return Found(zoomed(boxes, settings.frame), logits)
 
 
 def octaves(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
