@@ -42,7 +42,7 @@ from components.params import load
 
 ROOT = Path(__file__).resolve().parent.parent
 NEIGHBOURS = (1, 3)
-ENLARGED = (0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
+ENLARGED = (0.7, 0.75, 0.8, 0.85, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
 RAISED = (-0.1, -0.05, 0.0, 0.05, 0.1)
 """Share of its side by which a box is moved up."""
 SMALLEST = 0.6
