@@ -55,6 +55,8 @@ SHARED = {
 """What a step runs for every lab or dataset, below components/."""
 DATASET_MODULES = {"train": "*reader.py", "export": "*.py", "evaluate": "*.py", "audit": "*.py"}
 """A dataset's modules whose code a lab's step runs: training only reads, evaluation may parse and check, too."""
+DATASET_TABLES = "*.csv"
+"""What a dataset's modules read that lies beside them."""
 
 
 def provenance(lab: Lab, params: LabParams, dataset: DatasetParams, root: Path = Path()) -> Provenance:
@@ -121,6 +123,8 @@ def _lab_files(lab: Lab, step: str) -> Iterator[tuple[str, str]]:
         for folder in _dataset_folders(lab.dataset):
             for path in sorted(folder.glob(DATASET_MODULES[step])):
                 yield _code(path)
+            for path in sorted(folder.glob(DATASET_TABLES)):
+                yield path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")
     yield from _shared(step)
 
 

@@ -56,9 +56,13 @@ class Detector:
         """Where are faces in this photograph? Raises RefusalError."""
         width, height = picture.width, picture.height
         # The largest scale of the pyramid: a decoder need not give more pixels than are looked at.
-        scale = min(self._model.size / self._detection.min_face, (self._detection.max_pixels / width / height) ** 0.5)
+        scale = min(
+            1, self._model.size / self._detection.min_face, (self._detection.max_pixels / width / height) ** 0.5
+        )
         image = decode(picture, (math.ceil(width * scale), math.ceil(height * scale)))
-        found = detect(self._model, np.asarray(image), self._detection_threshold, self._detection)
+        found = detect(self._model, np.asarray(image), self._threshold, self._detection).above(
+            self._detection_threshold
+        )
         boxes = found.boxes * np.tile([width / image.width, height / image.height], 2)
         boxes = np.clip(boxes, 0, [width, height, width, height])
         faces = [

@@ -247,6 +247,7 @@ def test_code_around_a_model_trains_none(package: Path, name: str) -> None:
         ("datasets/music/reader.py", {"music"}),
         ("datasets/digits/reader.py", {"digits", "mlp", "digit_generation"}),
         ("datasets/faces/category_reader.py", {"faces", "face_generation", "transfer"}),
+        ("datasets/faces/animal_heads.csv", {"faces", "face_generation", "transfer"}),
         ("training/trainer.py", set(LABS)),
     ],
 )

@@ -105,6 +105,8 @@ def promoted_faces(faces_bundle: Bundle, prepared_faces: Path, tmp_path_factory:
     shutil.copytree(faces_bundle.folder, folder)
     bundle = Bundle.open(folder)
     few = section(Evaluate, "faces", "evaluate", scenes=8, false_boxes=4.0, false_positive_rate=0.05)
+    # A model that was trained for seconds is sure of nothing.
+    few = few.model_copy(update={"detection": few.detection.model_copy(update={"likely": 0.0})})
     measured = evaluate(bundle, prepared_faces, tmp_path_factory.mktemp("evaluation"), few)
     evaluation = bundle.report(measured.model_copy(update={"limitations": (FACES_LIMITATION,)}))
     easy = dict.fromkeys(("max_false_positive_rate", "max_gap", "max_calibration_error"), 0.99)

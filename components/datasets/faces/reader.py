@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +46,21 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def shows(self, categories: Collection[str]) -> np.ndarray:
+        """(N,) bool: whether an image is of a photograph of these categories, which folders of its archive are."""
+        shown = np.isin([category_of(name) for name in self.file.tolist()], sorted(categories))
+        return np.asarray(shown & ~self.is_face, dtype=bool)
+
+    def without(self, categories: Collection[str]) -> Split:
+        """The split less the photographs of these categories."""
+        kept = ~self.shows(categories)
+        return Split(**{field.name: getattr(self, field.name)[kept] for field in fields(self)}) if categories else self
+
+
+def category_of(file: str) -> str:
+    """What a photograph shows, for Caltech 101: the folder that it lies in."""
+    return Path(file).parent.name
 
 
 def read_split(prepared: Path, split: SplitName, in_memory: bool = False) -> Split:

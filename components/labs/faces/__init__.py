@@ -23,6 +23,7 @@ class FacesLab(Lab):
         "recall",
         "false_positive_rate",
         "hard_false_positive_rate",
+        "animal_false_positive_rate",
         "roc_auc",
         "worst_cell_recall",
         "cell_recall_gap",

@@ -13,9 +13,16 @@ class Detection(Section):
 
     min_face: int = Field(ge=16)
     step: float = Field(gt=1.05, le=2)
+    likely: float = Field(ge=0)
     margin: float = Field(ge=0)
-    candidates: int = Field(ge=1, le=10_000)
+    candidates: int = Field(ge=1, le=1000)
+    same: float = Field(gt=0, lt=1)
+    shift: int = Field(ge=0, le=16)
+    zoom: float = Field(ge=1, le=1.5)
+    octave: float = Field(ge=0)
     overlap: float = Field(gt=0, lt=1)
+    vote: float = Field(gt=0, lt=1)
+    frame: float = Field(ge=0.5, le=2)
     max_pixels: int = Field(ge=4096)
 
 
@@ -68,6 +75,7 @@ class Train(TrainParams):
     noise: float = Field(ge=0, le=1)
     negatives_per_face: float = Field(gt=0)
     hard_share: float = Field(ge=0, le=1)
+    held_out: tuple[str, ...]
     skew_group: str
     skew_keep: float = Field(ge=0, le=1)
     flipped_labels: float = Field(ge=0, lt=0.5)

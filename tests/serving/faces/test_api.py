@@ -23,7 +23,7 @@ from components.bundle import Bundle
 from components.datasets.faces.reader import centre, read_split
 from components.labs.faces.evaluation.scenes import compose
 from components.labs.faces.params import Detection
-from components.labs.faces.runtime.detection import detect, intersection_over_union
+from components.labs.faces.runtime.detection import Found, detect, intersection_over_union
 from components.labs.faces.runtime.model import FaceModel
 from components.sources.archive import read_tar
 from tests.face_data import RAW
@@ -55,7 +55,7 @@ def face(faces: list[bytes]) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def scene(prepared_faces: Path) -> Image.Image:
-    return Image.fromarray(compose(read_split(prepared_faces, "audit"), 3, seed=3)[2].photograph)
+    return Image.fromarray(compose(read_split(prepared_faces, "audit"), 3, seed=3, smallest=64)[2].photograph)
 
 
 def post(server: Server, path: str, content: bytes) -> httpx.Response:
@@ -102,6 +102,12 @@ def test_a_file_is_judged_as_the_audit_judged_it(
     assert np.mean([answer["is_face"] for answer in answers[PICTURES:]]) < 0.3
 
 
+def searched(model: FaceModel, photograph: np.ndarray, chosen: dict[str, Any]) -> Found:
+    """The boxes that evaluation would draw."""
+    found = detect(model, photograph, chosen["threshold"], Detection(**chosen["detection"]))
+    return found.above(chosen["detection_threshold"])
+
+
 def logit(probability: float) -> float:
     return float(np.log(probability / (1 - probability)))
 
@@ -112,7 +118,7 @@ def test_boxes_are_those_that_evaluation_would_draw(
     model, chosen = served_model(promoted_faces)
     found = ask(faces_server, "/detect", jpeg(scene))
     decoded = np.asarray(Image.open(io.BytesIO(jpeg(scene))))
-    expected = detect(model, decoded, chosen["detection_threshold"], Detection(**chosen["detection"]))
+    expected = searched(model, decoded, chosen)
     boxes = [[face["left"], face["top"], face["right"], face["bottom"]] for face in found["faces"]]
     assert (found["width"], found["height"]) == scene.size
     assert len(boxes) > 0
@@ -126,7 +132,7 @@ def test_boxes_of_a_large_photograph_are_in_its_own_pixels(
     """Twelve megapixels are decoded at half their size: what is found is what all of them show."""
     large = scene.resize((4000, 3000), Image.Resampling.BICUBIC)
     model, chosen = served_model(promoted_faces)
-    expected = detect(model, np.asarray(large), chosen["detection_threshold"], Detection(**chosen["detection"]))
+    expected = searched(model, np.asarray(large), chosen)
     found = ask(faces_server, "/detect", jpeg(large))
     best = found["faces"][0]
     box = np.array([best["left"], best["top"], best["right"], best["bottom"]], dtype=np.float32)
@@ -161,7 +167,8 @@ def test_boxes_are_drawn_on_the_photograph_as_it_is_looked_at(
 @pytest.mark.parametrize("name", ANSWERED)
 def test_an_odd_picture_is_answered(faces_server: Server, face: Image.Image, path: str, name: str) -> None:
     found = ask(faces_server, path, ANSWERED[name](face))
-    assert found.get("faces", []) == []
+    if name != "black and white":  # that is the face, dithered
+        assert found.get("faces", []) == []
 
 
 @pytest.mark.parametrize("path", ["/classify", "/detect"])

@@ -36,7 +36,7 @@ def visit(browser: Browser, faces_server: Server) -> Iterator[Callable[..., Visi
 
 @pytest.fixture(scope="module")
 def scene(prepared_faces: Path) -> Image.Image:
-    return Image.fromarray(compose(read_split(prepared_faces, "audit"), 3, seed=3)[2].photograph)
+    return Image.fromarray(compose(read_split(prepared_faces, "audit"), 3, seed=3, smallest=64)[2].photograph)
 
 
 def choose(page: Page, content: bytes) -> None:

@@ -12,10 +12,27 @@ from components.labs.faces.audit.intervals import paired_difference
 from components.labs.faces.audit.latent import Latents, latent_audit
 from components.labs.faces.audit.measures import Flags, brier_score, roc_auc_bounds
 from components.labs.faces.audit.params import Audit
-from components.labs.faces.audit.schema import Details, Estimate, LatentAudit, Negatives, Paired, Rate, SweepPoint
+from components.labs.faces.audit.schema import (
+    AnimalHeads,
+    Details,
+    Estimate,
+    LatentAudit,
+    Negatives,
+    Paired,
+    Rate,
+    SweepPoint,
+)
 from components.labs.faces.audit.simulate import label_noise, simulation
-from components.labs.faces.audit.table import Scored, Table
+from components.labs.faces.audit.table import Scored, Table, Texts
 from components.stats import Floats, normal_quantile, sigmoid, threshold_at, wilson
+
+
+@dataclass(frozen=True)
+class Animals:
+    """category: (heads,) what each is.  logits: (heads,)."""
+
+    category: Texts
+    logits: Floats
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,7 @@ class Evidence:
     champion: Flags | None = None
     """Which audit faces the champion finds at its own threshold, in the order of the audit's faces."""
     latents: Latents | None = None
+    animals: Animals | None = None
 
     @property
     def detected(self) -> Flags:
@@ -58,6 +76,7 @@ def analyse(evidence: Evidence, params: Audit) -> Details:
         label_noise=label_noise(table, detected, params),
         simulation=simulation(table, detected, params),
         latent=_latents(evidence, params),
+        animals=None if evidence.animals is None else animals_of(evidence.animals, evidence.threshold, params),
     )
 
 
@@ -80,6 +99,19 @@ def negatives_of(scored: Scored, threshold: float, params: Audit) -> Negatives:
         other=of(~hard),
         contexts={name: of(context == name, min(params.draws, 1000)) for name in mistaken},
     )
+
+
+def animals_of(animals: Animals, threshold: float, params: Audit) -> AnimalHeads:
+    """How many heads are taken for faces, of all and of each category; each is of another photograph."""
+    passed, z = animals.logits > threshold, normal_quantile((1 - params.confidence) / 2)
+
+    def of(chosen: Flags) -> Rate:
+        count, total = int(passed[chosen].sum()), int(chosen.sum())
+        return Rate.of_bounds(wilson(count, total, z), count=count, of=total)
+
+    names = sorted(set(animals.category.tolist()))
+    by_category = {name: of(animals.category == name) for name in names}
+    return AnimalHeads(all=of(np.ones(len(passed), bool)), categories=by_category)
 
 
 def sweep(validation: Scored, audit: Scored, params: Audit) -> tuple[SweepPoint, ...]:

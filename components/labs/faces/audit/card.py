@@ -93,6 +93,8 @@ def _analyses(findings: Findings) -> Iterator[str]:
     yield f"| recall | {_share(details.recall)} |"
     yield f"| false-positive rate | {_share(details.negatives.all)} |"
     yield f"| false-positive rate, hard negatives | {_share(details.negatives.hard)} |"
+    if details.animals:
+        yield f"| false-positive rate, heads of animals | {_share(details.animals.all)} |"
     auc = details.roc_auc
     yield f"| ROC AUC | {_value(auc)} | {auc.low:.4f} to {auc.high:.4f} |"
     error = details.calibration_error
@@ -141,6 +143,11 @@ def _caveats(findings: Findings) -> Iterator[str]:
     yield f"- Too few faces to say much: {', '.join(small) or 'no group of a single attribute'}."
     yield f"- A perfectly fair detector of this recall passes {fair['PASS']:.0%} of simulated audits of this size."
     yield "- Labels are noisy; the report shows what wrong ones would change."
+    animals = findings.details.animals
+    if animals:
+        kinds = ", ".join(f"{name} {rate.count} of {rate.of}" for name, rate in animals.categories.items())
+        yield f"- Of heads of animals that it has not learned from, it takes {animals.all.count} of {animals.all.of}"
+        yield f"  for faces ({kinds})."
     yield "- The audit's faces are cropped and aligned: other framings, lights and cameras were not audited."
     for found in findings.requirements:
         if found.verdict != "PASS":

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.bundle import Bundle, Candidate
+from components.datasets.faces.animal_head_reader import held_out_heads
 from components.errors import UserError
-from components.labs.faces.audit.analysis import Evidence, analyse
+from components.labs.faces.audit.analysis import Animals, Evidence, analyse
 from components.labs.faces.audit.card import write_card
 from components.labs.faces.audit.criteria import requirements
 from components.labs.faces.audit.findings import Findings
@@ -53,7 +54,9 @@ def audit(
     """
     log.info("scoring the validation and the audit split")
     detector = load(candidate.bundle, candidate.evaluation.serve.get("variant"))
-    validation, audited = (_scored(detector, candidate.bundle, prepared, split) for split in ("validation", "audit"))
+    held_out = candidate.bundle.spec.get("held_out", [])
+    validation = _scored(detector, candidate.bundle, prepared, "validation").without(held_out)
+    audited = _scored(detector, candidate.bundle, prepared, "audit")
     for name, scored in (("validation", validation), ("audit", audited)):
         if scored.table.face.all() or not scored.table.face.any():
             missing = "negatives" if scored.table.face.any() else "faces"
@@ -64,6 +67,7 @@ def audit(
         threshold=_threshold(candidate, validation, params),
         champion=None if champion is None else _champion_finds(champion, prepared, params, load),
         latents=_latents(detector, candidate.bundle, prepared),
+        animals=_animals(detector, candidate.bundle, prepared),
     )
     details = analyse(evidence, params)
     found = requirements(details, params)
@@ -127,6 +131,7 @@ def _champion_finds(champion: Candidate, prepared: Path, params: Audit, load: Lo
     validation = scored
     if champion.evaluation.serve.get("threshold") is None:
         validation = _scored(detector, champion.bundle, prepared, "validation")
+        validation = validation.without(champion.bundle.spec.get("held_out", []))
     return scored.logits[scored.table.face] > _threshold(champion, validation, params)
 
 
@@ -140,6 +145,17 @@ def _latents(detector: Detector, bundle: Bundle, prepared: Path) -> Latents | No
         images = read_images(prepared, split, bundle.spec["size"], table)
         means.append(_in_batches(detector.means, images[table.face]))
     return Latents(*means)
+
+
+def _animals(detector: Detector, bundle: Bundle, prepared: Path) -> Animals | None:
+    """None where no category was held out, and without photographs."""
+    held_out: list[str] = bundle.spec.get("held_out", [])
+    if not held_out:
+        return None
+    size, side = bundle.spec["size"], bundle.spec["picture_size"]
+    heads, margin = held_out_heads(prepared, held_out, side), (side - size) // 2
+    middle = heads.images[:, margin : margin + size, margin : margin + size]
+    return Animals(heads.category, _in_batches(detector.logits, middle)) if len(heads) else None
 
 
 def _write_scores(path: Path, scored: Scored, threshold: float) -> None:

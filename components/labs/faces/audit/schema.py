@@ -94,6 +94,13 @@ class Negatives(Record):
     """By what the picture shows, most false positives first; those without any are left out."""
 
 
+class AnimalHeads(Record):
+    """Heads of animals, of categories that the detector has not learned from, and those that it takes for faces."""
+
+    all: Rate
+    categories: dict[str, Rate]
+
+
 class SweepPoint(Record):
     """The audit split at a threshold that lets `target` of the validation negatives pass."""
 
@@ -184,3 +191,4 @@ class Details(Record):
     label_noise: tuple[NoisePoint, ...]
     simulation: tuple[SimulatedPoint, ...]
     latent: LatentAudit | None
+    animals: AnimalHeads | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,12 @@ class Scored:
 
     table: Table
     logits: Floats
+
+    def without(self, categories: Collection[str]) -> Scored:
+        """The split less the photographs of these categories."""
+        kept = self.table.face | ~np.isin(self.table.context(), sorted(categories))
+        columns = {field.name: getattr(self.table, field.name)[kept] for field in fields(self.table)}
+        return Scored(Table(**columns), self.logits[kept])
 
     def negatives(self) -> Floats:
         return self.logits[~self.table.face]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from components.datasets.faces.animal_head_reader import Heads, held_out_heads
 from components.datasets.faces.reader import COURSE_FACES, Split, centre, read_split
 from components.labs.faces import params
 from components.labs.faces.evaluation.scenes import average_precision, compose, matched
@@ -32,10 +33,11 @@ PICTURES_A_ROW = 10
 
 @dataclass(frozen=True)
 class Scores:
-    """Logits (N,) of a variant on both splits, and the threshold that its validation negatives give."""
+    """Logits (N,) of a variant on both splits and on the heads, and the threshold that validation negatives give."""
 
     validation: np.ndarray
     audit: np.ndarray
+    heads: np.ndarray
     threshold: float
 
 
@@ -45,8 +47,11 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     Writes scores_<variant>.csv, misses.png and false_positives.png into `out`. Raises UserError where a split has no
     faces or no negatives.
     """
-    validation, audit = read_split(prepared, "validation"), read_split(prepared, "audit")
-    scores = {variant: _scores(bundle, variant, validation, audit, params) for variant in bundle.spec["variants"]}
+    held_out: list[str] = bundle.spec.get("held_out", [])
+    validation, audit = read_split(prepared, "validation").without(held_out), read_split(prepared, "audit")
+    heads = held_out_heads(prepared, held_out, audit.images.shape[1])
+    names: list[str] = bundle.spec["variants"]
+    scores = {name: _scores(bundle, name, validation, audit, heads, params) for name in names}
     variants = {variant: measures(found, validation, audit, params) for variant, found in scores.items()}
     cost = quantisation_cost(variants, "recall_validation")
     served = choose_variant(variants, cost, params.max_quantisation_cost)
@@ -56,7 +61,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     _write_worst(out, audit, scores[served], params.examples)
     serve: dict[str, Any] = {"variant": served, "threshold": scores[served].threshold}
     model = FaceModel.load(bundle, served)
-    found = counts(audit, params.scenes)
+    found = counts(audit, params.scenes) | {"animal_false_positive_rate": len(heads)}
     course = prepared / COURSE_FACES
     if course.exists():
         known = np.load(course, allow_pickle=False)
@@ -74,7 +79,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         counts=found,
         variants=variants,
         serve=serve,
-        limitations=limitations(metrics, scores[served], audit),
+        limitations=limitations(metrics, scores[served], audit, heads),
         drift_references=references(centre(validation.images[faces]), scores[served].validation[faces]),
     )
 
@@ -84,13 +89,13 @@ def measured_detection(
 ) -> tuple[dict[str, float], float]:
     """Metrics on scenes of the audit split, and the threshold at which validation scenes have few false boxes.
 
-    A photograph has hundreds of places, so the threshold of single crops would draw boxes on most of them.
+    A photograph has thousands of places, so the threshold of single crops would draw boxes on most of them.
     average_precision needs no threshold; detection_recall and false_boxes (a scene) are at the returned one.
     """
     log.info("looking for faces in %d scenes of validation, and of audit images", params.scenes)
     found = {}
     for name, split in (("validation", validation), ("audit", audit)):
-        scenes = compose(split, params.scenes, params.seed)
+        scenes = compose(split, params.scenes, params.seed, params.detection.min_face)
         found[name] = scenes, [detect(model, scene.photograph, threshold, params.detection) for scene in scenes]
     wrong = np.sort([logit for logit, right in matched(*found["validation"]) if not right])[::-1]
     allowed = int(params.false_boxes * params.scenes)
@@ -125,10 +130,12 @@ def measures(scores: Scores, validation: Split, audit: Split, params: params.Eva
     }
     if audit.is_hard.any():
         found["hard_false_positive_rate"] = rate_above(logits[audit.is_hard], scores.threshold)
+    if len(scores.heads):
+        found["animal_false_positive_rate"] = rate_above(scores.heads, scores.threshold)
     return found
 
 
-def limitations(metrics: Mapping[str, float], scores: Scores, audit: Split) -> tuple[str, ...]:
+def limitations(metrics: Mapping[str, float], scores: Scores, audit: Split, heads: Heads) -> tuple[str, ...]:
     """Limitations as sentences with the measured values, for those who use the model."""
     found = []
     missed = {name: 1 - rate_above(scores.audit[rows], scores.threshold) for name, rows in cells(audit).items()}
@@ -139,6 +146,11 @@ def limitations(metrics: Mapping[str, float], scores: Scores, audit: Split) -> t
             f"{1 - metrics['recall']:.1%} of all."
         )
     found.append(f"It takes {metrics['false_positive_rate']:.1%} of cut-outs of other photographs for faces.")
+    if len(heads):
+        found.append(
+            f"It takes {metrics['animal_false_positive_rate']:.1%} of {len(heads)} heads of animals that it has not "
+            f"learned from ({', '.join(sorted(set(heads.category.tolist())))}) for faces."
+        )
     if "detection_recall" in metrics:
         found.append(
             f"In whole photographs it finds {metrics['detection_recall']:.0%} of the faces, and draws "
@@ -173,12 +185,14 @@ def counts(audit: Split, scenes: int) -> dict[str, int]:
     }
 
 
-def _scores(bundle: Bundle, variant: str, validation: Split, audit: Split, params: params.Evaluate) -> Scores:
+def _scores(
+    bundle: Bundle, variant: str, validation: Split, audit: Split, heads: Heads, params: params.Evaluate
+) -> Scores:
     log.info("reading %d images with the %s graph", len(validation) + len(audit), variant)
     model = FaceModel.load(bundle, variant)
     logits = model.logits(centre(validation.images))
     threshold = threshold_at(logits[~validation.is_face], params.false_positive_rate)
-    return Scores(logits, model.logits(centre(audit.images)), threshold)
+    return Scores(logits, model.logits(centre(audit.images)), model.logits(centre(heads.images)), threshold)
 
 
 def _write_scores(path: Path, audit: Split, scores: Scores) -> None:

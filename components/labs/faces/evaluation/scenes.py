@@ -15,8 +15,8 @@ TILES = (6, 8)
 """Rows and columns of negatives in a collage: 480 x 640 pixels where images have 80."""
 FACES = (0, 3)
 """Fewest and most faces of a scene."""
-SIDES = (64, 220)
-"""Least and greatest side, in pixels, of a face as the classifier wants it framed."""
+LARGEST = 220
+"""Greatest side, in pixels, of a face as the classifier wants it framed."""
 TRIES = 50
 """Attempts to find a free place; a scene may have fewer faces than were drawn for it."""
 MATCH = 0.5
@@ -31,8 +31,11 @@ class Scene:
     boxes: np.ndarray
 
 
-def compose(split: Split, count: int, seed: int) -> list[Scene]:
-    """`count` scenes of the split's faces and negatives, other ones in each."""
+def compose(split: Split, count: int, seed: int, smallest: int) -> list[Scene]:
+    """`count` scenes of the split's faces and negatives, other ones in each.
+
+    Faces are `smallest` to LARGEST pixels wide, each octave with as many.
+    """
     draw = np.random.default_rng(seed)
     faces, negatives = np.flatnonzero(split.is_face), np.flatnonzero(~split.is_face)
     scenes = []
@@ -41,16 +44,18 @@ def compose(split: Split, count: int, seed: int) -> list[Scene]:
         picture = tiles.transpose(0, 2, 1, 3, 4).reshape(TILES[0] * tiles.shape[2], -1, 3).copy()
         boxes = np.zeros((0, 4), np.float32)
         for face in draw.choice(faces, draw.integers(FACES[0], FACES[1] + 1), replace=False):
-            boxes = _paste(picture, boxes, split.images[face], draw)
+            boxes = _paste(picture, boxes, split.images[face], smallest, draw)
         scenes.append(Scene(picture, boxes))
     return scenes
 
 
-def _paste(picture: np.ndarray, boxes: np.ndarray, face: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+def _paste(
+    picture: np.ndarray, boxes: np.ndarray, face: np.ndarray, smallest: int, draw: np.random.Generator
+) -> np.ndarray:
     """Puts the face where it covers no other one; returns the boxes with its own."""
     height, width = picture.shape[:2]
     for _ in range(TRIES):
-        box = np.exp(draw.uniform(*np.log(SIDES)))
+        box = np.exp(draw.uniform(*np.log((smallest, LARGEST))))
         side = round(box * len(face) / SIZE)
         left, top = draw.integers(0, width - side + 1), draw.integers(0, height - side + 1)
         outer = np.array([left, top, left + side, top + side], dtype=np.float32)

@@ -66,7 +66,8 @@ def export(model: FaceClassifier, prepared: Path, out: Path, params: params.Expo
     export_graph(dense, _example(96, 112), ["logits"], graphs["float_dense"], axes=(0, 1, 2), batch=None)
     if "int8" in params.variants:
         draw = np.random.default_rng(0)
-        rows = np.sort(draw.permutation(len(train))[: params.calibration])
+        known = np.flatnonzero(~train.shows(model.params.held_out))
+        rows = np.sort(draw.permutation(known)[: params.calibration])
         graphs["int8_dense"] = quantised(graphs["float_dense"], out / "int8_dense.onnx", centre(train.images[rows]))
     for variant in ("float", "int8"):
         if variant in params.variants:
@@ -78,6 +79,7 @@ def export(model: FaceClassifier, prepared: Path, out: Path, params: params.Expo
         "picture_size": train.images.shape[1],
         "model": model.params.model,
         "variants": list(params.variants),
+        "held_out": list(model.params.held_out),
     }
     if isinstance(model, DebiasingVae):
         spec["latent_dim"] = model.params.latent_dim

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from components.datasets.faces.animal_head_reader import boxes, read_heads
 from components.datasets.faces.reader import Split, read_split
 from components.errors import UserError
 from components.labs.faces.params import Train
@@ -29,15 +30,18 @@ class FaceData(EpochData[Batch]):
     def __init__(self, prepared: Path, params: Train) -> None:
         super().__init__()
         self.params = params
-        split = read_split(prepared, "train", in_memory=True)
-        self.images = split.images
-        self.labels = flipped(split.is_face, params).astype(np.float32)
+        split = read_split(prepared, "train")
+        heads = animal_heads(prepared, split, params)
+        self.images = np.concatenate([split.images, heads])
+        self.labels = np.concatenate([flipped(split.is_face, params), np.zeros(len(heads))]).astype(np.float32)
         self.faces = kept_faces(split, params)
-        self.hard = np.flatnonzero(~split.is_face & split.is_hard)
-        self.easy = np.flatnonzero(~split.is_face & ~split.is_hard)
+        negative = ~split.is_face & ~split.shows(params.held_out)
+        added = np.arange(len(split), len(self.images))
+        self.hard = np.concatenate([np.flatnonzero(negative & split.is_hard), added])
+        self.easy = np.flatnonzero(negative & ~split.is_hard)
         if params.batch_size > len(self.faces) * (1 + params.negatives_per_face):
             raise UserError(f"{prepared} has {len(self.faces)} training faces, too few for a batch: lower batch_size")
-        self._validation = read_split(prepared, "validation", in_memory=True)
+        self._validation = read_split(prepared, "validation", in_memory=True).without(params.held_out)
 
     def validation_batches(self) -> Epoch[Batch]:
         split = self._validation
@@ -71,6 +75,13 @@ class FaceData(EpochData[Batch]):
 def _batches(images: np.ndarray, labels: np.ndarray, order: Sequence[np.ndarray]) -> Epoch[Batch]:
     """images (N, S, S, 3) and labels (N,), batch i of them being the rows order[i]."""
     return Epoch(order, lambda _, rows: Batch(torch.from_numpy(images[rows]), torch.from_numpy(labels[rows])))
+
+
+def animal_heads(prepared: Path, split: Split, params: Train) -> np.ndarray:
+    """(N, S, S, 3) uint8: heads of animals, and other face-like places, of the training split's photographs."""
+    known = set(split.file[~split.shows(params.held_out)].tolist())
+    wanted = {file: found for file, found in boxes("detector").items() if file in known}
+    return read_heads(prepared, wanted, split.images.shape[1]).images
 
 
 def kept_faces(split: Split, params: Train) -> np.ndarray:

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.datasets.faces.reader import centre, read_split
+from components.datasets.faces.animal_head_reader import boxes
+from components.datasets.faces.reader import PHOTOGRAPHS, category_of, centre, read_split
 from components.errors import UserError
 from components.labs.faces.params import Train
 from components.labs.faces.training.batches import FaceData, flipped, kept_faces
+from tests.face_data import RAW
 
 
 def changed(params: Train, **changes: object) -> Train:
@@ -80,6 +82,33 @@ def test_the_same_share_of_both_labels_is_made_wrong(prepared_faces: Path, train
     assert (labels != is_face)[is_face].sum() == 32
     assert (labels != is_face)[~is_face].sum() == 32
     assert (flipped(is_face, train_params) == is_face).all()
+
+
+def test_nothing_is_learned_from_categories_that_are_held_out(prepared_faces: Path, train_params: Train) -> None:
+    train, validation = read_split(prepared_faces, "train"), read_split(prepared_faces, "validation")
+    held_out = {category_of(str(split.file[~split.is_face][0])) for split in (train, validation)}
+    data = FaceData(prepared_faces, changed(train_params, held_out=tuple(held_out)))
+    left_out = np.flatnonzero(train.shows(held_out))
+    assert len(left_out) > 0
+    assert {category_of(file) for file in train.file[left_out].tolist()} <= held_out
+    rows = np.concatenate([rows_of(data, epoch) for epoch in range(4)])
+    assert set(rows) == set(range(len(train))) - set(left_out), "and all else comes"
+    kept = len(validation) - int(validation.shows(held_out).sum())
+    assert sum(map(len, data.validation_batches().order)) == kept < len(validation)
+
+
+def test_face_like_places_of_training_photographs_are_hard_negatives(
+    prepared_faces: Path, train_params: Train, tmp_path: Path
+) -> None:
+    wanted, split = boxes("detector"), read_split(prepared_faces, "train")
+    for file in prepared_faces.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    (tmp_path / PHOTOGRAPHS).symlink_to(RAW / "caltech101" / "caltech101_nonfaces.tar")
+    data = FaceData(tmp_path, train_params)
+    added = np.arange(len(split), len(data.images))
+    assert len(added) == sum(len(wanted.get(file, ())) for file in set(split.file)) > 0
+    assert set(added) <= set(data.hard)
+    assert not data.labels[added].any()
 
 
 def test_a_split_that_does_not_fit_its_table_is_named(prepared_faces: Path, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from html import escape
 
 from components.labs.faces.audit.findings import Findings
 from components.labs.faces.audit.pictures import Picture
-from components.labs.faces.audit.sections.wording import count, share
+from components.labs.faces.audit.schema import AnimalHeads, Rate
+from components.labs.faces.audit.sections.wording import count, rate, share
 from components.report.charts import Line, Row, intervals
 from components.report.page import note, section, table, thumbnails
 
@@ -18,10 +19,12 @@ def negatives(findings: Findings) -> str:
     """False-positive rates of all negatives, hard and others, and by category."""
     found = findings.details.negatives
     named = list(found.contexts.items())[:CONTEXTS]
+    animals = findings.details.animals
     kinds = {"all": found.all, "hard ones": found.hard, "the others": found.other}
-    rows = [Row(name, rate.value, rate.low, rate.high, count(rate)) for name, rate in kinds.items()]
+    kinds |= {"heads of animals": animals.all} if animals else {}
+    rows = [Row(name, measured.value, measured.low, measured.high, count(measured)) for name, measured in kinds.items()]
     lines = [Line(findings.params.max_false_positive_rate, "allowed for all", bound=True)]
-    contexts = [(escape(name), count(rate), f"{share(rate.low)} to {share(rate.high)}") for name, rate in named]
+    contexts = [_row(name, measured) for name, measured in named]
     worst = f"<p>Most often in pictures of:</p>{table(contexts, ('', 'false positives', 'true rate'))}"
     return section(
         "False positives",
@@ -29,8 +32,23 @@ def negatives(findings: Findings) -> str:
         "another face detector once saw a face: animals, statues, drawings. The bars take into account that "
         f"the cut-outs come from only {found.photographs} photographs.</p>",
         intervals(rows, lines),
+        _animals(animals) if animals else "",
         worst if named else "",
     )
+
+
+def _animals(found: AnimalHeads) -> str:
+    """Heads of animals by category: which kinds a user must expect to be taken for faces."""
+    rows = [_row(name, measured) for name, measured in found.categories.items()]
+    return (
+        f"<p>Heads of animals look most like faces. Of {found.all.of} heads of animals, cut out as a face is, "
+        f"{rate(found.all)} are taken for one. The detector has learned from no photograph of these animals, so that "
+        f"the rate stands for animals it does not know:</p>{table(rows, ('', 'taken for faces', 'true rate'))}"
+    )
+
+
+def _row(name: str, measured: Rate) -> tuple[str, str, str]:
+    return escape(name), count(measured), f"{share(measured.low)} to {share(measured.high)}"
 
 
 def pictures(findings: Findings) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,15 @@ import pytest
 from PIL import Image
 
 from components.bundle import Bundle, Candidate
+from components.datasets.faces.animal_head_reader import boxes
+from components.datasets.faces.reader import PHOTOGRAPHS, category_of
 from components.errors import UserError
 from components.labs.faces.audit.pictures import LEARNED
 from components.labs.faces.audit.run import audit
 from components.labs.faces.audit.schema import Details
 from components.labs.faces.audit.table import COLUMNS, Table, read_table
 from components.records import AuditFindings, EvaluationReport, Verdict
+from components.sources.archive import write_tar
 from tests.components import bundles
 from tests.components.labs.faces.audit.made import params, scores, table
 from tests.html_pages import loads
@@ -62,7 +67,7 @@ class Reader:
         return np.random.default_rng(len(images)).normal(size=(len(images), 5)).astype(np.float32)
 
 
-def judged(folder: Path, encoder: bool = False, **serve: object) -> Candidate:
+def judged(folder: Path, encoder: bool = False, held_out: tuple[str, ...] = (), **serve: object) -> Candidate:
     """A bundle of faces; its graphs are never run, a `Reader` stands for them."""
     from components.bundle import BundleSpec, write_bundle
 
@@ -73,6 +78,7 @@ def judged(folder: Path, encoder: bool = False, **serve: object) -> Candidate:
     for name in LEARNED if encoder else ():
         Image.new("RGB", (SEEN, SEEN), "red").save(folder / f"{name}.png")
     spec = {"size": SEEN, "variants": ["int8"], "model": "dbvae" if encoder else "standard"}
+    spec |= {"picture_size": SIDE, "held_out": list(held_out)}
     write_bundle(
         folder, "faces", BundleSpec({name: folder / f"{name}.onnx" for name in names}, spec), bundles.PROVENANCE
     )
@@ -175,6 +181,33 @@ def test_the_card_has_the_sections_of_its_paper_and_measured_values(
     assert "Audit: **PASS**" in card
     assert audited[2].bundle.digest in card
     assert f"| recall | {audited[0].details['recall']['value']:.2%} |" in card
+
+
+def test_heads_of_animals_are_counted_by_kind_and_told_to_readers(folder: Path, tmp_path: Path) -> None:
+    names = [name for name in sorted(boxes("hand")) if category_of(name) in ("panda", "pigeon")]
+    taken = [name for name in names if category_of(name) == "panda"][:3]
+    pictures = []
+    for name in names:
+        content = io.BytesIO()
+        Image.new("RGB", (400, 400), (148 if name in taken else 108,) * 3).save(content, "JPEG")
+        pictures.append((name, content.getvalue()))
+    splits = Path(shutil.copytree(folder, tmp_path / "prepare"))
+    write_tar(splits / PHOTOGRAPHS, pictures)
+    candidate = judged(tmp_path / "b", held_out=("panda", "pigeon"), threshold=0.0)
+    findings = audit(candidate, None, splits, tmp_path, PARAMS, lambda bundle, variant: Reader())
+    animals = Details.model_validate(json.loads(json.dumps(findings.details))).animals
+    assert animals is not None
+    assert (animals.all.count, animals.all.of) == (3, 47)
+    assert {name: (rate.count, rate.of) for name, rate in animals.categories.items()} == {
+        "panda": (3, 24),
+        "pigeon": (0, 23),
+    }
+    assert animals.all.low < 3 / 47 < animals.all.high
+    html, card = (tmp_path / "audit.html").read_text(), (tmp_path / "card.md").read_text()
+    assert "Of 47 heads of animals" in html
+    assert "3 of 24: 12.5 %" in html
+    assert "takes 3 of 47" in card
+    assert "panda 3 of 24, pigeon 0 of 23" in card
 
 
 def test_every_picture_of_the_split_has_its_score_beside_its_labels(
