@@ -75,7 +75,13 @@ def test_int8_multiplies_bytes_and_holds_no_batch_norm(bundle: Bundle) -> None:
 
 
 def test_the_bundle_says_what_it_is(bundle: Bundle, vae_bundle: Bundle) -> None:
-    assert bundle.spec == {"size": 64, "picture_size": 80, "model": "standard", "variants": ["int8", "float"]}
+    assert bundle.spec == {
+        "size": 64,
+        "picture_size": 80,
+        "model": "standard",
+        "variants": ["int8", "float"],
+        "held_out": ["dalmatian", "llama", "panda", "pigeon", "wild_cat"],
+    }
     assert vae_bundle.spec["latent_dim"] == 12
     assert set(vae_bundle.manifest.graphs) == {"float", "float_dense", "int8", "int8_dense", "encoder"}
     entry = bundle.manifest.graphs["int8"]
