@@ -615,7 +615,7 @@ def test_upstream_addresses_are_pinned_to_a_commit() -> None:
         ("[[file]]", "[[file", "not TOML"),
         ('dataset = "music"', 'datasett = "music"', "dataset"),
         ("train-labels-idx1", "train-images-idx3", "declared twice"),
-        ('kind = "git"', 'kind = "svn"', "file.5.from"),
+        ('kind = "git"', 'kind = "svn"', r"file\.\d+\.from"),
     ],
 )
 def test_a_wrong_declaration_is_one_line(tmp_path: Path, old: str, new: str, reason: str) -> None:
