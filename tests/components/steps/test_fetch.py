@@ -6,6 +6,7 @@ import resource
 import socket
 import subprocess
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -225,7 +226,10 @@ def test_the_tunes_alone_need_no_fallback_without_network_and_mirror(
     with caplog.at_level(logging.WARNING):
         found = bring(root, "music")["music"]
 
-    assert found.files == {"music/tunes.txt": "sdist tunes 1.0"}
+    assert found.files == {
+        "music/tunes.txt": "sdist tunes 1.0",
+        "music/printed_collections.tar": f"installed music21 {version('music21')}",
+    }
     assert boxes(caplog) == []
     assert (root / "params.yaml").read_text() == PARAMS
 
