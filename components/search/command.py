@@ -65,7 +65,7 @@ class Searched:
 
     @property
     def folder(self) -> Path:
-        """Of the trials' checkpoints: not below build/<lab>, whose folders are outputs of steps."""
+        """The folder of the trials' checkpoints: not below build/<lab>, whose folders are outputs of steps."""
         return self.build / ".search" / self.lab.name
 
     def params(self, values: Mapping[str, Any]) -> LabParams:

@@ -48,7 +48,7 @@ class Range(Section):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Of a range that has no choices."""
+        """The lowest and the highest value. Raises ValueError where the range is a list of choices."""
         if self.low is None or self.high is None:
             raise ValueError("this range is a list of choices")
         return self.low, self.high

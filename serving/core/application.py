@@ -6,17 +6,17 @@ route, does not notice that its client has left, and answers errors without nami
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from serving.core.backend import Backend
 from serving.core.problems import REFUSED, as_refusal
-from serving.page import page
+from serving.page import HEADERS, page
 
 
 def application(api: str, routes: Sequence[BaseRoute]) -> Starlette:
@@ -37,6 +37,13 @@ def application(api: str, routes: Sequence[BaseRoute]) -> Starlette:
 
 def answer(model: BaseModel) -> Response:
     return Response(model.model_dump_json(), media_type="application/json")
+
+
+def answer_or_page(request: Request, model: BaseModel, html: Callable[[], str]) -> Response:
+    """The answer as JSON, or where a browser asks as the page that `html` makes."""
+    if "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(html(), headers=HEADERS)
+    return answer(model)
 
 
 async def _info(request: Request) -> Response:

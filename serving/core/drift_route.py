@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.core.application import answer
+from serving.core.application import answer_or_page
 from serving.core.backend import Backend
 from serving.core.drift import DriftAnswer
 from serving.core.openapi import PROBLEMS, Json, json_of, operation
 from serving.core.problems import RefusalError
-from serving.page import HEADERS, fill
+from serving.page import fill
 
 
 async def drift(request: Request) -> Response:
@@ -19,9 +19,7 @@ async def drift(request: Request) -> Response:
     if backend.drift is None:
         raise RefusalError(404, "this bundle brings nothing to compare requests with: evaluate and promote it again")
     found = backend.drift.answer()
-    if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse(page(found), headers=HEADERS)
-    return answer(found)
+    return answer_or_page(request, found, lambda: page(found))
 
 
 def page(found: DriftAnswer) -> str:

@@ -41,7 +41,7 @@ class Timed(NamedTuple, Generic[T]):
 
 
 class Difference(NamedTuple):
-    """Of two answers to one request. distance: 0 (the same) to 1, as the API says for its route."""
+    """How two answers to one request differ. distance: 0 (the same) to 1, as the API says for its route."""
 
     agree: bool
     distance: float

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.core.application import answer
+from serving.core.application import answer_or_page
 from serving.core.backend import Backend
 from serving.core.openapi import PROBLEMS, Json, json_of, operation
 from serving.core.problems import RefusalError
 from serving.core.shadow import ShadowAnswer
-from serving.page import HEADERS, fill
+from serving.page import fill
 
 
 async def shadow(request: Request) -> Response:
@@ -19,9 +19,7 @@ async def shadow(request: Request) -> Response:
     if backend.shadow is None:
         raise RefusalError(404, "no candidate is compared with this model: start the server with --shadow")
     found = backend.shadow.answer()
-    if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse(fill("shared/shadow.html", shadow=found), headers=HEADERS)
-    return answer(found)
+    return answer_or_page(request, found, lambda: fill("shared/shadow.html", shadow=found))
 
 
 def path() -> Json:

@@ -19,7 +19,8 @@ from serving.digits.ruling import LEAST_SIDE, without_lines, without_slivers
 LARGEST = 20 * SIZE
 """Pixels along the longer side that digits are cut out of: more would only take time."""
 INSET = 1 / 60
-"""Of the shorter side: how far from an edge, and twice as far, it is looked whether a line runs along that edge."""
+"""Share of the shorter side: so far from an edge, and twice as far, the picture is compared with that edge, along which
+a printed line may run."""
 REWEIGHTINGS = 20
 """After which the paper's brightness moves by less than one of 255."""
 EVEN = 5

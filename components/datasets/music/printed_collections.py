@@ -34,7 +34,7 @@ class PrintedTune(NamedTuple):
 
     @property
     def number(self) -> int:
-        """Of its X: field; 0 where that is no number."""
+        """The number in its X: field; 0 where that is none."""
         match = re.search(r"^X:\s*([0-9]{1,6})", self.text, re.MULTILINE)
         return int(match[1]) if match else 0
 

@@ -67,7 +67,7 @@ class Pairs(NamedTuple):
 
 
 def pairs(images: np.ndarray, train: np.ndarray, shown: int) -> Pairs:
-    """Of images (N, H, W, C) the `shown` that are nearest to a training picture, then the first `shown`."""
+    """The `shown` images of (N, H, W, C) that are nearest to a training picture, then the first `shown`."""
     rows, distances = nearest(flat(images), flat(train))
     chosen = np.concatenate([np.argsort(distances, kind="stable")[:shown], np.arange(min(shown, len(images)))])
     return Pairs(images[chosen], train[rows[chosen]], distances[chosen])
