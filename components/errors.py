@@ -3,6 +3,11 @@
 from components.redaction import redacted
 
 
+def one_line(words: object, length: int = 300) -> str:
+    """What somebody else's error says, in one line of at most `length` characters; its type where it says nothing."""
+    return " ".join(str(words).split())[:length] or type(words).__name__
+
+
 class UserError(Exception):
     """Bad input: the message is one line that says what is wrong, where, and what to do.
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from components.errors import BundleError, UserError
+from components.errors import BundleError, UserError, one_line
 from components.files import Sha256, read_json, sha256_file, write_json
 from components.records import Verdict
 from components.signing_keys import signer, trusted_keys
@@ -115,8 +115,7 @@ def read_attestation(path: Path) -> dict[str, str]:
     except ValidationError:
         raise SignatureError(f"{path} holds another statement than one about files") from None
     except (Error, UserError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SignatureError(f"{path} is not signed by a key that is trusted here ({reason})") from None
+        raise SignatureError(f"{path} is not signed by a key that is trusted here ({one_line(error)})") from None
 
 
 def _hashes(folder: Path) -> dict[str, str]:

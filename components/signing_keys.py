@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.errors import UserError
+from components.errors import UserError, one_line
 from components.files import write_bytes
 from components.settings import local_keys, settings
 
@@ -70,8 +70,7 @@ def signer() -> Signer:
     try:
         return SignerOf.from_priv_key_uri(named, keys[0])
     except Exception as error:  # noqa: BLE001 - of any provider's library
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"SIGNING_KEY {scheme} cannot be used: {reason}") from None
+        raise UserError(f"SIGNING_KEY {scheme} cannot be used: {one_line(error)}") from None
 
 
 def _file_signer(path: Path) -> Signer:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.errors import UserError
+from components.errors import UserError, one_line
 from components.labs import find
 from components.settings import settings
 from components.sources.catalogue import raw_folder
@@ -167,7 +167,7 @@ class TrainJobs:
             finally:
                 self._delete(name)
         except ApiException as error:
-            said = " ".join(str(error.body or error.reason).split())[:300]
+            said = one_line(error.body or error.reason)
             raise UserError(f"TrainJob {name}: the cluster refused ({error.status}): {said}") from None
         except HTTPError as error:
             raise UserError(f"TrainJob {name}: the cluster went away: {error}") from None

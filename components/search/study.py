@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from components.errors import UserError
+from components.errors import UserError, one_line
 from components.labs import Lab
 from components.search.ranges import Search, as_it_is, draw
 
@@ -51,8 +51,7 @@ def open_study(database: Path, name: str, lab: Lab, search: Search, start: Mappi
             study.enqueue_trial(dict(start))
         _try_again(study, search)
     except DatabaseError as error:
-        reason = " ".join(str(error.orig).split())
-        raise UserError(f"{database} cannot be used: {reason}; remove it to search anew") from None
+        raise UserError(f"{database} cannot be used: {one_line(error.orig)}; remove it to search anew") from None
     return study
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.bundle import Manifest, write_bundle
 from components.config import LabParams
-from components.errors import UserError
+from components.errors import UserError, one_line
 from components.files import output_folder
 from components.labs import Inputs, Lab
 from components.records import Provenance
@@ -45,14 +45,12 @@ def _load(module: nn.Module, checkpoint: Path) -> None:
     except FileNotFoundError:
         raise UserError(f"{checkpoint} is missing: run the step train first") from None
     except (pickle.UnpicklingError, EOFError, OSError, KeyError, TypeError, RuntimeError) as error:
-        raise UserError(f"{checkpoint} is not a checkpoint of the step train ({_line(error)}): train again") from None
+        raise UserError(
+            f"{checkpoint} is not a checkpoint of the step train ({one_line(error)}): train again"
+        ) from None
     try:
         module.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{checkpoint} does not fit the model of these parameters ({_line(error)}): train again"
+            f"{checkpoint} does not fit the model of these parameters ({one_line(error)}): train again"
         ) from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.errors import UserError
+from components.errors import UserError, one_line
 from components.settings import settings
 
 if TYPE_CHECKING:
@@ -122,5 +122,6 @@ def _check_server(uri: str) -> None:
 def unreachable(error: Exception) -> MlflowError:
     """An error as one line that names the server."""
     words = error if isinstance(error, urllib.error.HTTPError) else getattr(error, "reason", error)
-    reason = " ".join(str(words).split())[:300]
-    return MlflowError(f"MLflow at {settings().mlflow_tracking_uri}: {reason}; set MLFLOW_TRACKING_URI or mend it")
+    return MlflowError(
+        f"MLflow at {settings().mlflow_tracking_uri}: {one_line(words)}; set MLFLOW_TRACKING_URI or mend it"
+    )

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from components.errors import one_line
 from components.files import write_bytes
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     except DAMAGED as error:
-        log.warning("%s is damaged and is left out: %s", path, " ".join(str(error).split())[:200])
+        log.warning("%s is damaged and is left out: %s", path, one_line(error))
         return None
     return content
 

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from components.datasets.music.music_theory import key_signature
+from components.errors import one_line
 from serving.core.problems import RefusalError
 
 if TYPE_CHECKING:
@@ -105,8 +106,7 @@ def _opened(content: bytes) -> MidiFile:
     except EOFError:
         raise RefusalError(422, "the MIDI file is cut off: its end is missing; export it again") from None
     except Exception as error:  # noqa: BLE001 - whatever mido says of untrusted bytes, they are broken
-        reason = " ".join(str(error).split())[:100]
-        raise RefusalError(422, f"the MIDI file is broken ({reason}): export it again") from None
+        raise RefusalError(422, f"the MIDI file is broken ({one_line(error)}): export it again") from None
     if file.ticks_per_beat < 0:
         raise RefusalError(
             422, "the MIDI file counts time in frames (SMPTE), not in beats: export it with ticks per quarter note"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from components.datasets.environments.params import EnvironmentParams
 from components.datasets.environments.reader import FILE, SPLITS, Environment
 from components.datasets.environments.rollouts import Policies, reference_rollouts
-from components.errors import UserError
+from components.errors import UserError, one_line
 from components.files import write_json
 from components.sources.catalogue import packages_of
 from components.sources.installed import check_installed
@@ -68,7 +68,7 @@ def describe(name: str, packages: dict[str, str], params: EnvironmentParams) -> 
     try:
         game = described.make()
     except (gymnasium.error.Error, AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"datasets.{name}: gymnasium cannot make {params.environment}: {_line(error)}") from None
+        raise UserError(f"datasets.{name}: gymnasium cannot make {params.environment}: {one_line(error)}") from None
     observations, actions = game.observation_space, game.action_space
     found = described.model_copy(
         update={
@@ -85,7 +85,3 @@ def describe(name: str, packages: dict[str, str], params: EnvironmentParams) -> 
 def _max_steps(game: gymnasium.Env[Any, Any]) -> int | None:
     spec = game.spec
     return spec.max_episode_steps if spec else None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -57,6 +57,10 @@ class Environment(BaseModel):
         check_installed(found.name, found.packages)
         return found
 
+    def varied(self, options: Mapping[str, Any]) -> Environment:
+        """The same environment with other options of gymnasium.make, such as `repeat_action_probability`."""
+        return self.model_copy(update={"options": {**self.options, **options}})
+
     def make(self, render: bool = False, **options: Any) -> gymnasium.Env[Any, Any]:
         """The game as gymnasium itself makes it, with the wrappers. render: `render()` returns pictures.
 

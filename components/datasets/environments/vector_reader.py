@@ -6,12 +6,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from components.datasets.environments.reader import Environment, register
-from components.errors import UserError
+from components.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
 ATARI_WRAPPERS = ["AtariPreprocessing", "FrameStackObservation"]
+ATARI_OPTIONS = {"repeat_action_probability", "max_num_frames_per_episode"}
+ATARI_FIXED = {"frameskip": 1, "obs_type": "grayscale"}
+"""Other options of gymnasium.make, as the wrappers need them."""
 
 
 def vector(environment: Environment, count: int) -> VectorEnv[Any, Any, Any]:
@@ -20,7 +23,7 @@ def vector(environment: Environment, count: int) -> VectorEnv[Any, Any, Any]:
 
     gymnasium's own vectorised game where it has one, and nothing is wrapped; ALE's for its games where the wrappers are
     AtariPreprocessing and FrameStackObservation; else one game after the other. Raises UserError where an environment
-    has real numbers as actions.
+    has real numbers as actions, or does not take its options.
     """
     import gymnasium
 
@@ -30,11 +33,16 @@ def vector(environment: Environment, count: int) -> VectorEnv[Any, Any, Any]:
     if environment.id.startswith("ALE/") and [name for name, _ in environment.wrappers] == ATARI_WRAPPERS:
         return _atari(environment, count)
     spec = gymnasium.spec(environment.id)
-    if spec.vector_entry_point is not None and not environment.wrappers and not environment.actions:
-        return gymnasium.make_vec(
-            environment.id, num_envs=count, vectorization_mode="vector_entry_point", **environment.options
-        )
-    return gymnasium.vector.SyncVectorEnv([partial(environment.make) for _ in range(count)])
+    try:
+        if spec.vector_entry_point is not None and not environment.wrappers and not environment.actions:
+            return gymnasium.make_vec(
+                environment.id, num_envs=count, vectorization_mode="vector_entry_point", **environment.options
+            )
+        return gymnasium.vector.SyncVectorEnv([partial(environment.make) for _ in range(count)])
+    except (gymnasium.error.Error, AttributeError, TypeError, ValueError) as error:
+        raise UserError(
+            f"gymnasium cannot make {environment.id} with {environment.options}: {one_line(error)}"
+        ) from None
 
 
 def _atari(environment: Environment, count: int) -> VectorEnv[Any, Any, Any]:
@@ -46,6 +54,12 @@ def _atari(environment: Environment, count: int) -> VectorEnv[Any, Any, Any]:
     import numpy as np
     from ale_py import AtariVectorEnv
 
+    other = {name: value for name, value in environment.options.items() if name not in ATARI_OPTIONS}
+    if other != ATARI_FIXED:
+        raise UserError(
+            f"{environment.name}: games side by side take the options {', '.join(sorted(ATARI_OPTIONS))} only, beside "
+            f"{ATARI_FIXED}, and not {other}"
+        )
     (_, pictures), (_, stack) = environment.wrappers
     width, height = pictures["screen_size"]
     made = AtariVectorEnv(

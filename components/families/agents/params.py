@@ -64,6 +64,7 @@ class Train(TrainParams):
     preprocessing: Literal["scale", "pong_positions"]
     observation_unit: tuple[Rate, ...] = Field(min_length=1)
     point_ends: bool
+    options: dict[str, Option]
     return_unit: Rate
     validation_episodes: int = Field(ge=1, le=1000)
     validation_noise: float = Field(ge=0)

@@ -31,7 +31,7 @@ class Agent(pl.LightningModule):
     def __init__(self, environment: Environment, params: Train) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.environment, self.params = environment, params
+        self.environment, self.params = environment.varied(params.options), params
         chosen = params.chosen
         self.preprocessing = preprocessing(environment, params)
         self.network = Network(

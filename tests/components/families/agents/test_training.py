@@ -125,6 +125,11 @@ def test_a_unit_for_each_number_that_is_seen_or_one_line() -> None:
         new_agent(observation_unit=(1.0, 1.0, 1.0))
 
 
+def test_an_option_that_the_game_does_not_know_is_refused_in_one_line() -> None:
+    with pytest.raises(UserError, match=r"gymnasium cannot make CartPole-v1 with .*'gravity': 1.*gravity"):
+        _ = new_agent(options={"gravity": 1}).games
+
+
 def test_an_agent_clips_its_gradients_itself() -> None:
     with pytest.raises(ValueError, match="leave gradient_clip out"):
         type(train_params()).model_validate({**train_params().model_dump(), "gradient_clip": 1.0})

@@ -14,6 +14,7 @@ from components.datasets.environments.prepare import describe
 from components.datasets.environments.reader import Environment
 from components.datasets.environments.vector_reader import vector
 from components.errors import UserError
+from components.families.agents.training.algorithms import agent
 from components.families.agents.training.preprocessing import PongPositions, preprocessing
 from components.labs import find
 from components.params import load, load_dataset
@@ -90,3 +91,28 @@ def test_positions_of_another_game_are_refused_in_one_line(environment: Environm
     other = environment.model_copy(update={"observation_shape": (2, 84, 84)})
     with pytest.raises(UserError, match="pong_positions, which takes grey frames of 210 x 160"):
         preprocessing(other, params)
+
+
+def frames_after(environment: Environment, action: int) -> np.ndarray:
+    games = vector(environment, 2)
+    games.reset(seed=1)
+    for _ in range(40):
+        found, *_ = games.step(np.array([action, action]))
+    return np.array(found)
+
+
+def test_options_of_training_change_its_games_and_not_the_game_that_is_exported(environment: Environment) -> None:
+    params: Any = load(find("pong"), project_root() / "params.yaml").train
+    stuck = params.model_copy(update={"options": {"repeat_action_probability": 1.0}})
+    learner = agent(environment, stuck)
+    frames = [frames_after(learner.environment, action) for action in (1, 2)]
+    assert np.array_equal(*frames), "no action but the first is ever taken"
+    assert not np.array_equal(*(frames_after(environment, action) for action in (1, 2)))
+    assert environment.options["repeat_action_probability"] == 0.0
+
+
+def test_an_option_that_games_side_by_side_would_not_heed_is_refused(environment: Environment) -> None:
+    with pytest.raises(UserError, match=r"pong: games side by side take the options .* and not .*'obs_type': 'rgb'"):
+        vector(environment.varied({"obs_type": "rgb"}), 2)
+    with pytest.raises(UserError, match=r"and not .*'difficulty': 1"):
+        vector(environment.varied({"difficulty": 1}), 2)
