@@ -105,9 +105,10 @@ def test_options_of_training_change_its_games_and_not_the_game_that_is_exported(
     params: Any = load(find("pong"), project_root() / "params.yaml").train
     stuck = params.model_copy(update={"options": {"repeat_action_probability": 1.0}})
     learner = agent(environment, stuck)
-    frames = [frames_after(learner.environment, action) for action in (1, 2)]
-    assert np.array_equal(*frames), "no action but the first is ever taken"
-    assert not np.array_equal(*(frames_after(environment, action) for action in (1, 2)))
+    up, down = (frames_after(learner.environment, action) for action in (1, 2))
+    assert np.array_equal(up, down), "no action but the first is ever taken"
+    up, down = (frames_after(environment, action) for action in (1, 2))
+    assert not np.array_equal(up, down)
     assert environment.options["repeat_action_probability"] == 0.0
 
 
