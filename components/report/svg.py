@@ -77,7 +77,7 @@ def shares(series: Sequence[Series], x_label: str, title: str = "") -> str:
         parts.append(f'<polyline points="{path}" fill="none" stroke="{one.colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{one.colour}"/>' for x, y in points]
         if len(series) > 1:
-            parts.append(_text(LEFT + 14, 40 + 18 * index, one.name, "start", one.colour))
+            parts.append(_text(LEFT + 14, 40 + 18 * index, one.name, "start", one.colour, halo=True))
     return _svg(WIDTH, HEIGHT, parts)
 
 
@@ -128,8 +128,10 @@ def sheet_with_captions(images: Sequence[np.ndarray], captions: Sequence[Sequenc
     return np.asarray(whole)
 
 
-def _text(x: float, y: float, words: str, anchor: str, colour: str = INK) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(words)}</text>'
+def _text(x: float, y: float, words: str, anchor: str, colour: str = INK, halo: bool = False) -> str:
+    """halo: whether the words are to be read where a line runs behind them."""
+    behind = ' stroke="white" stroke-width="4" paint-order="stroke"' if halo else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}"{behind}>{escape(words)}</text>'
 
 
 def _svg(width: float, height: float, parts: Sequence[str]) -> str:

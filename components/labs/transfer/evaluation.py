@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from components.bundle import Bundle
 
 NAMED = 10
-"""Categories that the report names, the worst first."""
+"""Categories that the report names, the worst first; and pairs of them."""
+CONFUSED = ("category", "taken for", "photographs")
 MISTAKES = 40
 """Photographs that the report shows; not in params.yaml, whose types are code that trains."""
 
@@ -51,10 +52,12 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: Evaluate) -> Eva
     shares = [found[name] for name in best]
     write_csv(out / "plots/categories.csv", {"place": range(1, len(best) + 1), "category": best, "accuracy": shares})
     mistakes = measures.worst_mistakes(probabilities, test.labels, MISTAKES)
+    confused = confusions(probabilities.argmax(axis=1), test.labels, names)
     reliability = measures.reliability(probabilities, test.labels, params.bins)
     sections = [
         report.about(bundle.manifest, served),
         section("Test photographs", _results(right, found)),
+        section("Most frequent confusions", table(confused, CONFUSED)),
         report.variants(variants),
         report.limitations(limitations),
         section("Plots", figure("Calibration", plots.calibration(reliability))),
@@ -91,6 +94,21 @@ def measured(model: CategoryModel, test: Labelled, validation: Labelled, params:
 def by_category(right: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:
     """Share of each category's pictures that was found, of those categories that the test has."""
     return {name: float(right[labels == label].mean()) for label, name in enumerate(names) if (labels == label).any()}
+
+
+def confusions(answers: np.ndarray, labels: np.ndarray, names: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """Pairs of categories (what it is, what it is taken for, how many of how many), the most frequent ones first.
+
+    answers, labels: (N,) places in `names`. Of equals the ones that are a larger share of their category come first.
+    """
+    wrong = answers != labels
+    pairs, counts = np.unique(np.stack([labels[wrong], answers[wrong]], axis=1), axis=0, return_counts=True)
+    of = np.bincount(labels, minlength=len(names))
+    order = np.lexsort((-counts / of[pairs[:, 0]], -counts))[:NAMED]
+    return [
+        (escape(names[label]), escape(names[answer]), f"{counts[row]} of {of[label]}")
+        for row, (label, answer) in zip(order, pairs[order], strict=True)
+    ]
 
 
 def limits(found: Mapping[str, float]) -> tuple[str, ...]:

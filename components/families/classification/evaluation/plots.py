@@ -47,6 +47,7 @@ def mistakes(images: np.ndarray, found: Sequence[Mistake], path: Path, names: Se
 
 
 def _caption(mistake: Mistake, names: Sequence[str]) -> list[str]:
-    label, answer = (names[each] if names else str(each) for each in (mistake.label, mistake.answer))
-    read = [f"{label},", f"read {answer}"] if names else [f"{label}, read {answer}"]
+    label, answer = (names[each].replace("_", " ") if names else each for each in (mistake.label, mistake.answer))
+    # A name takes most of a picture's width.
+    read = [f"{label}", f"as {answer}"] if names else [f"{label}, read {answer}"]
     return [*read, f"{mistake.confidence:.0%} sure"]

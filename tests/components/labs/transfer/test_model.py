@@ -17,7 +17,7 @@ from components.datasets.faces.reader import PHOTOGRAPHS
 from components.errors import UserError
 from components.files import sha256_file
 from components.labs import Inputs
-from components.labs.transfer.evaluation import MISTAKES
+from components.labs.transfer.evaluation import MISTAKES, confusions
 from components.labs.transfer.export import calibrated
 from components.labs.transfer.runtime.model import CategoryModel
 from components.labs.transfer.training.batches import TransferData, varied
@@ -150,6 +150,19 @@ def test_the_temperature_makes_probabilities_as_sure_as_they_are_right() -> None
     temperature = calibrated(model, Labelled(images, labels))
     sure = float(torch.softmax(torch.tensor([30.0, 0, 0, 0]) / temperature, 0)[0])
     assert sure == pytest.approx(0.75, abs=0.01)
+
+
+def test_the_most_frequent_confusions_come_first() -> None:
+    names = ("ant", "bass", "crab & co")
+    labels, answers = np.array([0] * 4 + [1] * 8 + [2] * 3), np.array([0, 0, 2, 2] + [1] * 6 + [0, 2] + [0, 0, 1])
+    assert confusions(answers, labels, names) == [
+        ("crab &amp; co", "ant", "2 of 3"),
+        ("ant", "crab &amp; co", "2 of 4"),
+        ("crab &amp; co", "bass", "1 of 3"),
+        ("bass", "ant", "1 of 8"),
+        ("bass", "crab &amp; co", "1 of 8"),
+    ]
+    assert confusions(labels, labels, names) == []
 
 
 def test_it_becomes_a_bundle_that_computes_the_same_and_is_measured(prepared: Path, tmp_path: Path) -> None:
