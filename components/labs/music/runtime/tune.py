@@ -8,6 +8,7 @@ completes a pickup. A tune that cannot go on, or finds no end, is closed by forc
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +16,8 @@ import numpy as np
 
 from components.datasets.music.reader import TUNE_START
 from components.labs.music.runtime.bars import BarJudge, Verdict, as_ended
-from components.labs.music.runtime.model import State, TuneModel
+from components.labs.music.runtime.history import LayerState
+from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.request import Sample, TuneRequest
 
 UNIFORMS = 256
@@ -36,6 +38,13 @@ ENDINGS = 4
 
 _BAR_END = " \n!|:[]123456789,-"
 """Characters at the end of a good bar that closing the tune may replace."""
+
+
+After = Callable[[int], LayerState | None]
+
+
+def _unknown(_: int) -> None:
+    """After nothing the model's state is known: of a tune that no batch writes."""
 
 
 class Sampling(NamedTuple):
@@ -60,8 +69,8 @@ class Checkpoint:
     last: int
     unread: np.ndarray
     """Ids after `last` that the model has to read."""
-    state: State | None = None
-    """(1 row) before `last` is read; None until the batch has given it."""
+    layers: LayerState | None = None
+    """Before `last` is read; None where nothing was read yet."""
 
 
 class Tune:
@@ -100,7 +109,9 @@ class Tune:
         self._closed = self._given_up = False
         self.unread = self._force()
         """Ids (T,) that the model must read before it goes on."""
-        self._keep_place(self.unread)
+        self.resumed: LayerState | None = None
+        """Where the model goes on when `take` has returned False; None before it has read anything."""
+        self._keep_place()
 
     @property
     def finished(self) -> bool:
@@ -137,50 +148,37 @@ class Tune:
             self._uniforms = np.concatenate([self._uniforms, more])
         return self._uniforms[self._drawn : end]
 
-    def take(self, chars: np.ndarray) -> bool:
+    def take(self, chars: np.ndarray, after: After = _unknown) -> bool:
         """Adds the characters (K,) that the model chose next, up to the tune's end or to where forced text begins.
 
-        Returns whether all were taken and the model may go on from them. Else the tune is finished, or `unread` is what
-        the model must read instead: from the checkpoint's state, or where there is none from that before these
-        characters.
+        after: the model's state after the first so many of what it has read in this call: `last`, and then `chars`.
+        Returns whether all were taken and the model may go on from them. Else the tune is finished, or the model goes
+        on from `resumed`: it reads `unread` there.
         """
-        before = self.last
         for position, character in enumerate(self._vocabulary.decode(chars)):
             self._drawn += 1
-            if int(chars[position]) == before == self._newline:
+            chosen = int(chars[position])
+            if chosen == self.last == self._newline:
                 return self._end()
             verdict = self._judge.push(character) if self._judge else Verdict.OPEN
-            if verdict is Verdict.BAR and self._keep_place(chars[:position], character):
+            if verdict is Verdict.BAR and self._keep_place(after(position), character):
                 return False
             self._text += character
             self._sampled += 1
             if verdict is Verdict.BAD:
                 return self._draw_again()
-            stops = character == "\n" and self._start_line(chars[: position + 1], verdict is Verdict.FIELD)
+            self.last = chosen
+            stops = character == "\n" and self._start_line(after(position + 1), verdict is Verdict.FIELD)
             if self._sampled >= self.request.max_length:
                 return self._cut()
             if stops:
                 return False
-            before = int(chars[position])
-        self.last = before
         return True
 
-    def save(self, state: State, row: int) -> None:
-        """state: the model's before the characters that were just taken, in which the tune has this row."""
-        places = [
-            place
-            for place in (self.checkpoint, self.previous, self.opening)
-            if place is not None and place.state is None
-        ]
-        if places:
-            own = state.rows([row])
-            for place in places:
-                place.state = own
-
-    def save_read(self, state: State) -> None:
-        """The model has read all of `unread`; state (1 row) is that before it reads `last`."""
+    def save_read(self, layers: LayerState) -> None:
+        """The model has read all of `unread`. layers: before it reads `last`."""
         if (place := self.checkpoint) is not None:
-            place.state, place.last, place.unread = state, self.last, self.unread
+            place.layers, place.last, place.unread = layers, self.last, self.unread
 
     def to_read(self, most: int) -> np.ndarray:
         """Ids (T,) that the model reads to get past up to `most` characters of `unread`, which they are taken from."""
@@ -190,21 +188,21 @@ class Tune:
         ids, self.last = np.concatenate([[self.last], part[:-1]]), int(part[-1])
         return ids
 
-    def _start_line(self, read: np.ndarray, judged: bool) -> bool:
-        """Begins the next line. read: ids since the model's state. judged: all before it is good.
+    def _start_line(self, layers: LayerState | None, judged: bool) -> bool:
+        """Begins the next line. layers: before the model reads the line's end. judged: all before it is good.
 
         Returns whether the model must read `unread` before it goes on.
         """
         self._line += 1
         if self._line in self.request.forced:
-            self.unread = np.concatenate([read, self._force()])
-            self._keep_place(self.unread)
+            self.unread, self.resumed = self._force(), layers
+            self._keep_place(layers)
             return True
-        return judged and self._keep_place(read)
+        return judged and self._keep_place(layers)
 
-    def _keep_place(self, unread: np.ndarray, begun: str = "") -> bool:
-        """The tune may be written on from here. unread: ids since the model's state. begun: what the judge has seen of
-        the next bar already.
+    def _keep_place(self, layers: LayerState | None = None, begun: str = "") -> bool:
+        """The tune may be written on from here. layers: before the model reads `last`. begun: what the judge has seen
+        of the next bar already.
 
         Returns whether it must be, because a stubborn bar is over and the next ones are drawn as the request says.
         """
@@ -214,7 +212,7 @@ class Tune:
         judge = self._judge.copy()
         judge.pending = judge.pending.removesuffix(begun)
         at_bar_line = judge.before_last_bar_line() if begun else judge
-        place = Checkpoint(self._text, self._line, self._sampled, judge, at_bar_line, self.last, unread)
+        place = Checkpoint(self._text, self._line, self._sampled, judge, at_bar_line, self.last, self.unread, layers)
         self.previous = before if begun and before and before.judge.full_bars else None
         if judge.full_bars >= OPENING:
             self.opening = None
@@ -229,6 +227,7 @@ class Tune:
     def _restore(self, place: Checkpoint) -> None:
         self._text, self._line, self._sampled = place.text, place.line, place.sampled
         self._judge, self.last, self.unread = place.at_bar_line.copy(), place.last, place.unread
+        self.resumed = place.layers
 
     def _end(self) -> bool:
         """The model has ended the tune. Returns False, as all that follow."""
