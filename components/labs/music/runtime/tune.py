@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -40,11 +41,12 @@ _BAR_END = " \n!|:[]123456789,-"
 """Characters at the end of a good bar that closing the tune may replace."""
 
 
+Layers = Callable[[], LayerState | None]
 After = Callable[[int], LayerState | None]
 
 
-def _unknown(_: int) -> None:
-    """After nothing the model's state is known: of a tune that no batch writes."""
+def _unread(_: int = 0) -> None:
+    """The state of a model that has read nothing, or that no batch runs."""
 
 
 class Sampling(NamedTuple):
@@ -148,32 +150,49 @@ class Tune:
             self._uniforms = np.concatenate([self._uniforms, more])
         return self._uniforms[self._drawn : end]
 
-    def take(self, chars: np.ndarray, after: After = _unknown) -> bool:
+    def take(self, chars: np.ndarray, after: After = _unread) -> bool:
         """Adds the characters (K,) that the model chose next, up to the tune's end or to where forced text begins.
 
         after: the model's state after the first so many of what it has read in this call: `last`, and then `chars`.
         Returns whether all were taken and the model may go on from them. Else the tune is finished, or the model goes
         on from `resumed`: it reads `unread` there.
         """
-        for position, character in enumerate(self._vocabulary.decode(chars)):
+        text, position = self._vocabulary.decode(chars), 0
+        while position < len(text):
+            inside = self._take_inside(text, position)
+            if inside > position:
+                self.last, position = int(chars[inside - 1]), inside
+                continue
             self._drawn += 1
-            chosen = int(chars[position])
+            chosen, character = int(chars[position]), text[position]
             if chosen == self.last == self._newline:
                 return self._end()
             verdict = self._judge.push(character) if self._judge else Verdict.OPEN
-            if verdict is Verdict.BAR and self._keep_place(after(position), character):
+            if verdict is Verdict.BAR and self._keep_place(partial(after, position), character):
                 return False
             self._text += character
             self._sampled += 1
             if verdict is Verdict.BAD:
                 return self._draw_again()
-            self.last = chosen
-            stops = character == "\n" and self._start_line(after(position + 1), verdict is Verdict.FIELD)
+            self.last, position = chosen, position + 1
+            stops = character == "\n" and self._start_line(partial(after, position), verdict is Verdict.FIELD)
             if self._sampled >= self.request.max_length:
                 return self._cut()
             if stops:
                 return False
         return True
+
+    def _take_inside(self, text: str, start: int) -> int:
+        """Adds the characters from `start` that cannot complete a bar, a line or the tune, and returns where they end."""
+        most = min(len(text), start + self.request.max_length - self._sampled - 1)
+        end = self._judge.push_inside(text, start, most) if self._judge else text.find("\n", start, most)
+        if end < 0:
+            end = most
+        if end > start:
+            self._text += text[start:end]
+            self._sampled += end - start
+            self._drawn += end - start
+        return end
 
     def save_read(self, layers: LayerState) -> None:
         """The model has read all of `unread`. layers: before it reads `last`."""
@@ -188,19 +207,19 @@ class Tune:
         ids, self.last = np.concatenate([[self.last], part[:-1]]), int(part[-1])
         return ids
 
-    def _start_line(self, layers: LayerState | None, judged: bool) -> bool:
+    def _start_line(self, layers: Layers, judged: bool) -> bool:
         """Begins the next line. layers: before the model reads the line's end. judged: all before it is good.
 
         Returns whether the model must read `unread` before it goes on.
         """
         self._line += 1
         if self._line in self.request.forced:
-            self.unread, self.resumed = self._force(), layers
+            self.unread, self.resumed = self._force(), layers()
             self._keep_place(layers)
             return True
         return judged and self._keep_place(layers)
 
-    def _keep_place(self, layers: LayerState | None = None, begun: str = "") -> bool:
+    def _keep_place(self, layers: Layers = _unread, begun: str = "") -> bool:
         """The tune may be written on from here. layers: before the model reads `last`. begun: what the judge has seen
         of the next bar already.
 
@@ -212,7 +231,7 @@ class Tune:
         judge = self._judge.copy()
         judge.pending = judge.pending.removesuffix(begun)
         at_bar_line = judge.before_last_bar_line() if begun else judge
-        place = Checkpoint(self._text, self._line, self._sampled, judge, at_bar_line, self.last, self.unread, layers)
+        place = Checkpoint(self._text, self._line, self._sampled, judge, at_bar_line, self.last, self.unread, layers())
         self.previous = before if begun and before and before.judge.full_bars else None
         if judge.full_bars >= OPENING:
             self.opening = None
