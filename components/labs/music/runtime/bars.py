@@ -12,12 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from functools import lru_cache
 from typing import TypeVar
 
-from components.datasets.music.abc_notation import REQUIRED, TICKS, Bar, wrong_bars
+from components.datasets.music.abc_notation import REQUIRED, Bar, wrong_bars
 from components.datasets.music.abc_parser import Reader
-from components.datasets.music.music_theory import note_length
+from components.labs.music.runtime.plain_bars import PLAIN, LengthReader, plain_ticks, ticks
 from components.labs.music.runtime.repair import beyond_repair, unfillable
 
 HEADER = "XTZMLK"
@@ -30,12 +29,6 @@ _IN_FIELD = re.compile(r"[^\n]*")
 _IN_BAR = re.compile(r"[^|:\n]*")
 """Characters that cannot end a line of the header, or be part of a bar line."""
 _FIELD = re.compile(r"([A-Za-z]):(.*)\n")
-_PLAIN = re.compile(r"(?:[A-Ga-gz0-9/,'^_=<> -]|\((?=[2-9]))+\|!?\n?")
-"""A bar of notes, rests and tuplets between two plain bar lines: what most bars are, and many more than once."""
-_LENGTH = "([0-9]{0,2}(?:/(?:[0-9]{1,2}|/{0,5}))?)"
-_SIMPLE = re.compile(rf" *(?:(?:(?:\^{{1,2}}|_{{1,2}}|=)?[A-Ga-g][,']{{0,3}}|z){_LENGTH} *)+\|!?\n?")
-"""A plain bar without tuplets and broken rhythm: its notes' lengths add up."""
-_NOTE_LENGTHS = re.compile(f"[A-Ga-gz][,']{{0,3}}{_LENGTH}")
 _TYPE = re.compile(r" *id:[a-z]+-[a-z-]+-[^-]*")
 """After the last hyphen stands a number; nothing depends on it."""
 _OPENING = re.compile(r"\|[ :\n!]*(?:\[?[1-9][1-9,-]*|\[)?$")
@@ -62,13 +55,6 @@ class Verdict(Enum):
     """What is complete is wrong."""
 
 
-class _Lengths(Reader):
-    """A reader that finds out how long bars are, and not what sounds in them."""
-
-    def _pitch(self, accidental: str | None, letter: str, octave: str) -> int:
-        return 0
-
-
 @dataclass
 class BarJudge:
     """What was judged of a tune, and the characters since."""
@@ -79,7 +65,7 @@ class BarJudge:
     """What follows the last good bar."""
     fault: str = ""
     """Why the last verdict was BAD."""
-    _reader: Reader = field(default_factory=_Lengths)
+    _reader: Reader = field(default_factory=LengthReader)
     """What holds at the last good bar line, but for `_bars`. It is never changed, so copies of the judge share it."""
     _bars: tuple[Bar, ...] = ()
     _fields: str = ""
@@ -132,18 +118,24 @@ class BarJudge:
             return self._bad("no bar line")
         return verdict
 
-    def push_inside(self, text: str, start: int, end: int) -> int:
-        """The tune's next characters, from `start`, as many of text[start:end] as cannot complete a bar or a line.
+    def push_line(self, text: str, start: int, end: int) -> tuple[int, Verdict]:
+        """The tune's next characters text[start:end], up to the first with a verdict or to the end of the line.
 
-        Returns where they end. What `push` would say of each of them is OPEN.
+        Returns where they stop, and the verdict of the character there, which is pushed; a line's end is not.
         """
-        if self._barred:
-            return start
-        end = min(end, start + LONGEST - len(self.pending))
-        match = (_IN_FIELD if self._in_header else _IN_BAR).match(text, start, max(start, end))
-        stop = match.end() if match else start
-        self.pending += text[start:stop]
-        return stop
+        while start < end and text[start] != "\n":
+            if not self._barred and len(self.pending) < LONGEST:
+                most = min(end, start + LONGEST - len(self.pending))
+                match = (_IN_FIELD if self._in_header else _IN_BAR).match(text, start, most)
+                if match and match.end() > start:
+                    self.pending += match[0]
+                    start = match.end()
+                    continue
+            verdict = self.push(text[start])
+            if verdict is not Verdict.OPEN:
+                return start, verdict
+            start += 1
+        return start, Verdict.OPEN
 
     def push_forced(self, text: str) -> Verdict:
         """Text that is no text of the model's: BAD where no bar that could follow makes the tune valid."""
@@ -241,10 +233,10 @@ class BarJudge:
     def _is_plain_and_full(self, text: str) -> bool:
         """Whether one more full bar is all that is new; it is counted then. The reader says the same in more time."""
         state = self._reader
-        if state.metre is None or state.opens or state.ending or not self._sounds or not _PLAIN.fullmatch(text):
+        if state.metre is None or state.opens or state.ending or not self._sounds or not PLAIN.fullmatch(text):
             return False
-        full = state.metre.numerator * TICKS // state.metre.denominator
-        if _plain_ticks(text, state.unit, state.compound) != full:
+        full = ticks(state.metre)
+        if plain_ticks(text, ticks(state.unit), state.compound) != full:
             return False
         self._bars = (*self._bars, Bar(len(self._bars) + 1, 0, full, full, opens=False))
         self.full_bars += 1
@@ -283,25 +275,6 @@ def _written(length: Fraction) -> str:
     """As it stands after a note."""
     number = "" if length.numerator == 1 else str(length.numerator)
     return number if length.denominator == 1 else f"{number}/{length.denominator}"
-
-
-@lru_cache(4096)
-def _plain_ticks(text: str, unit: Fraction, compound: bool) -> int | None:
-    """What a plain bar lasts; None where it is wrong in another way. compound: of Reader."""
-    if _SIMPLE.fullmatch(text):
-        ticks = [_note_ticks(length, unit) for length in _NOTE_LENGTHS.findall(text)]
-        return None if None in ticks else sum(each or 0 for each in ticks)
-    reader = _Lengths(unit=unit)
-    reader.compound = compound
-    reader.read_music(text)
-    return reader.bars[0].ticks if len(reader.bars) == 1 and not reader.faults else None
-
-
-@lru_cache(1024)
-def _note_ticks(length: str, unit: Fraction) -> int | None:
-    """What a note with this length behind it lasts; None where no note does."""
-    parts = note_length(length)
-    return parts and unit.numerator * TICKS // unit.denominator * parts[0] // parts[1]
 
 
 def _copy(value: CopiedT) -> CopiedT:

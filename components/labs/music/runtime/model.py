@@ -66,9 +66,12 @@ class Steps:
         """Calls that follow one another, as one."""
         if len(parts) == 1:
             return parts[0]
-        hidden, cell = (np.concatenate(values) for values in zip(*((each.hidden, each.cell) for each in parts)))
-        keys = np.concatenate([each.keys for each in parts], axis=2)
-        return Steps(hidden, cell, keys, np.concatenate([each.read for each in parts], axis=1))
+        return Steps(
+            np.concatenate([each.hidden for each in parts]),
+            np.concatenate([each.cell for each in parts]),
+            np.concatenate([each.keys for each in parts], axis=2),
+            np.concatenate([each.read for each in parts], axis=1),
+        )
 
 
 class TuneModel:
@@ -140,7 +143,7 @@ class TuneModel:
         top_k: np.ndarray,
         top_p: np.ndarray,
     ) -> tuple[np.ndarray, Steps]:
-        """Writes K more characters of each tune: ids (B, K) int64, and what has been read: `last`, and all but the last.
+        """Writes K more characters of each tune: ids (B, K) int64, and the steps: reading `last`, and all but the last.
 
         last: (B,) int64, each tune's last character so far. uniforms: (B, K) float32 in [0, 1), K from 1.
         temperature: (B,) float32 above 0. top_k: (B,) int64, 1 to V (V: no limit). top_p: (B,) float32 above 0, up to

@@ -8,15 +8,13 @@ completes a pickup. A tune that cannot go on, or finds no end, is closed by forc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
 from components.datasets.music.reader import TUNE_START
 from components.labs.music.runtime.bars import BarJudge, Verdict, as_ended
+from components.labs.music.runtime.checkpoint import After, Checkpoint, Layers, Sampling, nothing_read
 from components.labs.music.runtime.history import LayerState
 from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.request import Sample, TuneRequest
@@ -39,40 +37,6 @@ ENDINGS = 4
 
 _BAR_END = " \n!|:[]123456789,-"
 """Characters at the end of a good bar that closing the tune may replace."""
-
-
-Layers = Callable[[], LayerState | None]
-After = Callable[[int], LayerState | None]
-
-
-def _unread(_: int = 0) -> None:
-    """The state of a model that has read nothing, or that no batch runs."""
-
-
-class Sampling(NamedTuple):
-    """As in `TuneRequest`."""
-
-    temperature: float
-    top_k: int
-    top_p: float
-
-
-@dataclass
-class Checkpoint:
-    """A place that a tune is written on from again: after forced text, a line of the header or a good bar."""
-
-    text: str
-    line: int
-    sampled: int
-    judge: BarJudge
-    """What holds up to here."""
-    at_bar_line: BarJudge
-    """The same where the bar line, the last that stands here, may go on."""
-    last: int
-    unread: np.ndarray
-    """Ids after `last` that the model has to read."""
-    layers: LayerState | None = None
-    """Before `last` is read; None where nothing was read yet."""
 
 
 class Tune:
@@ -150,7 +114,7 @@ class Tune:
             self._uniforms = np.concatenate([self._uniforms, more])
         return self._uniforms[self._drawn : end]
 
-    def take(self, chars: np.ndarray, after: After = _unread) -> bool:
+    def take(self, chars: np.ndarray, after: After = nothing_read) -> bool:
         """Adds the characters (K,) that the model chose next, up to the tune's end or to where forced text begins.
 
         after: the model's state after the first so many of what it has read in this call: `last`, and then `chars`.
@@ -159,40 +123,46 @@ class Tune:
         """
         text, position = self._vocabulary.decode(chars), 0
         while position < len(text):
-            inside = self._take_inside(text, position)
-            if inside > position:
-                self.last, position = int(chars[inside - 1]), inside
-                continue
-            self._drawn += 1
-            chosen, character = int(chars[position]), text[position]
-            if chosen == self.last == self._newline:
-                return self._end()
-            verdict = self._judge.push(character) if self._judge else Verdict.OPEN
-            if verdict is Verdict.BAR and self._keep_place(partial(after, position), character):
+            start, (position, verdict) = position, self._push_line(text, position)
+            if position > start:
+                self._drawn += position - start
+                self._add(text[start:position], int(chars[position - 1]))
+                if self._sampled >= self.request.max_length:
+                    return self._cut()
+                if position == len(text):
+                    return True
+            if not self._take_last(text[position], int(chars[position]), verdict, after, position):
                 return False
-            self._text += character
-            self._sampled += 1
-            if verdict is Verdict.BAD:
-                return self._draw_again()
-            self.last, position = chosen, position + 1
-            stops = character == "\n" and self._start_line(partial(after, position), verdict is Verdict.FIELD)
-            if self._sampled >= self.request.max_length:
-                return self._cut()
-            if stops:
-                return False
+            position += 1
         return True
 
-    def _take_inside(self, text: str, start: int) -> int:
-        """Adds the characters from `start` that cannot complete a bar, a line or the tune, and returns where they end."""
-        most = min(len(text), start + self.request.max_length - self._sampled - 1)
-        end = self._judge.push_inside(text, start, most) if self._judge else text.find("\n", start, most)
-        if end < 0:
-            end = most
-        if end > start:
-            self._text += text[start:end]
-            self._sampled += end - start
-            self._drawn += end - start
-        return end
+    def _push_line(self, text: str, start: int) -> tuple[int, Verdict]:
+        """Where the characters from `start` stop: before the first one with a verdict, or before the line's end."""
+        most = min(len(text), start + self.request.max_length - self._sampled)
+        if self._judge:
+            return self._judge.push_line(text, start, most)
+        end = text.find("\n", start, most)
+        return most if end < 0 else end, Verdict.OPEN
+
+    def _take_last(self, character: str, chosen: int, verdict: Verdict, after: After, position: int) -> bool:
+        """As `take`, of the character at this position: one with a verdict, or a line's end, which has none yet."""
+        self._drawn += 1
+        if chosen == self.last == self._newline:
+            return self._end()
+        if self._judge and verdict is Verdict.OPEN:
+            verdict = self._judge.push(character)
+        if verdict is Verdict.BAR and self._keep_place(partial(after, position), character):
+            return False
+        self._add(character, chosen)
+        if verdict is Verdict.BAD:
+            return self._draw_again()
+        stops = character == "\n" and self._start_line(partial(after, position + 1), verdict is Verdict.FIELD)
+        return self._cut() if self._sampled >= self.request.max_length else not stops
+
+    def _add(self, text: str, last: int) -> None:
+        self._text += text
+        self._sampled += len(text)
+        self.last = last
 
     def save_read(self, layers: LayerState) -> None:
         """The model has read all of `unread`. layers: before it reads `last`."""
@@ -219,7 +189,7 @@ class Tune:
             return True
         return judged and self._keep_place(layers)
 
-    def _keep_place(self, layers: Layers = _unread, begun: str = "") -> bool:
+    def _keep_place(self, layers: Layers = nothing_read, begun: str = "") -> bool:
         """The tune may be written on from here. layers: before the model reads `last`. begun: what the judge has seen
         of the next bar already.
 
