@@ -48,6 +48,7 @@ class Writer:
         self._samples: list[Sample] = []
         self._kept: list[str] = []
         self._characters = 0
+        """That calls of the model have written for these samples, those that nobody looked at included."""
 
     def accepted(self, count: int) -> list[str]:
         """The first `count` that the check accepts."""
@@ -58,23 +59,23 @@ class Writer:
         kept = sum(map(len, self._kept))
         return {
             "samples_per_tune": len(self._samples) / len(self._kept),
-            "characters_sampled_per_character": self._characters / kept,
+            "characters_computed_per_character": self._characters / kept,
             "redraws_per_tune": mean(sample.redrawn for sample in self._samples),
             "closed_rate": mean(sample.closed for sample in self._samples),
         }
 
     def _accepted(self) -> Iterator[str]:
         """In the order of their seeds: the order in which they are finished prefers short ones."""
-        batch, tunes = Batch[Tune](self._model), deque[Tune]()
+        batch, tunes, computed = Batch[Tune](self._model), deque[Tune](), Counter[int]()
         while True:
             while len(batch) < TOGETHER:
                 tunes.append(Tune(TuneRequest(seed=self._seed, max_length=1500, redraws=self._redraws), self._model))
                 batch.join(tunes[-1])
                 self._seed += 1
-            before = batch.sampled
-            batch.step()
-            self._characters += batch.sampled - before
+            for tune in batch.step():
+                computed[id(tune)] += self._model.steps_per_call
             while tunes and tunes[0].finished:
+                self._characters += computed.pop(id(tunes[0]))
                 sample = tunes.popleft().sample
                 self._samples.append(sample)
                 if not problems(sample, Conditions()):
