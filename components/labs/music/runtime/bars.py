@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from components.datasets.music.abc_notation import REQUIRED, Bar, wrong_bars
 from components.datasets.music.abc_parser import Reader
-from components.labs.music.runtime.plain_bars import PLAIN, LengthReader, plain_ticks, ticks
+from components.labs.music.runtime.plain_bars import LengthReader, plain_ticks, ticks
 from components.labs.music.runtime.repair import beyond_repair, unfillable
 
 HEADER = "XTZMLK"
@@ -88,8 +88,11 @@ class BarJudge:
         return _copy(self)
 
     def before_last_bar_line(self) -> BarJudge:
-        """A judge that has read as much, for which the last bar line may go on: `|` may still become `||` or `|:`."""
-        return self._unjudged.copy() if self._unjudged else self.copy()
+        """A judge that has read as much, for which the last bar line may go on: `|` may still become `||` or `|:`.
+
+        It is to be copied before anything is pushed.
+        """
+        return self._unjudged or self.copy()
 
     @property
     def in_music(self) -> bool:
@@ -233,7 +236,7 @@ class BarJudge:
     def _is_plain_and_full(self, text: str) -> bool:
         """Whether one more full bar is all that is new; it is counted then. The reader says the same in more time."""
         state = self._reader
-        if state.metre is None or state.opens or state.ending or not self._sounds or not PLAIN.fullmatch(text):
+        if state.metre is None or state.opens or state.ending or not self._sounds:
             return False
         full = ticks(state.metre)
         if plain_ticks(text, ticks(state.unit), state.compound) != full:

@@ -10,7 +10,7 @@ from components.datasets.music.abc_notation import TICKS
 from components.datasets.music.abc_parser import Reader
 from components.datasets.music.music_theory import note_length
 
-PLAIN = re.compile(r"(?:[A-Ga-gz0-9/,'^_=<> -]|\((?=[2-9]))+\|!?\n?")
+_PLAIN = re.compile(r"(?:[A-Ga-gz0-9/,'^_=<> -]|\((?=[2-9]))+\|!?\n?")
 """A bar of notes, rests and tuplets between two plain bar lines: what most bars are, and many more than once."""
 _LENGTH = "([0-9]{0,2}(?:/(?:[0-9]{1,2}|/{0,5}))?)"
 _SIMPLE = re.compile(rf" *(?:(?:(?:\^{{1,2}}|_{{1,2}}|=)?[A-Ga-g][,']{{0,3}}|z){_LENGTH} *)+\|!?\n?")
@@ -27,10 +27,12 @@ class LengthReader(Reader):
 
 @lru_cache(4096)
 def plain_ticks(text: str, unit: int, compound: bool) -> int | None:
-    """What a plain bar lasts; None where it is wrong in another way. unit: ticks. compound: of Reader."""
+    """What a plain bar lasts; None where it is no plain bar or wrong. unit: ticks. compound: of Reader."""
     if _SIMPLE.fullmatch(text):
         notes = [_note_ticks(length, unit) for length in _NOTE_LENGTHS.findall(text)]
         return sum(notes) if all(notes) else None
+    if not _PLAIN.fullmatch(text):
+        return None
     reader = LengthReader(unit=Fraction(unit, TICKS))
     reader.compound = compound
     reader.read_music(text)
