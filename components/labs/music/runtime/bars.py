@@ -14,7 +14,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import TypeVar
 
-from components.datasets.music.abc_notation import REQUIRED, Bar, wrong_bars
+from components.datasets.music.abc_notation import REQUIRED, Bar, unfitting
 from components.datasets.music.abc_parser import Reader
 from components.labs.music.runtime.plain_bars import LengthReader, plain_ticks, ticks
 from components.labs.music.runtime.repair import beyond_repair, unfillable
@@ -155,7 +155,7 @@ class BarJudge:
         reader = self._read(self.pending)
         reader.finish()
         sounds = self._sounds or _sound(reader)
-        return sounds and not reader.faults and not any(wrong_bars(reader.bars))
+        return sounds and not reader.faults and not any(unfitting(reader.bars))
 
     def closing(self) -> str | None:
         """Text that ends the tune well after its last good bar: "" where it may end there, None where there is none.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from components.datasets.music.abc_notation import TICKS, check, parse_tune
 from components.datasets.music.abc_parser import Reader
 from components.labs.music.runtime.bars import BarJudge, Verdict, as_ended
-from components.labs.music.runtime.plain_bars import plain_ticks
+from components.labs.music.runtime.plain_bars import LengthReader, plain_ticks
 from tests.music_data import real_tunes
 
 HEADER = "X:1\nT:A\nZ: id:dc-reel-1\nM:C\nL:1/8\nK:D Major\n"
@@ -97,11 +97,23 @@ def test_characters_that_come_together_are_judged_as_one_by_one(seed: int) -> No
     assert judge == single
 
 
-@given(
-    st.lists(
-        st.sampled_from(["A", "^g,", "z", "c'", "2", "/", "3/2", "//", "0", "/3", " ", "(3", ">", "12"]), max_size=9
-    )
-)
+@given(st.integers(0, 2**32))
+def test_a_reader_of_lengths_finds_the_bars_and_the_faults_of_every_reader(seed: int) -> None:
+    lines = with_mistakes(random.Random(seed)).split("\n")[5:]  # noqa: S311 - makes mistakes
+    plain, lengths = Reader(metre=Fraction(1)), LengthReader(metre=Fraction(1))
+    for reader in (plain, lengths):
+        for line in lines:
+            reader.read_line(line, 1)
+        reader.finish()
+    assert lengths.bars == plain.bars
+    assert lengths.faults == plain.faults
+    assert any(note.pitches for note in lengths.notes) == any(note.pitches for note in plain.notes)
+
+
+PARTS = ["A", "^g,", "z", "c'", "2", "/", "3/2", "//", "0", "/3", " ", "(3", ">", "12"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=9))
 def test_a_plain_bar_lasts_what_the_reader_says(parts: list[str]) -> None:
     text = "".join(parts) + "|!\n"
     reader = Reader(unit=Fraction(1, 8))
