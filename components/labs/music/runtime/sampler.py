@@ -86,7 +86,8 @@ class Batch(Generic[TuneT]):
 
     def _go_back(self, tune: TuneT, history: History) -> bool:
         """Returns whether the tune is written on at once; one that has much to read goes on in `_read`."""
-        history.go_back(tune.resumed)
+        if tune.resumed is not None:
+            history.go_back(tune.resumed)
         if self._read_chars and len(tune.unread) > self._read_chars:
             self._reading.append((tune, history))
             return False
