@@ -155,8 +155,9 @@ class TuneModel:
         for part in self._calls(uniforms):
             if calls:
                 state = calls[-1].after(state)
-            ids, *steps = self._sampler.run(None, {"last": last, "uniforms": part, **settings, **state.named()})
-            calls.append(Steps(*steps, np.concatenate([last[:, None], ids[:, :-1]], axis=1)))
+            given = {"last": last, "uniforms": part, **settings, **state.named()}
+            ids, hidden, cell, keys = self._sampler.run(None, given)
+            calls.append(Steps(hidden, cell, keys, np.concatenate([last[:, None], ids[:, :-1]], axis=1)))
             written.append(ids)
             last = ids[:, -1]
         return np.concatenate(written, axis=1), Steps.concatenate(calls)
