@@ -153,9 +153,8 @@ def test_a_wrong_bar_is_drawn_again_without_reading_what_stays(model: TuneModel)
             assert name != "read"
             return getattr(model, name)
 
-    tunes = generate(
-        cast(TuneModel, Unread()), [TuneRequest(seed=seed, max_length=300, redraws=64) for seed in range(4)]
-    )
+    requests = [TuneRequest(seed=seed, temperature=1.3, max_length=300, redraws=64) for seed in range(16)]
+    tunes = generate(cast(TuneModel, Unread()), requests)
     assert sum(tune.redrawn for tune in tunes) > 0
 
 
