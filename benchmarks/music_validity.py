@@ -6,7 +6,8 @@ accepted tunes are alike. Throwing whole tunes away is how the API made valid tu
 
 from __future__ import annotations
 
-from collections import Counter, deque
+import time
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from statistics import mean
@@ -48,6 +49,9 @@ class Writer:
         self._samples: list[Sample] = []
         self._kept: list[str] = []
         self._characters = 0
+        """That calls of the model have written for these samples, those that nobody looked at included."""
+        self._seconds = 0.0
+        """Of processor time for these samples: a tune's share of each call and of judging what it wrote."""
 
     def accepted(self, count: int) -> list[str]:
         """The first `count` that the check accepts."""
@@ -58,7 +62,8 @@ class Writer:
         kept = sum(map(len, self._kept))
         return {
             "samples_per_tune": len(self._samples) / len(self._kept),
-            "characters_sampled_per_character": self._characters / kept,
+            "characters_computed_per_character": self._characters / kept,
+            "processor_milliseconds_per_tune": 1000 * self._seconds / len(self._kept),
             "redraws_per_tune": mean(sample.redrawn for sample in self._samples),
             "closed_rate": mean(sample.closed for sample in self._samples),
         }
@@ -66,15 +71,21 @@ class Writer:
     def _accepted(self) -> Iterator[str]:
         """In the order of their seeds: the order in which they are finished prefers short ones."""
         batch, tunes = Batch[Tune](self._model), deque[Tune]()
+        computed, seconds = Counter[int](), defaultdict[int, float](float)
         while True:
             while len(batch) < TOGETHER:
                 tunes.append(Tune(TuneRequest(seed=self._seed, max_length=1500, redraws=self._redraws), self._model))
                 batch.join(tunes[-1])
                 self._seed += 1
-            before = batch.sampled
-            batch.step()
-            self._characters += batch.sampled - before
+            started = time.thread_time()
+            written = batch.step()
+            share = (time.thread_time() - started) / len(written)
+            for tune in written:
+                computed[id(tune)] += self._model.steps_per_call
+                seconds[id(tune)] += share
             while tunes and tunes[0].finished:
+                self._characters += computed.pop(id(tunes[0]))
+                self._seconds += seconds.pop(id(tunes[0]))
                 sample = tunes.popleft().sample
                 self._samples.append(sample)
                 if not problems(sample, Conditions()):

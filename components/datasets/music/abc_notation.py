@@ -113,17 +113,28 @@ def _read_headers(lines: list[str], reader: Reader) -> tuple[dict[str, str], int
 
 def wrong_bars(bars: Sequence[Bar]) -> Iterator[tuple[Bar, str]]:
     """Bars that do not add up, each with what is wrong, if the tune ends with the last of them."""
+    for bar in unfitting(bars):
+        yield bar, wrong_length(bar)
+
+
+def unfitting(bars: Sequence[Bar]) -> Iterator[Bar]:
+    """Bars that do not add up, if the tune ends with the last of them."""
     completed: set[int] = set()
     for before, after in _joins(bars):
         if bars[before].ticks + bars[after].ticks == bars[before].full:
             completed |= {before, after}
     for index, bar in enumerate(bars):
-        if bar.full is None or bar.ticks == bar.full or index in completed:
-            continue
-        reason = "is too long" if bar.ticks > bar.full else "is too short"
-        if bar.ticks < bar.full and (bar.opens or bar.closes):
-            reason += " and nothing completes it"
-        yield bar, f"bar {bar.number} (line {bar.line}) {reason}: {bar.length} of {Fraction(bar.full, TICKS)}"
+        if bar.full is not None and bar.ticks != bar.full and index not in completed:
+            yield bar
+
+
+def wrong_length(bar: Bar) -> str:
+    """What is wrong with a bar that does not add up."""
+    full = bar.full or 0
+    reason = "is too long" if bar.ticks > full else "is too short"
+    if bar.ticks < full and (bar.opens or bar.closes):
+        reason += " and nothing completes it"
+    return f"bar {bar.number} (line {bar.line}) {reason}: {bar.length} of {Fraction(full, TICKS)}"
 
 
 def _joins(bars: Sequence[Bar]) -> Iterator[tuple[int, int]]:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.bundle import Bundle
-from components.labs.music.runtime.model import State, TuneModel
+from components.labs.music.runtime.model import State, Steps, TuneModel
 from components.labs.music.runtime.request import Sample, TuneRequest
 from components.labs.music.runtime.sampler import generate
 from serving.core.problems import BrokenError, DrainingError, FullError
@@ -44,7 +44,7 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
-    def sample(self, state: State, last: np.ndarray, *settings: np.ndarray) -> tuple[np.ndarray, State]:
+    def sample(self, state: State, last: np.ndarray, *settings: np.ndarray) -> tuple[np.ndarray, Steps]:
         assert self.turns.acquire(timeout=600)
         self.batches.append(len(last))
         return self._model.sample(state, last, *settings)

@@ -125,12 +125,13 @@ def _sampling_differences(model: MusicModel, exported: TuneModel, ids: np.ndarra
     batch, length = ids.shape[0], ids.shape[1] // 2
     uniforms = np.random.default_rng(0).random((batch, length), dtype=np.float32)
     ones, everything = np.ones(batch, np.float32), np.full(batch, len(exported.vocabulary))
-    chosen, state = exported.sample(exported.initial_state(batch), ids[:, 0], uniforms, ones, everything, ones)
+    before = exported.initial_state(batch)
+    chosen, steps = exported.sample(before, ids[:, 0], uniforms, ones, everything, ones)
     log_probs, expected = _ask(model, np.concatenate([ids[:, :1], chosen[:, :-1]], axis=1))
     upper = np.take_along_axis(np.cumsum(np.exp(log_probs), axis=-1), chosen[..., None], axis=-1)[..., 0]
     lower = upper - np.exp(np.take_along_axis(log_probs, chosen[..., None], axis=-1)[..., 0])
     outside = np.maximum(lower - uniforms, uniforms - upper).max()
-    return {"sampled": max(0.0, float(outside)), "sampled_state": _state_difference(expected, state)}
+    return {"sampled": max(0.0, float(outside)), "sampled_state": _state_difference(expected, steps.after(before))}
 
 
 def _ask(model: MusicModel, ids: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from functools import lru_cache
+from typing import TypeVar
 
-from components.datasets.music.abc_notation import REQUIRED, TICKS, Bar, wrong_bars
+from components.datasets.music.abc_notation import REQUIRED, Bar, unfitting
 from components.datasets.music.abc_parser import Reader
+from components.labs.music.runtime.plain_bars import LengthReader, plain_ticks, ticks
 from components.labs.music.runtime.repair import beyond_repair, unfillable
 
 HEADER = "XTZMLK"
@@ -25,9 +25,10 @@ HEADER = "XTZMLK"
 LONGEST = 200
 """Characters of a bar or a line of the header; the longest of a real tune has 85."""
 
+_IN_FIELD = re.compile(r"[^\n]*")
+_IN_BAR = re.compile(r"[^|:\n]*")
+"""Characters that cannot end a line of the header, or be part of a bar line."""
 _FIELD = re.compile(r"([A-Za-z]):(.*)\n")
-_PLAIN = re.compile(r"(?:[A-Ga-gz0-9/,'^_=<> -]|\((?=[2-9]))+\|!?\n?")
-"""A bar of notes, rests and tuplets between two plain bar lines: what most bars are, and many more than once."""
 _TYPE = re.compile(r" *id:[a-z]+-[a-z-]+-[^-]*")
 """After the last hyphen stands a number; nothing depends on it."""
 _OPENING = re.compile(r"\|[ :\n!]*(?:\[?[1-9][1-9,-]*|\[)?$")
@@ -38,6 +39,9 @@ _AFTER_BAR = frozenset(" \t\n!|:[]0123456789,-")
 
 `[` and `!` may also begin the next bar, which the character after them shows.
 """
+
+
+CopiedT = TypeVar("CopiedT")
 
 
 class Verdict(Enum):
@@ -61,7 +65,7 @@ class BarJudge:
     """What follows the last good bar."""
     fault: str = ""
     """Why the last verdict was BAD."""
-    _reader: Reader = field(default_factory=Reader)
+    _reader: Reader = field(default_factory=LengthReader)
     """What holds at the last good bar line, but for `_bars`. It is never changed, so copies of the judge share it."""
     _bars: tuple[Bar, ...] = ()
     _fields: str = ""
@@ -74,26 +78,26 @@ class BarJudge:
     """The pending characters do."""
     _sounds: bool = False
     """There are notes, and not only rests."""
+    full_bars: int = 0
+    """Bars so far that last exactly as long as the metre says."""
     _unjudged: BarJudge | None = None
     """As it was before it judged the last bar, at the end of its bar line."""
 
     def copy(self) -> BarJudge:
         """A judge that goes on from here by itself."""
-        return copy(self)
+        return _copy(self)
 
     def before_last_bar_line(self) -> BarJudge:
-        """A judge that has read as much, for which the last bar line may go on: `|` may still become `||` or `|:`."""
-        return self._unjudged.copy() if self._unjudged else self.copy()
+        """A judge that has read as much, for which the last bar line may go on: `|` may still become `||` or `|:`.
+
+        It is to be copied before anything is pushed.
+        """
+        return self._unjudged or self.copy()
 
     @property
     def in_music(self) -> bool:
         """Whether the header is complete."""
         return not self._in_header
-
-    @property
-    def full_bars(self) -> int:
-        """Bars so far that last exactly as long as the metre says."""
-        return sum(bar.ticks == bar.full for bar in self._bars)
 
     def push(self, character: str, *, forced: bool = False) -> Verdict:
         """The tune's next character. After BAD the judge is of no more use: go on from an earlier copy.
@@ -117,6 +121,25 @@ class BarJudge:
             return self._bad("no bar line")
         return verdict
 
+    def push_line(self, text: str, start: int, end: int) -> tuple[int, Verdict]:
+        """The tune's next characters text[start:end], up to the first with a verdict or to the end of the line.
+
+        Returns where they stop, and the verdict of the character there, which is pushed; a line's end is not.
+        """
+        while start < end and text[start] != "\n":
+            if not self._barred and len(self.pending) < LONGEST:
+                most = min(end, start + LONGEST - len(self.pending))
+                match = (_IN_FIELD if self._in_header else _IN_BAR).match(text, start, most)
+                if match and match.end() > start:
+                    self.pending += match[0]
+                    start = match.end()
+                    continue
+            verdict = self.push(text[start])
+            if verdict is not Verdict.OPEN:
+                return start, verdict
+            start += 1
+        return start, Verdict.OPEN
+
     def push_forced(self, text: str) -> Verdict:
         """Text that is no text of the model's: BAD where no bar that could follow makes the tune valid."""
         # The bars are looked at once, so that a long text takes a time that grows with its length only.
@@ -132,7 +155,7 @@ class BarJudge:
         reader = self._read(self.pending)
         reader.finish()
         sounds = self._sounds or _sound(reader)
-        return sounds and not reader.faults and not any(wrong_bars(reader.bars))
+        return sounds and not reader.faults and not any(unfitting(reader.bars))
 
     def closing(self) -> str | None:
         """Text that ends the tune well after its last good bar: "" where it may end there, None where there is none.
@@ -205,6 +228,7 @@ class BarJudge:
         self._sounds = self._sounds or _sound(reader)
         reader.notes.clear()
         self._reader, self._bars = reader, tuple(reader.bars)
+        self.full_bars = sum(bar.ticks == bar.full for bar in self._bars)
         self._begins_line, self.pending, self._barred = text.endswith("\n"), held, False
         # A bar that starts with one of these is not drawn again from its start, wherever a call of the model ends.
         return Verdict.OPEN if held else Verdict.BAR
@@ -212,12 +236,13 @@ class BarJudge:
     def _is_plain_and_full(self, text: str) -> bool:
         """Whether one more full bar is all that is new; it is counted then. The reader says the same in more time."""
         state = self._reader
-        if state.metre is None or state.opens or state.ending or not self._sounds or not _PLAIN.fullmatch(text):
+        if state.metre is None or state.opens or state.ending or not self._sounds:
             return False
-        full = state.metre.numerator * TICKS // state.metre.denominator
-        if _plain_ticks(text, state.unit, state.compound) != full:
+        full = ticks(state.metre)
+        if plain_ticks(text, ticks(state.unit), state.compound) != full:
             return False
         self._bars = (*self._bars, Bar(len(self._bars) + 1, 0, full, full, opens=False))
+        self.full_bars += 1
         return True
 
     def _read(self, text: str) -> Reader:
@@ -255,18 +280,16 @@ def _written(length: Fraction) -> str:
     return number if length.denominator == 1 else f"{number}/{length.denominator}"
 
 
-@lru_cache(4096)
-def _plain_ticks(text: str, unit: Fraction, compound: bool) -> int | None:
-    """What a plain bar lasts; None where it is wrong in another way. compound: of Reader."""
-    reader = Reader(unit=unit)
-    reader.compound = compound
-    reader.read_music(text)
-    return reader.bars[0].ticks if len(reader.bars) == 1 and not reader.faults else None
+def _copy(value: CopiedT) -> CopiedT:
+    """As copy.copy, which takes four times as long."""
+    other = object.__new__(type(value))
+    other.__dict__.update(value.__dict__)
+    return other
 
 
 def _copied(reader: Reader, bars: Sequence[Bar]) -> Reader:
     """One with these bars that can be thrown away."""
-    other = copy(reader)
+    other = _copy(reader)
     other.notes, other.bars, other.marks, other.faults = [], list(bars), [], []
     other.start_bar()
     return other

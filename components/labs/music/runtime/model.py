@@ -36,25 +36,42 @@ class State:
     def __len__(self) -> int:
         return len(self.hidden)
 
-    def rows(self, index: np.ndarray | slice | Sequence[int]) -> State:
-        """The chosen rows, in that order; a row may be taken more than once."""
-        return State(*(values[index] for values in self._all()))
-
-    def put(self, row: int, other: State) -> None:
-        """Replaces a row by the only one of the other state."""
-        for values, new in zip(self._all(), other._all(), strict=True):
-            values[row] = new[0]
-
-    @staticmethod
-    def stack(states: Sequence[State]) -> State:
-        return State(*(np.concatenate(values) for values in zip(*(state._all() for state in states), strict=True)))
-
     def named(self) -> dict[str, np.ndarray]:
         """As the graphs take it."""
-        return dict(zip(("hidden", "cell", "keys", "past"), self._all(), strict=True))
+        return {"hidden": self.hidden, "cell": self.cell, "keys": self.keys, "past": self.past}
 
-    def _all(self) -> tuple[np.ndarray, ...]:
-        return self.hidden, self.cell, self.keys, self.past
+
+@dataclass(frozen=True)
+class Steps:
+    """What the model remembers after each of the K characters that it has read while it sampled.
+
+    hidden, cell: (K, rows, layers * H), as in State.  keys: (rows, size, K) and read: (rows, K) int64, the characters
+    that were read.
+    """
+
+    hidden: np.ndarray
+    cell: np.ndarray
+    keys: np.ndarray
+    read: np.ndarray
+
+    def after(self, before: State) -> State:
+        """The state after the last of them. before: that before the first."""
+        keys = np.concatenate([before.keys, self.keys], axis=2)
+        past = np.concatenate([before.past, self.read], axis=1)
+        window = before.past.shape[1]
+        return State(self.hidden[-1], self.cell[-1], keys[:, :, -window:], past[:, -window:])
+
+    @staticmethod
+    def concatenate(parts: Sequence[Steps]) -> Steps:
+        """Calls that follow one another, as one."""
+        if len(parts) == 1:
+            return parts[0]
+        return Steps(
+            np.concatenate([each.hidden for each in parts]),
+            np.concatenate([each.cell for each in parts]),
+            np.concatenate([each.keys for each in parts], axis=2),
+            np.concatenate([each.read for each in parts], axis=1),
+        )
 
 
 class TuneModel:
@@ -76,6 +93,11 @@ class TuneModel:
         if variant not in variants:
             raise UserError(f"{bundle.folder} has no variant '{variant}': it has {', '.join(variants)}")
         reader, sampler = (bundle.session(f"{variant}_{use}", threads) for use in ("read", "sample"))
+        if "hidden_steps" not in {value.name for value in sampler.get_outputs()}:
+            raise UserError(
+                f"the sampling graph of {bundle.folder} does not give the state after each step: an older version "
+                "exported it; export the model again"
+            )
         return cls(bundle.spec, reader, sampler)
 
     @property
@@ -120,20 +142,25 @@ class TuneModel:
         temperature: np.ndarray,
         top_k: np.ndarray,
         top_p: np.ndarray,
-    ) -> tuple[np.ndarray, State]:
-        """Writes K more characters of each tune: ids (B, K) int64, and the state before the last of them is read.
+    ) -> tuple[np.ndarray, Steps]:
+        """Writes K more characters of each tune: ids (B, K) int64, and the steps: reading `last`, and all but the last.
 
         last: (B,) int64, each tune's last character so far. uniforms: (B, K) float32 in [0, 1), K from 1.
         temperature: (B,) float32 above 0. top_k: (B,) int64, 1 to V (V: no limit). top_p: (B,) float32 above 0, up to
         1 (no limit). What they mean is said in graphs.sampling_graph.
         """
         settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-        written = []
+        written: list[np.ndarray] = []
+        calls: list[Steps] = []
         for part in self._calls(uniforms):
-            ids, *after = self._sampler.run(None, {"last": last, "uniforms": part, **settings, **state.named()})
-            state, last = State(*after), ids[:, -1]
+            if calls:
+                state = calls[-1].after(state)
+            given = {"last": last, "uniforms": part, **settings, **state.named()}
+            ids, hidden, cell, keys = self._sampler.run(None, given)
+            calls.append(Steps(hidden, cell, keys, np.concatenate([last[:, None], ids[:, :-1]], axis=1)))
             written.append(ids)
-        return np.concatenate(written, axis=1), state
+            last = ids[:, -1]
+        return np.concatenate(written, axis=1), Steps.concatenate(calls)
 
     def _calls(self, values: np.ndarray) -> list[np.ndarray]:
         """values (B, T) in pieces as long as one call of a graph may be."""

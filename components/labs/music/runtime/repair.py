@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from components.datasets.music.abc_notation import TICKS, Bar, wrong_bars
+from components.datasets.music.abc_notation import TICKS, Bar, unfitting, wrong_length
 from components.datasets.music.abc_parser import Reader
 
 
@@ -17,13 +17,13 @@ def beyond_repair(reader: Reader, bars: Sequence[Bar], before: int) -> str:
     new = bars[before:]
     if not reader.opens and all(bar.ticks == bar.full and not (bar.opens or bar.closes) for bar in new):
         return ""
-    wrong = list(wrong_bars(bars))
+    wrong = list(unfitting(bars))
     completable = _completable(reader, bars)
-    for bar, reason in wrong:
+    for bar in wrong:
         too_long = bar.full is not None and bar.ticks > bar.full
         # One more bar completes one bar: a tune with two that wait could not be closed.
         if too_long or bar.number - 1 not in completable or len(wrong) > 1:
-            return reason
+            return wrong_length(bar)
     return ""
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from components.labs.music.runtime.model import State, TuneModel
+from components.labs.music.runtime.history import History
+from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.request import Sample, TuneRequest
 from components.labs.music.runtime.tune import Tune
 
@@ -30,26 +32,26 @@ class Batch(Generic[TuneT]):
         self.sampled = 0
         """Characters that the model has chosen, those thrown away included."""
         self._read_chars = read_chars
-        self._reading: deque[tuple[TuneT, State]] = deque()
-        self._playing: list[TuneT] = []
-        self._state = model.initial_state(0)
+        self._start = model.initial_state(1)
+        self._reading: deque[tuple[TuneT, History]] = deque()
+        self._playing: list[tuple[TuneT, History]] = []
 
     def __len__(self) -> int:
         return len(self._reading) + len(self._playing)
 
     def __iter__(self) -> Iterator[TuneT]:
-        return iter([*(tune for tune, _ in self._reading), *self._playing])
+        return iter([tune for tune, _ in (*self._reading, *self._playing)])
 
     def join(self, tune: TuneT) -> None:
         """It is written from the next step on."""
-        self._reading.append((tune, self.model.initial_state(1)))
+        self._reading.append((tune, History(self._start)))
 
     def leave(self, tunes: Iterable[TuneT]) -> None:
         """These are written no further."""
         gone = {id(tune) for tune in tunes}
         if gone:
             self._reading = deque(pair for pair in self._reading if id(pair[0]) not in gone)
-            self._keep([row for row, tune in enumerate(self._playing) if id(tune) not in gone])
+            self._playing = [pair for pair in self._playing if id(pair[0]) not in gone]
 
     def step(self, count: int | None = None) -> list[TuneT]:
         """Reads forced text, and writes up to `count` characters (by default the bundle's) of every other tune.
@@ -57,13 +59,13 @@ class Batch(Generic[TuneT]):
         Returns the tunes that were written. Those that are finished have left the batch.
         """
         self._read()
-        tunes, before = self._playing, self._state
-        if not tunes:
+        if not self._playing:
             return []
+        tunes, histories = zip(*self._playing, strict=True)
         settings = [tune.sampling for tune in tunes]
         characters = len(self.model.vocabulary)
-        ids, self._state = self.model.sample(
-            before,
+        ids, steps = self.model.sample(
+            History.together(histories),
             np.array([tune.last for tune in tunes], np.int64),
             np.stack([tune.uniforms(count or self.model.steps_per_call) for tune in tunes]),
             np.array([each.temperature for each in settings], np.float32),
@@ -71,52 +73,47 @@ class Batch(Generic[TuneT]):
             np.array([each.top_p for each in settings], np.float32),
         )
         self.sampled += ids.size
-        stay = []
-        for row, tune in enumerate(tunes):
-            goes_on = tune.take(ids[row])
-            tune.save(before, row)
-            if not goes_on and not tune.finished:
-                goes_on = self._go_back(row, tune, before)
-            if goes_on:
-                stay.append(row)
-        self._keep(stay)
-        return tunes
+        playing = []
+        for row, (tune, history) in enumerate(self._playing):
+            goes_on = tune.take(ids[row], partial(history.after, steps, row))
+            if tune.finished:
+                continue
+            history.add(steps, row)
+            if goes_on or self._go_back(tune, history):
+                playing.append((tune, history))
+        self._playing = playing
+        return list(tunes)
 
-    def _go_back(self, row: int, tune: TuneT, before: State) -> bool:
-        """Returns whether the tune is back at its checkpoint; one that has more to read goes on in `_read`."""
-        place = tune.checkpoint
-        state = place.state if place and place.state else before.rows([row])
+    def _go_back(self, tune: TuneT, history: History) -> bool:
+        """Returns whether the tune is written on at once; one that has much to read goes on in `_read`."""
+        if tune.resumed is not None:
+            history.go_back(tune.resumed)
         if self._read_chars and len(tune.unread) > self._read_chars:
-            self._reading.append((tune, state))
+            self._reading.append((tune, history))
             return False
-        if len(ids := tune.to_read(len(tune.unread))):
-            state, _ = self.model.read(ids[None], state)
-            tune.save_read(state)
-        self._state.put(row, state)
+        if len(tune.unread):
+            self._read_part(tune, history, len(tune.unread))
+            tune.save_read(history.layers)
         return True
 
     def _read(self) -> None:
         """Moves tunes through their forced text, each in turn; those that have read all of theirs are written next."""
-        ready: list[tuple[TuneT, State]] = []
         left = self._read_chars or sum(len(tune.unread) for tune, _ in self._reading)
         while self._reading and (left or not len(self._reading[0][0].unread)):
-            tune, state = self._reading.popleft()
-            if len(ids := tune.to_read(left)):
-                state, _ = self.model.read(ids[None], state)
-                left -= len(ids)
+            tune, history = self._reading.popleft()
+            left -= self._read_part(tune, history, left)
             if len(tune.unread):
-                self._reading.append((tune, state))
+                self._reading.append((tune, history))
             else:
-                tune.save_read(state)
-                ready.append((tune, state))
-        if ready:
-            self._playing = [*self._playing, *(tune for tune, _ in ready)]
-            self._state = State.stack([self._state, *(state for _, state in ready)])
+                tune.save_read(history.layers)
+                self._playing.append((tune, history))
 
-    def _keep(self, rows: list[int]) -> None:
-        if len(rows) < len(self._playing):
-            self._playing = [self._playing[row] for row in rows]
-            self._state = self._state.rows(rows)
+    def _read_part(self, tune: TuneT, history: History, most: int) -> int:
+        """Reads up to `most` characters of the tune's unread text; returns how many it read."""
+        if len(ids := tune.to_read(most)):
+            state, _ = self.model.read(ids[None], History.together([history]))
+            history.add_read(ids, state)
+        return len(ids)
 
 
 def generate(model: TuneModel, requests: Sequence[TuneRequest], batch: int = 32) -> list[Sample]:

@@ -8,14 +8,15 @@ completes a pickup. A tune that cannot go on, or finds no end, is closed by forc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 
 from components.datasets.music.reader import TUNE_START
 from components.labs.music.runtime.bars import BarJudge, Verdict, as_ended
-from components.labs.music.runtime.model import State, TuneModel
+from components.labs.music.runtime.checkpoint import After, Checkpoint, Layers, Sampling, nothing_read
+from components.labs.music.runtime.history import LayerState
+from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.request import Sample, TuneRequest
 
 UNIFORMS = 256
@@ -36,32 +37,6 @@ ENDINGS = 4
 
 _BAR_END = " \n!|:[]123456789,-"
 """Characters at the end of a good bar that closing the tune may replace."""
-
-
-class Sampling(NamedTuple):
-    """As in `TuneRequest`."""
-
-    temperature: float
-    top_k: int
-    top_p: float
-
-
-@dataclass
-class Checkpoint:
-    """A place that a tune is written on from again: after forced text, a line of the header or a good bar."""
-
-    text: str
-    line: int
-    sampled: int
-    judge: BarJudge
-    """What holds up to here."""
-    at_bar_line: BarJudge
-    """The same where the bar line, the last that stands here, may go on."""
-    last: int
-    unread: np.ndarray
-    """Ids after `last` that the model has to read."""
-    state: State | None = None
-    """(1 row) before `last` is read; None until the batch has given it."""
 
 
 class Tune:
@@ -100,7 +75,9 @@ class Tune:
         self._closed = self._given_up = False
         self.unread = self._force()
         """Ids (T,) that the model must read before it goes on."""
-        self._keep_place(self.unread)
+        self.resumed: LayerState | None = None
+        """Where the model goes on when `take` has returned False; None before it has read anything."""
+        self._keep_place()
 
     @property
     def finished(self) -> bool:
@@ -137,50 +114,60 @@ class Tune:
             self._uniforms = np.concatenate([self._uniforms, more])
         return self._uniforms[self._drawn : end]
 
-    def take(self, chars: np.ndarray) -> bool:
+    def take(self, chars: np.ndarray, after: After = nothing_read) -> bool:
         """Adds the characters (K,) that the model chose next, up to the tune's end or to where forced text begins.
 
-        Returns whether all were taken and the model may go on from them. Else the tune is finished, or `unread` is what
-        the model must read instead: from the checkpoint's state, or where there is none from that before these
-        characters.
+        after: the model's state after the first so many of what it has read in this call: `last`, and then `chars`.
+        Returns whether all were taken and the model may go on from them. Else the tune is finished, or the model goes
+        on from `resumed`: it reads `unread` there.
         """
-        before = self.last
-        for position, character in enumerate(self._vocabulary.decode(chars)):
-            self._drawn += 1
-            if int(chars[position]) == before == self._newline:
-                return self._end()
-            verdict = self._judge.push(character) if self._judge else Verdict.OPEN
-            if verdict is Verdict.BAR and self._keep_place(chars[:position], character):
+        text, position = self._vocabulary.decode(chars), 0
+        while position < len(text):
+            start, (position, verdict) = position, self._push_line(text, position)
+            if position > start:
+                self._drawn += position - start
+                self._add(text[start:position], int(chars[position - 1]))
+                if self._sampled >= self.request.max_length:
+                    return self._cut()
+                if position == len(text):
+                    return True
+            if not self._take_last(text[position], int(chars[position]), verdict, after, position):
                 return False
-            self._text += character
-            self._sampled += 1
-            if verdict is Verdict.BAD:
-                return self._draw_again()
-            stops = character == "\n" and self._start_line(chars[: position + 1], verdict is Verdict.FIELD)
-            if self._sampled >= self.request.max_length:
-                return self._cut()
-            if stops:
-                return False
-            before = int(chars[position])
-        self.last = before
+            position += 1
         return True
 
-    def save(self, state: State, row: int) -> None:
-        """state: the model's before the characters that were just taken, in which the tune has this row."""
-        places = [
-            place
-            for place in (self.checkpoint, self.previous, self.opening)
-            if place is not None and place.state is None
-        ]
-        if places:
-            own = state.rows([row])
-            for place in places:
-                place.state = own
+    def _push_line(self, text: str, start: int) -> tuple[int, Verdict]:
+        """Where the characters from `start` stop: before the first one with a verdict, or before the line's end."""
+        most = min(len(text), start + self.request.max_length - self._sampled)
+        if self._judge:
+            return self._judge.push_line(text, start, most)
+        end = text.find("\n", start, most)
+        return most if end < 0 else end, Verdict.OPEN
 
-    def save_read(self, state: State) -> None:
-        """The model has read all of `unread`; state (1 row) is that before it reads `last`."""
+    def _take_last(self, character: str, chosen: int, verdict: Verdict, after: After, position: int) -> bool:
+        """As `take`, of the character at this position: one with a verdict, or a line's end, which has none yet."""
+        self._drawn += 1
+        if chosen == self.last == self._newline:
+            return self._end()
+        if self._judge and verdict is Verdict.OPEN:
+            verdict = self._judge.push(character)
+        if verdict is Verdict.BAR and self._keep_place(partial(after, position), character):
+            return False
+        self._add(character, chosen)
+        if verdict is Verdict.BAD:
+            return self._draw_again()
+        stops = character == "\n" and self._start_line(partial(after, position + 1), verdict is Verdict.FIELD)
+        return self._cut() if self._sampled >= self.request.max_length else not stops
+
+    def _add(self, text: str, last: int) -> None:
+        self._text += text
+        self._sampled += len(text)
+        self.last = last
+
+    def save_read(self, layers: LayerState) -> None:
+        """The model has read all of `unread`. layers: before it reads `last`."""
         if (place := self.checkpoint) is not None:
-            place.state, place.last, place.unread = state, self.last, self.unread
+            place.layers, place.last, place.unread = layers, self.last, self.unread
 
     def to_read(self, most: int) -> np.ndarray:
         """Ids (T,) that the model reads to get past up to `most` characters of `unread`, which they are taken from."""
@@ -190,21 +177,21 @@ class Tune:
         ids, self.last = np.concatenate([[self.last], part[:-1]]), int(part[-1])
         return ids
 
-    def _start_line(self, read: np.ndarray, judged: bool) -> bool:
-        """Begins the next line. read: ids since the model's state. judged: all before it is good.
+    def _start_line(self, layers: Layers, judged: bool) -> bool:
+        """Begins the next line. layers: before the model reads the line's end. judged: all before it is good.
 
         Returns whether the model must read `unread` before it goes on.
         """
         self._line += 1
         if self._line in self.request.forced:
-            self.unread = np.concatenate([read, self._force()])
-            self._keep_place(self.unread)
+            self.unread, self.resumed = self._force(), layers()
+            self._keep_place(layers)
             return True
-        return judged and self._keep_place(read)
+        return judged and self._keep_place(layers)
 
-    def _keep_place(self, unread: np.ndarray, begun: str = "") -> bool:
-        """The tune may be written on from here. unread: ids since the model's state. begun: what the judge has seen of
-        the next bar already.
+    def _keep_place(self, layers: Layers = nothing_read, begun: str = "") -> bool:
+        """The tune may be written on from here. layers: before the model reads `last`. begun: what the judge has seen
+        of the next bar already.
 
         Returns whether it must be, because a stubborn bar is over and the next ones are drawn as the request says.
         """
@@ -214,7 +201,7 @@ class Tune:
         judge = self._judge.copy()
         judge.pending = judge.pending.removesuffix(begun)
         at_bar_line = judge.before_last_bar_line() if begun else judge
-        place = Checkpoint(self._text, self._line, self._sampled, judge, at_bar_line, self.last, unread)
+        place = Checkpoint(self._text, self._line, self._sampled, judge, at_bar_line, self.last, self.unread, layers())
         self.previous = before if begun and before and before.judge.full_bars else None
         if judge.full_bars >= OPENING:
             self.opening = None
@@ -229,6 +216,7 @@ class Tune:
     def _restore(self, place: Checkpoint) -> None:
         self._text, self._line, self._sampled = place.text, place.line, place.sampled
         self._judge, self.last, self.unread = place.at_bar_line.copy(), place.last, place.unread
+        self.resumed = place.layers
 
     def _end(self) -> bool:
         """The model has ended the tune. Returns False, as all that follow."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.datasets.music.abc_notation import check, parse_tune
+from components.datasets.music.abc_notation import TICKS, check, parse_tune
+from components.datasets.music.abc_parser import Reader
 from components.labs.music.runtime.bars import BarJudge, Verdict, as_ended
+from components.labs.music.runtime.plain_bars import LengthReader, plain_ticks
 from tests.music_data import real_tunes
 
 HEADER = "X:1\nT:A\nZ: id:dc-reel-1\nM:C\nL:1/8\nK:D Major\n"
@@ -61,13 +64,62 @@ def test_a_tune_can_be_closed_after_any_of_its_bars(seed: int) -> None:
 @given(st.integers(0, 2**32))
 def test_a_tune_with_mistakes_is_accepted_only_where_the_check_accepts_it(seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311 - makes mistakes
+    tune = with_mistakes(draw)
+    if "\n\n" not in tune and accepted(f"{tune}\n"):
+        assert check(tune) == []
+
+
+def with_mistakes(draw: random.Random) -> str:
     text = list(draw.choice(real_tunes()).rstrip("\n"))
     for _ in range(draw.randint(1, 4)):
         place = draw.randrange(len(text))
         text[place : place + draw.randint(0, 2)] = draw.choices("AB2/(|:[1]!\n ->z^%KM", k=draw.randint(0, 2))
-    tune = "".join(text).rstrip("\n")
-    if "\n\n" not in tune and accepted(f"{tune}\n"):
-        assert check(tune) == []
+    return "".join(text).rstrip("\n")
+
+
+@given(st.integers(0, 2**32))
+def test_characters_that_come_together_are_judged_as_one_by_one(seed: int) -> None:
+    draw = random.Random(seed)  # noqa: S311 - makes mistakes
+    text = with_mistakes(draw)
+    if draw.random() < 0.1:
+        text = text.replace("|", "")
+    single, _ = judged(text)
+    judge, place = BarJudge(), 0
+    while place < len(text):
+        place, verdict = judge.push_line(text, place, min(len(text), place + draw.randint(1, 40)))
+        if verdict is Verdict.OPEN and text[place : place + 1] == "\n":
+            verdict = judge.push("\n")
+        elif verdict is Verdict.OPEN:
+            continue
+        if verdict is Verdict.BAD:
+            break
+        place += 1
+    assert judge == single
+
+
+@given(st.integers(0, 2**32))
+def test_a_reader_of_lengths_finds_the_bars_and_the_faults_of_every_reader(seed: int) -> None:
+    lines = with_mistakes(random.Random(seed)).split("\n")[5:]  # noqa: S311 - makes mistakes
+    plain, lengths = Reader(metre=Fraction(1)), LengthReader(metre=Fraction(1))
+    for reader in (plain, lengths):
+        for line in lines:
+            reader.read_line(line, 1)
+        reader.finish()
+    assert lengths.bars == plain.bars
+    assert lengths.faults == plain.faults
+    assert any(note.pitches for note in lengths.notes) == any(note.pitches for note in plain.notes)
+
+
+PARTS = ["A", "^g,", "z", "c'", "2", "/", "3/2", "//", "0", "/3", " ", "(3", ">", "12"]
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=9))
+def test_a_plain_bar_lasts_what_the_reader_says(parts: list[str]) -> None:
+    text = "".join(parts) + "|!\n"
+    reader = Reader(unit=Fraction(1, 8))
+    reader.read_music(text)
+    expected = reader.bars[0].ticks if reader.bars and not reader.faults else None
+    assert plain_ticks(text, TICKS // 8, compound=False) == expected
 
 
 @pytest.mark.parametrize(

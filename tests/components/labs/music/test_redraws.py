@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from components.bundle import Bundle
 from components.datasets.music.abc_notation import check
-from components.labs.music.runtime.model import State, TuneModel
+from components.labs.music.runtime.history import LayerState
+from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.request import Sample, TuneRequest
 from components.labs.music.runtime.sampler import Batch, generate
 from components.labs.music.runtime.tune import ENDINGS, FURTHER_BACK, Tune
@@ -36,16 +37,15 @@ def written(pieces: list[str], **asked: Any) -> tuple[Tune, list[str]]:
     tune = Tune(
         TuneRequest(seed=1, forced={0: HEADER}, **asked), cast(TuneModel, SimpleNamespace(vocabulary=vocabulary))
     )
-    told, state = [tune.new_text()], State(*(np.zeros((1, 1)) for _ in range(4)))
+    told, layers = [tune.new_text()], LayerState(np.zeros(1), np.zeros(1), read=0)
     for piece in pieces:
         if tune.finished:
             break
         # One more character shows that a bar is over, and is thrown away with what is wrong.
         goes_on = tune.take(vocabulary.encode(piece))
-        tune.save(state, 0)
         if not (goes_on or tune.finished):
             tune.to_read(len(tune.unread))
-            tune.save_read(state)
+            tune.save_read(layers)
         told.append(tune.new_text())
     return tune, told
 
@@ -143,6 +143,19 @@ def test_a_tune_that_is_drawn_again_is_the_same_alone_and_in_a_batch(
     while len(batch):
         batch.step(steps)
     assert tune.sample == alone
+
+
+def test_a_wrong_bar_is_drawn_again_without_reading_what_stays(model: TuneModel) -> None:
+    class Unread:
+        """A model that refuses to read."""
+
+        def __getattr__(self, name: str) -> Any:
+            assert name != "read"
+            return getattr(model, name)
+
+    requests = [TuneRequest(seed=seed, temperature=1.3, max_length=300, redraws=64) for seed in range(16)]
+    tunes = generate(cast(TuneModel, Unread()), requests)
+    assert sum(tune.redrawn for tune in tunes) > 0
 
 
 def test_what_is_told_is_never_taken_back(model: TuneModel) -> None:

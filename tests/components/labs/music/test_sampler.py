@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.bundle import Bundle
+from components.bundle import Bundle, BundleSpec, write_bundle
 from components.datasets.music.reader import TUNE_END, TUNE_START
 from components.errors import UserError
-from components.labs.music.runtime.model import State, TuneModel
+from components.labs.music.runtime.history import History
+from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.request import TuneRequest, sample_seed
 from components.labs.music.runtime.sampler import Batch, generate
 from components.labs.music.runtime.tune import Tune
@@ -96,10 +99,11 @@ def test_the_graph_samples_as_a_plain_reference_does(
         uniforms = np.random.default_rng(seed).random((2, 12), dtype=np.float32)
         last = each.vocabulary.encode("A|")
         temperatures, tops = np.full(2, temperature, np.float32), np.array([top_p, 1], np.float32)
-        ids, after = each.sample(each.initial_state(2), last, uniforms, temperatures, np.array([top_k, 83]), tops)
+        before = each.initial_state(2)
+        ids, steps = each.sample(before, last, uniforms, temperatures, np.array([top_k, 83]), tops)
 
-        state, log_probs = each.read(np.column_stack([last, ids[:, :-1]]), each.initial_state(2))
-        np.testing.assert_allclose(state.cell, after.cell, atol=1e-5)
+        state, log_probs = each.read(np.column_stack([last, ids[:, :-1]]), before)
+        np.testing.assert_allclose(state.cell, steps.after(before).cell, atol=1e-5)
         for row, limits in enumerate([(top_k, top_p), (83, 1.0)]):
             for step, chosen in enumerate(ids[row]):
                 cumulative = reference(log_probs[row, step].astype(np.float64), temperature, *limits)
@@ -270,12 +274,44 @@ def test_a_tunes_random_numbers_do_not_depend_on_how_many_are_drawn_at_once(mode
     assert tune.uniforms(1) != Tune(TuneRequest(seed=sample_seed(5, 1)), model).uniforms(1)
 
 
-def test_rows_of_a_state_are_taken_and_stacked() -> None:
-    state = State(*(np.arange(6.0).reshape(3, 2) + 10 * part for part in range(4)))
-    swapped = State.stack([state.rows([2]), state.rows(slice(0, 2))])
-    np.testing.assert_array_equal(swapped.hidden, [[4, 5], [0, 1], [2, 3]])
-    np.testing.assert_array_equal(swapped.past, [[34, 35], [30, 31], [32, 33]])
-    assert len(state) == 3
+def test_a_history_that_goes_back_is_as_if_the_rest_had_not_been_read(model: TuneModel) -> None:
+    """Over more characters than the attention sees, read and sampled, in calls of several lengths."""
+    draw = np.random.default_rng(0)
+    history, beside = History(model.initial_state(1)), History(model.initial_state(1))
+    start = model.vocabulary.encode(HEADER + "ABcd|" * 70)
+    state, _ = model.read(start[None], History.together([history]))
+    history.add_read(start, state)
+    text, last = list(start), model.vocabulary.encode("A")[0]
+    for count, kept in ((1, 1), (16, 0), (16, 5), (40, 40), (3, 2)):
+        uniforms = draw.random((2, count), dtype=np.float32)
+        ones = np.ones(2, np.float32)
+        ids, steps = model.sample(
+            History.together([beside, history]), np.array([last, last]), uniforms, ones, np.full(2, 83), ones
+        )
+        place = history.after(steps, 1, kept)
+        history.add(steps, 1)
+        history.go_back(place)
+        text += [last, *ids[1, :-1]][:kept]
+        last = ids[1, kept - 1] if kept else last
+    expected, _ = model.read(np.array([text]), model.initial_state(1))
+    found = History.together([history])
+    for name, values in expected.named().items():
+        if name == "keys":  # sums of floats, in other groups
+            np.testing.assert_allclose(found.named()[name], values, atol=1e-5)
+        else:
+            np.testing.assert_array_equal(found.named()[name], values, err_msg=name)
+
+
+def test_a_bundle_of_an_older_version_says_that_it_must_be_exported_again(music_bundle: Path, tmp_path: Path) -> None:
+    given = Bundle.open(music_bundle)
+    graphs = given.manifest.graphs.items()
+    paths = {name: Path(shutil.copy(music_bundle / graph.file, tmp_path)) for name, graph in graphs}
+    model = onnx.load(paths["int8_sample"])
+    del model.graph.output[1:]
+    onnx.save(model, paths["int8_sample"])
+    write_bundle(tmp_path, "music", BundleSpec(paths, given.spec), given.manifest.provenance)
+    with pytest.raises(UserError, match="an older version exported it; export the model again"):
+        TuneModel.load(Bundle.open(tmp_path), "int8")
 
 
 def test_a_variant_that_the_bundle_lacks_is_an_error_that_names_those_it_has(music_bundle: Path) -> None:

@@ -46,7 +46,10 @@ def reading_graph(weights: Weights, variant: Variant) -> onnx.ModelProto:
 
 
 def sampling_graph(weights: Weights, variant: Variant) -> onnx.ModelProto:
-    """last (B,), uniforms (B, K) in [0, 1), temperature, top_k, top_p (B,), state -> ids (B, K), state after.
+    """last (B,), uniforms (B, K) in [0, 1), temperature, top_k, top_p (B,), state -> ids (B, K), state after each step.
+
+    hidden_steps and cell_steps (K, B, layers * H) are the layers' state after each character that was read, and
+    new_keys (B, size, K) are the keys of these characters: a tune goes on from any of them without being read again.
 
     Each row by itself: softmax(logits / temperature); top_k keeps the k likeliest characters (V: all); top_p then
     keeps, of these, the fewest likeliest that hold this share of them, the one that crosses it included (1: all).
@@ -72,12 +75,12 @@ def sampling_graph(weights: Weights, variant: Variant) -> onnx.ModelProto:
             (chosen, TensorProto.INT64, ["B"]),
             (key, TensorProto.FLOAT, ["B", weights.key_size]),
             (step.add("Identity", chosen), TensorProto.INT64, ["B"]),
+            *_all_layers(step, weights, variant),
         ],
     )
     columns = main.add("Unsqueeze", "uniforms", main.constant(np.array([2])))
-    _scan(main, body, weights, memory, states=["last"], sequence=columns, output="ids")
-    but_last = main.add("Slice", "ids", *(main.constant(np.array([number])) for number in (0, -1, 1)))
-    Memory.after(main, weights, main.add("Concat", first, but_last, axis=1), "new_keys")
+    _scan(main, body, weights, memory, states=["last"], sequence=columns, output="ids", each_step=True)
+    shape = ["K", "B", weights.layers * weights.hidden_size]
     return main.model(
         [
             ("last", TensorProto.INT64, ["B"]),
@@ -87,7 +90,12 @@ def sampling_graph(weights: Weights, variant: Variant) -> onnx.ModelProto:
             ("top_p", TensorProto.FLOAT, ["B"]),
             *_states("", weights, variant),
         ],
-        [("ids", TensorProto.INT64, ["B", "K"]), *_states("_after", weights, variant)],
+        [
+            ("ids", TensorProto.INT64, ["B", "K"]),
+            ("hidden_steps", _state_type(variant), shape),
+            ("cell_steps", TensorProto.FLOAT, shape),
+            ("new_keys", TensorProto.FLOAT, ["B", weights.key_size, "K"]),
+        ],
     )
 
 
@@ -112,6 +120,15 @@ def _layer_states(suffix: str, weights: Weights, variant: Variant) -> list[Value
     return hidden + [(f"cell_{layer}{suffix}", TensorProto.FLOAT, shape) for layer in layers]
 
 
+def _all_layers(step: Nodes, weights: Weights, variant: Variant) -> list[Value]:
+    """hidden and cell of all layers after a step, side by side."""
+    shape = ["B", weights.layers * weights.hidden_size]
+    return [
+        (step.add("Concat", *(f"{name}_{layer}_next" for layer in range(weights.layers)), axis=1), kind, shape)
+        for name, kind in (("hidden", _state_type(variant)), ("cell", TensorProto.FLOAT))
+    ]
+
+
 def _step_inputs(weights: Weights, own: Value) -> list[Value]:
     """What a step is given beside the state: its part of the sequence, and its mask of the memory."""
     return [own, ("step_mask", TensorProto.FLOAT, ["B", 1, 1 + weights.memory])]
@@ -125,25 +142,30 @@ def _scan(
     states: list[str],
     sequence: str,
     output: str,
+    each_step: bool = False,
 ) -> None:
-    """Runs the step along axis 1 of `sequence`, with the state taken apart before and put together after.
+    """Runs the step along axis 1 of `sequence`, with the state taken apart before.
 
-    Writes `output` and new_keys (B, size, steps).
+    Writes `output`, new_keys (B, size, steps), and the state put together: hidden_after and cell_after, or where
+    each_step hidden_steps and cell_steps.
     """
     layers = range(weights.layers)
     for name in ("hidden", "cell"):
         main.add("Split", name, outputs=[f"{name}_{layer}_in" for layer in layers], axis=1, num_outputs=weights.layers)
     parts = [f"{name}_{layer}" for name in ("hidden", "cell") for layer in layers] + states
+    steps = ["hidden_steps", "cell_steps"] if each_step else []
     main.add(
         "Scan",
         *[f"{part}_in" if part not in states else part for part in parts],
         sequence,
         memory.masks,
-        outputs=[*(f"{part}_out" for part in parts), "new_keys", output],
+        outputs=[*(f"{part}_out" for part in parts), "new_keys", output, *steps],
         body=body,
         num_scan_inputs=2,
         scan_input_axes=[1, 0],
-        scan_output_axes=[2, 1],
+        scan_output_axes=[2, 1, *(0 for _ in steps)],
     )
+    if each_step:
+        return
     for name in ("hidden", "cell"):
         main.add("Concat", *(f"{name}_{layer}_out" for layer in layers), outputs=[f"{name}_after"], axis=1)
