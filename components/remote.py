@@ -90,11 +90,10 @@ def pull(names: Sequence[str], params: Path, build: Path) -> tuple[str, ...]:
 
 def _default() -> tuple[str, str]:
     """Name and address of the remote in use, both "" where there is none."""
-    for line in dvc(Path(), "remote", "list").splitlines():
-        if line.endswith("(default)"):
-            name, url = line.removesuffix("(default)").split(maxsplit=1)
-            return name, url.strip()
-    return "", ""
+    # Levels follow each other, the machine's own last. (`remote list` wraps a long address.)
+    found = dict(line.split("=", 1) for line in dvc(Path(), "config", "--list").splitlines() if "=" in line)
+    name = found.get("core.remote", "")
+    return name, found.get(f"remote.{name}.url", "")
 
 
 def _stages() -> dict[str, Any]:

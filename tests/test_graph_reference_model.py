@@ -112,7 +112,7 @@ def clone(graph: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with store(tmp_path_factory.mktemp("store")) as keys:
         endpoint = keys.pop("AWS_ENDPOINT_URL")
         graph.run("python", "-m", "components", "remote", f"s3://{BUCKET}/labs", "--endpoint-url", endpoint)
-        graph.run("dvc", "push", **keys)
+        graph.run("dvc", "push", check=True, **keys)
         graph.run("git", "add", "-A")
         graph.run("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "made")
         yield Clone(graph, tmp_path_factory.mktemp("clone") / "project", keys)

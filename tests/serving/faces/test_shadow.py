@@ -47,8 +47,8 @@ def candidate(prepared_faces: Path, train_params: Train, tmp_path_factory: pytes
 @pytest.fixture(scope="module")
 def server(promoted_faces: Path, candidate: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder, shadow = tmp_path_factory.mktemp("shadow"), str(candidate.folder)
-    limits = {"shadow_every": 1, "shadow_window": WINDOW}
-    with serving("faces", promoted_faces, folder, "--shadow", shadow, **limits) as running:
+    options = ("--shadow", shadow)
+    with serving("faces", promoted_faces, folder, *options, shadow_every=1, shadow_window=WINDOW) as running:
         yield running
 
 
@@ -56,7 +56,7 @@ def server(promoted_faces: Path, candidate: Bundle, tmp_path_factory: pytest.Tem
 def detectors(promoted_faces: Path, candidate: Bundle) -> tuple[Detector, Detector]:
     """Of the served model and of the candidate, as the server makes them."""
     params, chosen = params_of("faces"), read_json(promoted_faces / "evaluation.json")["serve"]
-    models = (
+    models: tuple[tuple[FaceModel, dict[str, Any]], ...] = (
         (FaceModel.load(Bundle.open(promoted_faces), chosen["variant"]), chosen),
         (FaceModel.load(candidate, candidate.spec["variants"][0]), {}),
     )
