@@ -16,7 +16,7 @@ ENVIRONMENT := .venv/.installed
 QUIETLY := --quiet --disable-pip-version-check
 INSTALL := python -m pip install $(QUIETLY) --require-hashes --no-deps --no-build-isolation
 
-.PHONY: help environment data repro search smoke serve stack pipelines manifests test test-containers test-cluster lint audit system lock bench
+.PHONY: help environment data repro remote pull search smoke serve stack pipelines manifests test test-containers test-cluster lint audit system lock bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -43,6 +43,12 @@ data: $(ENVIRONMENT) ## fetch the datasets and check them against their pin
 repro: $(ENVIRONMENT) ## make, measure and promote music and faces (LAB=digits: one lab, LAB=all: every lab)
 	@python -m components fetch $(if $(filter all,$(LAB)),,$(or $(LAB),music faces))
 	python -m components repro $(LAB)
+
+remote: $(ENVIRONMENT) ## name the DVC remote that `dvc push` and `make pull` take (URL=s3://bucket/path, or a folder)
+	@python -m components remote $(URL)
+
+pull: $(ENVIRONMENT) ## bring models from the DVC remote in place of training, judge and promote them (LAB=music: one)
+	@python -m components pull $(LAB)
 
 search: $(ENVIRONMENT) ## search for better training parameters of LAB, killed or not from where it was
 	@python -m components search $(LAB)

@@ -15,7 +15,7 @@ from components import params as parameters
 from components.datasets import DATASETS
 from components.discovery import nearest
 from components.errors import UserError
-from components.labs import LABS, find
+from components.labs import LABS, find, with_reference_models
 from components.redaction import configure_logging
 from components.settings import settings, wait_passively
 from components.sources.catalogue import Profile
@@ -53,7 +53,6 @@ def fetch(
     ] = None,
 ) -> None:
     """Bring the raw data. A dataset that can't be had falls back to its small starter data, loudly."""
-    from components.repro import with_reference_models
     from components.steps.fetch import fetch as step
 
     wanted = names or list(LABS)
@@ -93,6 +92,31 @@ def repro(
     from components.repro import repro as run
 
     sys.exit(run(tuple(labs or ())))
+
+
+@app.command()
+def remote(
+    url: Annotated[str, typer.Argument(metavar="URL", help="s3://bucket/path, or a folder.")],
+    endpoint_url: Annotated[str, typer.Option(help="Of an S3 store that is not Amazon's.")] = "",
+    local: Annotated[bool, typer.Option("--local", help="On this machine only, where git does not see it.")] = False,
+) -> None:
+    """Name the DVC remote that outputs of steps are pushed to and pulled from. Keys are no part of its address."""
+    from components.remote import configure
+
+    file = configure(url, endpoint_url, local)
+    log.info("%s names %s for `dvc push` and `make pull`%s", file, url, "" if local else "; commit it with git")
+
+
+@app.command()
+def pull(
+    labs: Annotated[list[str] | None, typer.Argument(metavar="[LAB]...", help="Default: all of dvc.lock.")] = None,
+) -> None:
+    """Bring models from the DVC remote in place of training. They are judged and promoted here, like one's own."""
+    from components.remote import pull as bring
+
+    for lab in bring(tuple(labs or ()), PARAMS, BUILD):
+        gate(lab)
+        promote(lab)
 
 
 @app.command()
@@ -207,9 +231,8 @@ def gate(
     from components.steps.gate import gate as step
 
     with lab_step("gate", lab, params, build) as this:
-        audited = this.output_of("audit") if this.lab.audited else None
-        decided = {name: build / name / "gate" for name in this.lab.reference_models}
-        step(this.lab, this.params, this.output_of("evaluate"), this.out, audited, require_pass, decided)
+        evaluation, decided = this.output_of("evaluate"), this.reference_decisions()
+        step(this.lab, this.params, evaluation, this.out, this.audited(), require_pass, decided)
 
 
 @app.command()
@@ -219,10 +242,8 @@ def promote(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> 
     from components.steps.promote import promote as step
 
     with lab_step("promote", lab, params, build) as this:
-        audited = this.output_of("audit") if this.lab.audited else None
-        decided = {name: build / name / "gate" for name in this.lab.reference_models}
         bundle, evaluation, decision = (this.output_of(name) for name in ("export", "evaluate", "gate"))
-        made = Folders(bundle, evaluation, decision, audited, decided)
+        made = Folders(bundle, evaluation, decision, this.audited(), this.reference_decisions())
         step(this.lab, this.params, made, this.out, run=this.run)
 
 

@@ -6,53 +6,99 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from components.errors import UserError
 from components.steps.versions import write_versions
 from components.tracking.runs import finished_steps
 
-ALWAYS = ("versions", "gate", "promote")
+VERSIONS = "versions"
+ALWAYS = (VERSIONS, "gate", "promote")
 """Steps that DVC always runs; they take seconds."""
 EDGE = re.compile(r'^"(.+)" -> "(.+)";$', re.MULTILINE)
 """From a stage to one that stands on it, in what `dvc dag --dot` prints."""
+MISSING = ("deleted", "not in cache")
+"""What DVC says of a file that is not here, whether or not it is known how to make it."""
 
 
-def plan(labs: Sequence[str], params: Path, build: Path) -> Iterator[str]:
-    """A line for each dataset and lab of which something has changed, and one that sums up. DVC may still find the
-    output of a step in its cache, and then takes that."""
+class Plan(NamedTuple):
+    lines: tuple[str, ...]
+    """One for each dataset and lab of which something has changed, and one that sums up."""
+    pulls: bool
+    """Whether outputs are missing that have not changed, which a remote may have."""
+
+
+def plan(labs: Sequence[str], params: Path, build: Path, remote: str = "") -> Plan:
+    """What DVC will run of the graph of these labs. It may still find an output in its cache, and then takes that.
+
+    remote: where outputs come from that are missing and otherwise have not changed.
+    """
     write_versions(params, build / "versions")
-    stages = [stage for stage in changed(labs) if stage[0] not in ALWAYS]
+    graph = Graph.of(labs)
+    missing = [stage for stage in graph.changed() if stage[0] not in ALWAYS]
+    stages = [stage for stage in graph.changed(missing=False) if stage[0] not in ALWAYS] if remote else missing
+    pulled = len(missing) - len(stages)
+    found = [f"{pulled} outputs that have not changed come from {remote}, where it has them"] if pulled else []
     if not stages:
-        yield "nothing has changed"
-        return
+        return Plan((*found, "nothing has changed"), pulled > 0)
     took = finished_steps()
-    for subject in dict.fromkeys(subject for _, subject in stages):
-        steps = [step for step, whose in stages if whose == subject]
-        yield f"{subject}: {', '.join(steps)}{_time(took.get((subject, step)) for step in steps)}"
-    yield f"{len(stages)} steps to run{_time(took.get((subject, step)) for step, subject in stages)}"
+    for subject, steps in _by_subject(stages).items():
+        found.append(f"{subject}: {', '.join(steps)}{_time(took.get((subject, step)) for step in steps)}")
+    found.append(f"{len(stages)} steps to run{_time(took.get((subject, step)) for step, subject in stages)}")
+    return Plan(tuple(found), pulled > 0)
 
 
-def changed(labs: Sequence[str]) -> list[tuple[str, str]]:
-    """Steps of the graph of these labs that have changed or stand on one that has, each with its subject, in order."""
-    goals = [f"promote@{lab}" for lab in labs]
-    status = json.loads(_dvc("status", "--json", "--with-deps", *goals))
-    graph: dict[str, list[str]] = {}  # from a stage to those that it stands on
-    for below, above in EDGE.findall(_dvc("dag", "--dot")):
-        graph.setdefault(above, []).append(below)
-    runs: dict[str, bool] = {}  # after those that it stands on, which is the order in which they run
+def outdated(labs: Sequence[str], params: Path, build: Path) -> Iterator[str]:
+    """A line for each dataset and lab of which dvc.lock is of other code, parameters or data than there are here."""
+    write_versions(params, build / "versions")
+    stages = [stage for stage in Graph.of(labs).changed(missing=False) if stage[0] not in ALWAYS]
+    for subject, steps in _by_subject(stages).items():
+        yield f"{subject}: {', '.join(steps)} changed since dvc.lock was written"
 
-    def visit(name: str) -> bool:
-        if name not in runs:
-            below = [visit(stage) for stage in graph.get(name, ())]
-            runs[name] = any(below) or any(map(_is_change, status.get(name, ())))
-        return runs[name]
 
-    for goal in goals:
-        visit(goal)
-    found = (name.partition("@") for name, changes in runs.items() if changes)
-    return [(step, subject) for step, _, subject in found if subject]
+@dataclass(frozen=True)
+class Graph:
+    """DVC's stages, those that each stands on, and what it says has changed of those that the goals need."""
+
+    goals: tuple[str, ...]
+    edges: Mapping[str, Sequence[str]]
+    status: Mapping[str, Sequence[str | dict[str, dict[str, object]]]]
+
+    @classmethod
+    def of(cls, labs: Sequence[str]) -> Graph:
+        goals = tuple(f"promote@{lab}" for lab in labs)
+        edges: dict[str, list[str]] = {}
+        for below, above in EDGE.findall(_dvc("dag", "--dot")):
+            if below != VERSIONS:  # each stage depends on a file of its own there, whose change is told of that stage
+                edges.setdefault(above, []).append(below)
+        return cls(goals, edges, json.loads(_dvc("status", "--json", "--with-deps", *goals)))
+
+    def changed(self, missing: bool = True) -> list[tuple[str, str]]:
+        """Steps that have changed or stand on one that has, each with its subject, in the order in which they run.
+
+        missing: whether a file that is not here is a change.
+        """
+        runs: dict[str, bool] = {}  # after those that it stands on
+
+        def visit(name: str) -> bool:
+            if name not in runs:
+                below = [visit(stage) for stage in self.edges.get(name, ())]
+                runs[name] = any(below) or any(_is_change(why, missing) for why in self.status.get(name, ()))
+            return runs[name]
+
+        for goal in self.goals:
+            visit(goal)
+        return [(step, subject) for step, _, subject in (name.partition("@") for name in runs if runs[name])]
+
+
+def _by_subject(stages: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for step, subject in stages:
+        found.setdefault(subject, []).append(step)
+    return found
 
 
 def _dvc(*arguments: str) -> str:
@@ -64,8 +110,11 @@ def _dvc(*arguments: str) -> str:
     return done.stdout
 
 
-def _is_change(why: object) -> bool:
-    return why != "always changed"
+def _is_change(why: str | dict[str, dict[str, object]], missing: bool) -> bool:
+    """why: as DVC says it; of parameters, the file's entry is a dictionary."""
+    if isinstance(why, str):
+        return why != "always changed"
+    return missing or any(state not in MISSING for files in why.values() for state in files.values())
 
 
 def _time(seconds: Iterable[float | None]) -> str:

@@ -97,7 +97,7 @@ def lab_code(lab: Lab, step: str) -> str:
 
 
 def git_state(root: Path) -> tuple[str, bool]:
-    """The commit, and whether tracked files differ from it.
+    """The commit, and whether tracked files differ from it, beside dvc.lock, which says what was made.
 
     Outside a repository what GIT_COMMIT says, as `<commit>` or `<commit>-dirty`; else ("unknown", True).
     """
@@ -106,7 +106,8 @@ def git_state(root: Path) -> tuple[str, bool]:
     if git is None or commit is None:
         told = settings().git_commit or "unknown"
         return told.removesuffix("-dirty"), told == "unknown" or told.endswith("-dirty")
-    return commit, _git(git, root, "status", "--porcelain", "--untracked-files=no") != ""
+    changes = _git(git, root, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude)dvc.lock")
+    return commit, changes != ""
 
 
 def _lab_files(lab: Lab, step: str) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,8 @@ import sys
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -55,6 +57,10 @@ class Settings(BaseSettings):
     """Namespace of a multi-user Kubeflow."""
     kubeflow_token: str | None = None
     """Bearer token; not an option, which others could read."""
+    kubeflow_cookie: str | None = None
+    """Session cookies of a gateway with a login, as a browser sends them: name=value, with "; " between them."""
+    kubeflow_ca_cert: Path | None = None
+    """Certificates, in PEM, that Kubeflow's own is signed with, in place of those that are known."""
     ml_pipeline_service_host: str | None = None
     """Kubeflow's API, as Kubernetes tells pods beside it."""
     ml_pipeline_service_port_http: int = 8888
@@ -105,6 +111,12 @@ def settings() -> Settings:
 def path_with_this_python() -> str:
     """PATH with this Python's folder first: so that a command named `python` is this one."""
     return f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+
+
+def proxy_for(address: str) -> str:
+    """The proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for an address; "" where none is in the way."""
+    parts = urlsplit(address)
+    return "" if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme, "")
 
 
 def draw_without_display() -> None:

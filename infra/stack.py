@@ -55,19 +55,11 @@ def stack(folder: Path, port: int = 0, hosts: Sequence[str] = ()) -> Iterator[St
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     tracking_port, store_port = (port, port + 1) if port else _free_ports()
-    tracking, store = (f"http://127.0.0.1:{number}" for number in (tracking_port, store_port))
-    keys = {
-        "AWS_ACCESS_KEY_ID": "stack",
-        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": store,
-    }
+    tracking = f"http://127.0.0.1:{tracking_port}"
     admin, password = "stack", secrets.token_hex(16)
     with ExitStack() as servers:
         runs, users = servers.enter_context(_database(folder / "postgres"))
-        moto = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(store_port)]
-        servers.enter_context(_server("s3", moto, store, folder, {}))
-        _make_bucket(keys)
+        keys = servers.enter_context(store(folder, store_port))
         environment = {
             **keys,
             "MLFLOW_BACKEND_STORE_URI": runs,
@@ -90,7 +82,26 @@ def stack(folder: Path, port: int = 0, hosts: Sequence[str] = ()) -> Iterator[St
             "MLFLOW_TRACKING_USERNAME": admin,
             "MLFLOW_TRACKING_PASSWORD": password,
         }
-        yield Stack(tracking, store, {**client, **keys})
+        yield Stack(tracking, keys["AWS_ENDPOINT_URL"], {**client, **keys})
+
+
+@contextmanager
+def store(folder: Path, port: int = 0) -> Iterator[dict[str, str]]:
+    """An S3 store with the bucket BUCKET, and the variables with which a client finds it; its log goes to `folder`.
+
+    Raises UserError when it does not start.
+    """
+    number = port or _free_ports()[0]
+    keys = {
+        "AWS_ACCESS_KEY_ID": "stack",
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{number}",
+    }
+    moto = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(number)]
+    with _server("s3", moto, keys["AWS_ENDPOINT_URL"], folder, {}):
+        _make_bucket(keys)
+        yield keys
 
 
 @contextmanager
@@ -199,8 +210,7 @@ def main(
             typer.echo(
                 f"MLflow {running.tracking}, S3 {running.store}, bucket {BUCKET}\n"
                 f"In another terminal: . {file}; make repro; python -m serving music\n"
-                f"DVC: dvc remote add --local stack s3://{BUCKET}/dvc; "
-                f"dvc remote modify --local stack endpointurl {running.store}; dvc push -r stack\n"
+                f"DVC: python -m components remote s3://{BUCKET}/dvc --endpoint-url {running.store} --local; dvc push\n"
                 "What S3 holds is gone when this stops: Ctrl-C"
             )
             signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -12,7 +12,7 @@ import typer
 from components import command_line
 from components.errors import UserError
 from components.labs import LABS
-from components.settings import settings
+from components.settings import proxy_for, settings
 from pipelines.run_spec import request
 from pipelines.workspace import log_as_the_command_line
 
@@ -52,6 +52,10 @@ Host = Annotated[str | None, typer.Option(help="Address of Kubeflow Pipelines (d
 Namespace = Annotated[str | None, typer.Option(help="Of a multi-user Kubeflow (default: KUBEFLOW_NAMESPACE).")]
 InCluster = Annotated[
     bool, typer.Option("--in-cluster", help="Use the token that this pod was given, not KUBEFLOW_TOKEN.")
+]
+CaCert = Annotated[
+    Path | None,
+    typer.Option(help="A file in PEM with who signs Kubeflow's certificate (default: KUBEFLOW_CA_CERT)."),
 ]
 Experiment = Annotated[str | None, typer.Option(help="Kubeflow's experiment (default: pipelines.experiment).")]
 Poll = Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the run.")]
@@ -104,6 +108,7 @@ def submit(
     host: Host = None,
     namespace: Namespace = None,
     in_cluster: InCluster = False,
+    ca_cert: CaCert = None,
     experiment: Experiment = None,
     pipeline_root: Root = None,
     assignments: Sets = None,
@@ -116,7 +121,7 @@ def submit(
     from pipelines import cluster
 
     asked = request(lab, assignments or (), sweep or (), trials=trials or 0)
-    connection = _connection(host, namespace, in_cluster)
+    connection = _connection(host, namespace, in_cluster, ca_cert)
     if not asked.cluster.cached:
         log.warning(
             "pipelines.image is %s, which may change: every step runs, none from the cache", asked.cluster.image
@@ -135,21 +140,28 @@ def follow(
     host: Host = None,
     namespace: Namespace = None,
     in_cluster: InCluster = False,
+    ca_cert: CaCert = None,
     poll: Poll = 10.0,
 ) -> None:
     """Show the steps of a run until it ends. Of a failed one, the reason and the last lines; exits with 1 then."""
     from pipelines import cluster
 
-    kubeflow = _connection(host, namespace, in_cluster).open()
+    kubeflow = _connection(host, namespace, in_cluster, ca_cert).open()
     _follow(kubeflow, str(cluster.find_run(kubeflow, run).run_id), poll)
 
 
 @app.command()
-def cancel(run: RunName, host: Host = None, namespace: Namespace = None, in_cluster: InCluster = False) -> None:
+def cancel(
+    run: RunName,
+    host: Host = None,
+    namespace: Namespace = None,
+    in_cluster: InCluster = False,
+    ca_cert: CaCert = None,
+) -> None:
     """Stop a run. Its last task still closes the MLflow run."""
     from pipelines import cluster
 
-    kubeflow = _connection(host, namespace, in_cluster).open()
+    kubeflow = _connection(host, namespace, in_cluster, ca_cert).open()
     found = cluster.find_run(kubeflow, run)
     cluster.cancel(kubeflow, found)
     log.info("%s is being stopped; see its end with: python -m pipelines follow %s", found.display_name, found.run_id)
@@ -160,12 +172,13 @@ def list_(
     host: Host = None,
     namespace: Namespace = None,
     in_cluster: InCluster = False,
+    ca_cert: CaCert = None,
     count: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 10,
 ) -> None:
     """Show the last runs, newest first: id, state, when it began (UTC), name."""
     from pipelines import cluster
 
-    for run in cluster.recent_runs(_connection(host, namespace, in_cluster).open(), count):
+    for run in cluster.recent_runs(_connection(host, namespace, in_cluster, ca_cert).open(), count):
         begun = f"{run.created_at:%Y-%m-%d %H:%M}" if run.created_at else ""
         sys.stdout.write(f"{run.run_id}  {run.state or 'PENDING':<9}  {begun:<16}  {run.display_name}\n")
 
@@ -178,6 +191,7 @@ def schedule(
     host: Host = None,
     namespace: Namespace = None,
     in_cluster: InCluster = False,
+    ca_cert: CaCert = None,
     experiment: Experiment = None,
     pipeline_root: Root = None,
     assignments: Sets = None,
@@ -186,7 +200,7 @@ def schedule(
     from pipelines import cluster
 
     asked = request(lab, assignments or ())
-    connection = _connection(host, namespace, in_cluster)
+    connection = _connection(host, namespace, in_cluster, ca_cert)
     where = pin or asked.cluster.pin
     made = cluster.schedule(asked, connection, experiment or asked.cluster.experiment, pipeline_root, cron, where)
     log.info("%s looks at %s at '%s' (UTC)", lab, where, cron)
@@ -211,7 +225,7 @@ def _follow(kubeflow: Kubeflow, run_id: str, poll: float) -> None:
         sys.exit(1)
 
 
-def _connection(host: str | None, namespace: str | None, in_cluster: bool) -> Connection:
+def _connection(host: str | None, namespace: str | None, in_cluster: bool, ca_cert: Path | None) -> Connection:
     from pipelines.connection import IN_CLUSTER_TOKEN, Connection
 
     address = host or settings().kubeflow_host
@@ -222,6 +236,9 @@ def _connection(host: str | None, namespace: str | None, in_cluster: bool) -> Co
         namespace=namespace or settings().kubeflow_namespace or "",
         token="" if in_cluster else settings().kubeflow_token or "",
         token_file=IN_CLUSTER_TOKEN if in_cluster else None,
+        cookie="" if in_cluster else settings().kubeflow_cookie or "",
+        ca_cert=ca_cert or settings().kubeflow_ca_cert,
+        proxy=proxy_for(address),
     )
 
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from components.errors import UserError
 
@@ -39,6 +41,12 @@ class Connection:
     token: str = ""
     token_file: Path | None = None
     """Holds a token that is renewed, as a pod's does."""
+    cookie: str = ""
+    """Of a session at a gateway with a login, as a browser sends it."""
+    ca_cert: Path | None = None
+    """Certificates in PEM that alone are trusted, in place of those that are known."""
+    proxy: str = ""
+    """Address of the proxy on the way: Kubeflow's client looks for none itself."""
 
     def open(self) -> Kubeflow:
         """The installation, once it has let us in. Says so where it ignores the namespace. Raises UserError."""
@@ -53,7 +61,11 @@ class Connection:
                 namespace=known.namespace or "kubeflow",
                 existing_token=self.token or None,
                 credentials=ServiceAccountTokenVolumeCredentials(str(self.token_file)) if self.token_file else None,
+                cookies=self.cookie or None,
+                ssl_ca_cert=str(self.ca_cert) if self.ca_cert else None,
+                proxy=self.proxy or None,
             )
+            _limit(client)
             # Whoever may not use the namespace, or names one that is not there, learns it here, before an upload.
             client.list_experiments(page_size=1, namespace=known.namespace)
         return Kubeflow(known, client)
@@ -70,14 +82,17 @@ class Connection:
         except ApiException as error:
             raise self._refused(error.status or 0, str(error.body or error.reason)) from None
         except HTTPError as error:
-            raise UserError(f"Kubeflow at {self.host} went away: {_line(str(error))}") from None
+            raise self._lost("went away", str(error)) from None
 
     def get(self, path: str) -> bytes:
         """What is at a path of the installation. Raises HTTPError, OSError or UserError."""
         token = self._token()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= {"Cookie": self.cookie} if self.cookie else {}
         request = urllib.request.Request(f"{self.host.rstrip('/')}/{path}", headers=headers)  # noqa: S310 - checked
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310 - scheme checked
+        proxies = {urlsplit(self.host).scheme: self.proxy} if self.proxy else {}
+        handlers = urllib.request.ProxyHandler(proxies), urllib.request.HTTPSHandler(context=self._trusted())
+        with urllib.request.build_opener(*handlers).open(request, timeout=SECONDS) as answer:
             return bytes(answer.read())
 
     def _used_namespace(self) -> str:
@@ -90,11 +105,11 @@ class Connection:
             raise self._refused(error.code, error.read().decode(errors="replace")) from None
         except (json.JSONDecodeError, AttributeError):
             raise UserError(
-                f"{self.host} answers with a page, not as Kubeflow Pipelines: is a token missing?"
+                f"{self.host} answers with a page, not as Kubeflow Pipelines: is a token missing, or the cookie of a "
+                "session (KUBEFLOW_COOKIE)?"
             ) from None
         except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
-            raise UserError(f"Kubeflow at {self.host} can't be reached: {_line(str(reason))}") from None
+            raise self._lost("can't be reached", str(getattr(error, "reason", error))) from None
         if multi_user and not self.namespace:
             raise UserError(f"Kubeflow at {self.host} has many users: name yours with --namespace")
         if self.namespace and not multi_user:
@@ -130,6 +145,22 @@ class Connection:
             raise UserError(
                 f"{self.token_file} cannot be read ({error.strerror}): is this a pod of the cluster?"
             ) from None
+
+    def _trusted(self) -> ssl.SSLContext | None:
+        """None: what is known on this machine. Raises UserError for a file without certificates."""
+        if self.ca_cert is None:
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.ca_cert)
+        except ssl.SSLError:
+            raise UserError(f"--ca-cert: {self.ca_cert} holds no certificates in PEM") from None
+        except OSError as error:
+            raise UserError(f"--ca-cert: {self.ca_cert} cannot be read: {error.strerror}") from None
+
+    def _lost(self, what: str, reason: str) -> UserError:
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            what, reason = "is not trusted", "name who signs its certificate with --ca-cert, or KUBEFLOW_CA_CERT"
+        return UserError(f"Kubeflow at {self.host} {what}: {_line(reason)}")
 
     def _refused(self, status: int, body: str) -> UserError:
         with contextlib.suppress(ValueError, TypeError, KeyError):
@@ -189,6 +220,17 @@ class Kubeflow:
                 if text.strip() and not text.lstrip().startswith(("<", '{"error')):
                     return text
         return ""
+
+
+def _limit(client: kfp.Client) -> None:
+    """Gives each request of a client SECONDS for its next byte: it would wait for ever."""
+    rest = client._run_api.api_client.rest_client  # that of all its APIs
+    send = rest.request
+
+    def request(*arguments: Any, **named: Any) -> Any:
+        return send(*arguments, **{**named, "_request_timeout": named.get("_request_timeout") or SECONDS})
+
+    rest.request = request
 
 
 def _line(text: str) -> str:

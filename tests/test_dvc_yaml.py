@@ -10,6 +10,7 @@ import yaml
 
 from components.datasets import DATASETS
 from components.labs import LABS, find
+from components.repro import SHOWN
 
 PROJECT = Path(__file__).resolve().parent.parent
 DVC: dict[str, Any] = yaml.safe_load((PROJECT / "dvc.yaml").read_text())
@@ -19,6 +20,7 @@ PLOTS: dict[str, dict[str, Any]] = {name: plot for each in DVC["plots"] for name
 
 def test_every_lab_has_its_line_and_every_dataset_its_block() -> None:
     assert set(LINES) == set(LABS)
+    assert tuple(LINES)[: len(SHOWN)] == SHOWN, "what is made where no lab is named comes first of all"
     assert set(DVC["stages"]["audit"]["foreach"]) == {lab for lab in LABS if find(lab).audited}
     assert set(yaml.safe_load((PROJECT / "params.yaml").read_text())["datasets"]) == set(DATASETS)
 

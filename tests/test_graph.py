@@ -108,6 +108,25 @@ def status(graph: Workspace) -> dict[str, object]:
     return {stage: why for stage, why in found.items() if why != ["always changed"] and stage.endswith("music")}
 
 
+def test_the_plan_names_what_has_changed_and_no_lab_whose_own_code_is_as_it_was(graph: Workspace) -> None:
+    def planned() -> str:
+        command = "from components.plan import plan; from pathlib import Path as P;"
+        command += "print(plan(['music'], P('params.yaml'), P('build')).lines[0])"
+        return graph.run("python", "-c", command).stdout.strip()
+
+    components = graph.folder / "components"
+    for module, found in (
+        (components / "families" / "classification" / "evaluation" / "measures.py", "nothing has changed"),
+        (components / "labs" / "music" / "evaluation" / "evaluate.py", "music: evaluate"),
+    ):
+        before = module.read_text()
+        module.write_text(before + "\nLIMIT = 1\n")
+        try:
+            assert planned().startswith(found)
+        finally:
+            module.write_text(before)
+
+
 def test_code_that_only_judges_or_serves_and_other_datasets_retrain_nothing(graph: Workspace) -> None:
     lab = graph.folder / "components" / "labs" / "music"
     touched = {

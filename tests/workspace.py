@@ -1,10 +1,12 @@
 """A scratch copy of the project that runs the real graph on small slices: `make smoke`, and the pipeline tests.
 
 The copy holds the files git would hold (committed or not), the data by link, and params.yaml with SMOKE laid over it.
+It has made nothing yet and shares nothing: it has neither the project's dvc.lock nor its DVC remote.
 """
 
 from __future__ import annotations
 
+import configparser
 import os
 import shutil
 import subprocess
@@ -138,11 +140,12 @@ class Workspace:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         listed = _run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=PROJECT).stdout
-        for name in filter(None, listed.split("\0")):
+        for name in sorted({*listed.split("\0")} - {"", "dvc.lock"}):
             source, target = PROJECT / name, folder / name
             if source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, target)
+        _forget_remote(folder / ".dvc" / "config")
         _run("git", "init", "-q", cwd=folder)
         _run("git", "add", "-A", cwd=folder)
         _run("git", "-c", "user.name=smoke", "-c", "user.email=smoke@localhost", "commit", "-qm", "scratch", cwd=folder)
@@ -160,6 +163,14 @@ class Workspace:
     def environment(self) -> dict[str, str]:
         """Variables for a process of the caller's own: the copy's code runs, not the project's."""
         return {**_environment(), "PYTHONPATH": str(self.folder)}
+
+
+def _forget_remote(config: Path) -> None:
+    settings = configparser.ConfigParser()
+    settings.read(config)
+    settings.remove_option("core", "remote")
+    with config.open("w") as file:
+        settings.write(file)
 
 
 def _link(source: str, target: str) -> None:

@@ -128,6 +128,15 @@ class Lab(ABC):
         raise NotImplementedError(f"{self.name} is not audited")
 
 
+def with_reference_models(name: str) -> dict[str, Lab]:
+    """A lab after those that it is measured with, by name. Raises UserError as `find`."""
+    lab = find(name)
+    found: dict[str, Lab] = {}
+    for reference in lab.reference_models:
+        found |= with_reference_models(reference)
+    return {**found, name: lab}
+
+
 def find(name: str) -> Lab:
     """The lab of that name. Raises UserError that names the nearest one."""
     nearest("lab", name, LABS)

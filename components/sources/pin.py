@@ -197,8 +197,10 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def dvc(root: Path, *arguments: str, project: Path | None = None) -> None:
-    """Runs DVC in a folder, with its caches closed to others. Raises UserError with what DVC said.
+def dvc(root: Path, *arguments: str, project: Path | None = None) -> str:
+    """Runs DVC in a folder, with its caches closed to others, and returns what it prints.
+
+    Raises UserError with what DVC said.
 
     project: whose caches it uses, by default the folder's own.
     """
@@ -215,7 +217,7 @@ def dvc(root: Path, *arguments: str, project: Path | None = None) -> None:
             lines = local.read_text(encoding="utf-8").splitlines() if local.is_file() else []
             if f"site_cache_dir = {site}" not in map(str.strip, lines):
                 run(*program, "config", "--local", "core.site_cache_dir", str(site), cwd=folder, variables=quiet)
-        run(*program, *arguments, cwd=root, variables=quiet)
+        return run(*program, *arguments, cwd=root, variables=quiet).decode(errors="replace")
     except UnavailableError as error:
         raise UserError(f"dvc {' '.join(arguments)} failed: {error}") from None
     except OSError as error:

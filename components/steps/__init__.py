@@ -65,6 +65,14 @@ class LabStep:
         """What training, export and evaluation read. Raises UserError that names the command which makes it."""
         return inputs_of(self.lab, self.build)
 
+    def audited(self) -> Path | None:
+        """The output of the audit, of an audited lab. Raises UserError that names the command which writes it."""
+        return self.output_of("audit") if self.lab.audited else None
+
+    def reference_decisions(self) -> dict[str, Path]:
+        """Where the gates of the labs that this one is measured with write their decisions, if they ran here."""
+        return {name: self.build / name / "gate" for name in self.lab.reference_models}
+
     def reference_models(self) -> dict[str, Path]:
         """The bundles that the lab is measured with: those made here, or, where one was not, the registry's champion.
 

@@ -59,9 +59,10 @@ def _candidate(lab: Lab, bundle: Path, evaluation: Path) -> Candidate:
 
 @contextmanager
 def _champion(lab: str, candidate: Candidate) -> Iterator[tuple[ChampionSeen | None, Candidate | None]]:
-    """Who the champion is, and its bundle where it can be compared.
+    """Who the champion is beside the candidate, and its bundle where it can be compared.
 
-    It can't where it is the candidate itself, or was made from other data: it may have learned the audit's pictures.
+    It can't where it was made from other data: it may have learned the audit's pictures. The candidate itself is no
+    champion beside it: so an audit says the same of a model before and after its promotion, and in every registry.
     """
     mlflow = connect()
     version = registry.champion_version(mlflow, lab)
@@ -78,7 +79,9 @@ def _champion(lab: str, candidate: Candidate) -> Iterator[tuple[ChampionSeen | N
             return
         seen = ChampionSeen(version=str(version.version), model_digest=bundle.digest)
         theirs, ours = bundle.manifest.provenance, candidate.evaluation.provenance
-        if bundle.digest == candidate.bundle.digest or theirs.data_version != ours.data_version:
+        if bundle.digest == candidate.bundle.digest:
+            yield None, None
+        elif theirs.data_version != ours.data_version:
             yield seen, None
         else:
             yield seen, Candidate(bundle, read_record(folder / "evaluation.json", EvaluationReport))

@@ -88,13 +88,16 @@ def _verdict(lab: str, digest: str, decided: Path | None) -> Verdict | None:
 
 
 def _audit_of(candidate: EvaluationReport, path: Path, champion: Champion | None) -> AuditReport:
-    """The audit, once it is known to be of this candidate, as it would be served, against this champion."""
+    """The audit, once it is known to be of this candidate, as it would be served, against this champion.
+
+    Where there is no champion, as in a clone, an audit beside another one counts: it asked for more.
+    """
     report = read_record(path, AuditReport)
     if report.model_digest != candidate.model_digest or report.serve != candidate.serve:
         raise UserError(f"{path} and the evaluation speak of different models or thresholds: run both steps again")
     seen = report.champion.model_digest if report.champion else None
     now = champion.model_digest if champion else None
-    if seen != now and now != candidate.model_digest:
+    if now not in (None, seen, candidate.model_digest):
         raise UserError(f"{path} was made beside another champion than there is now: run audit again")
     return report
 

@@ -71,7 +71,9 @@ def fetch_model(uri: str, into: Path) -> Path:
         raise UserError(f"{uri} is no model's address: take models:/music@champion or models:/music/3")
     file = database(settings().mlflow_tracking_uri)
     if file is not None and not file.exists():
-        raise UserError(f"{uri}: there is no {file} here; `make repro` makes a champion, or set MLFLOW_TRACKING_URI")
+        raise UserError(
+            f"{uri}: there is no {file} here; `make repro` or `make pull` makes a champion, or set MLFLOW_TRACKING_URI"
+        )
     mlflow = connect()
     name, alias = match["name"], match["alias"]
     version = _version_by_alias(mlflow, name, alias) if alias else get_version(mlflow, name, match["version"])

@@ -203,7 +203,7 @@ def _outputs(lock: Path, subjects: tuple[str, ...]) -> dict[str, str]:
     return {
         name: f"{stage['outs'][0]['path']} {stage['outs'][0]['md5']}"
         for name, stage in stages.items()
-        if name.partition("@")[2] in subjects
+        if name.partition("@")[2] in subjects and stage.get("outs")
     }
 
 

@@ -59,7 +59,7 @@ def load_backend(
     shadow: a bundle that sees some of the requests and answers none, so it need not be promoted. Raises UserError.
     """
     if shadow and not api.compared:
-        raise UserError(f"a shadow of {api.name}: two models' answers are not compared there, only those of digits")
+        raise UserError(f"a shadow of {api.name}: only faces and digits compare two models' answers")
     labs = labs_of(api.name)
     with open_bundle(reference or champion(labs[0]), labs, allow_unpromoted) as served:
         backend = backend_of(api, served, params)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from components.labs.faces.params import Serve
-from serving.core import drift_route, openapi
+from serving.core import drift_route, openapi, shadow_route
 from serving.core.drift import DriftAnswer
 from serving.core.openapi import PROBLEMS, Json, json_of, operation, picture_bodies, picture_form, work_problems
+from serving.core.shadow import ShadowAnswer
 from serving.faces.schemas import (
     AuditAnswer,
     ClassifyAnswer,
@@ -37,8 +38,8 @@ def document(limits: Serve, version: str) -> Json:
     }
     headers = {"X-Audit": "what the audit says of the model that answered: PASS, WAIVED, FAIL, INSUFFICIENT or NONE"}
     models: list[type[BaseModel]] = [ClassifyAnswer, ClassifyBatchAnswer, DetectAnswer, DetectBatchAnswer, AuditAnswer]
-    paths = {**_paths(limits), **drift_route.path()}
-    return openapi.document(about, paths, [*models, DriftAnswer], FacesInfo, headers)
+    paths = {**_paths(limits), **drift_route.path(), **shadow_route.path()}
+    return openapi.document(about, paths, [*models, DriftAnswer, ShadowAnswer], FacesInfo, headers)
 
 
 def _paths(limits: Serve) -> Json:

@@ -10,18 +10,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.core import drift_route
+from serving.core import drift_route, shadow_route
 from serving.core.application import answer
 from serving.core.pictures import Picture
 from serving.core.problems import RefusalError
+from serving.core.shadow import Timed, timed
 from serving.core.uploads import one_picture, several_pictures
 from serving.faces.audit_records import AuditRecords
 from serving.faces.backend import FacesBackend
+from serving.faces.comparison import classifications, detections
 from serving.faces.schemas import (
+    Classification,
     ClassifyAnswer,
     ClassifyBatchAnswer,
     DetectAnswer,
     DetectBatchAnswer,
+    Detection,
 )
 
 T = TypeVar("T")
@@ -32,13 +36,19 @@ REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; b
 
 async def classify(request: Request) -> Response:
     backend = _backend(request)
-    picture = backend.detector.open(await one_picture(request))
+    content = await one_picture(request)
+    picture, look = backend.detector.open(content), timed(backend.detector.classify)
     if picture.pixels <= backend.limits.quick_pixels and not picture.slow:
-        found, features = backend.worker.run_here(backend.detector.classify, picture)
+        (found, features), seconds = backend.worker.run_here(look, picture)
     else:
-        found, features = await _look(backend, backend.detector.classify, picture)
+        (found, features), seconds = await _look(backend, look, picture)
     backend.count(features)
-    return answer(ClassifyAnswer(**dict(found), threshold=backend.detector.threshold, model=backend.origin))
+    answered = answer(ClassifyAnswer(**dict(found), threshold=backend.detector.threshold, model=backend.origin))
+
+    def candidates(other: FacesBackend) -> Classification:
+        return other.detector.classify(other.detector.open(content))[0]
+
+    return backend.beside(answered, "/classify", Timed(found, seconds), candidates, classifications)
 
 
 async def classify_batch(request: Request) -> Response:
@@ -52,8 +62,15 @@ async def classify_batch(request: Request) -> Response:
 
 async def detect(request: Request) -> Response:
     backend = _backend(request)
-    found = await _look(backend, backend.detector.detect, backend.detector.open(await one_picture(request)))
-    return answer(DetectAnswer(**dict(found), threshold=backend.detector.detection_threshold, model=backend.origin))
+    content = await one_picture(request)
+    seen = await _look(backend, timed(backend.detector.detect), backend.detector.open(content))
+    threshold = backend.detector.detection_threshold
+    answered = answer(DetectAnswer(**dict(seen.found), threshold=threshold, model=backend.origin))
+
+    def candidates(other: FacesBackend) -> Detection:
+        return other.detector.detect(other.detector.open(content))
+
+    return backend.beside(answered, "/detect", seen, candidates, detections)
 
 
 async def detect_batch(request: Request) -> Response:
@@ -118,4 +135,5 @@ ROUTES = [
     Route("/audit", audit),
     Route("/card", card),
     drift_route.ROUTE,
+    shadow_route.ROUTE,
 ]

@@ -3,9 +3,10 @@
 from serving.core.server import run
 from serving.core.service import ApiDefinition, make_service
 from serving.faces.backend import FacesBackend
+from serving.faces.comparison import COMPARED
 from serving.faces.routes import ROUTES
 
-API = ApiDefinition("faces", FacesBackend, ROUTES)
+API = ApiDefinition("faces", FacesBackend, ROUTES, COMPARED)
 
 service = make_service(API)
 

@@ -51,8 +51,9 @@ def project(tmp_path: Path) -> Path:
     accept_data(tmp_path, "music", "course")
     accept_data(tmp_path, "digits", "course")
     accept_data(tmp_path, "digits", "starter")
+    (tmp_path / "dvc.lock").touch()
     _git(tmp_path, "init", "-q")
-    _git(tmp_path, "add", PIN)
+    _git(tmp_path, "add", PIN, "dvc.lock")
     _git(tmp_path, "-c", "user.name=a", "-c", "user.email=a@localhost", "commit", "-qm", "pin")
     return tmp_path
 
@@ -152,6 +153,8 @@ def test_the_commit_is_recorded_and_not_compared() -> None:
 def test_a_changed_tracked_file_makes_it_dirty_and_an_untracked_one_does_not(project: Path) -> None:
     (project / "notes.txt").write_text("mine")
     assert git_state(project)[1] is False
+    edit(project / "dvc.lock", "# changed\n")
+    assert git_state(project)[1] is False, "it says what was made, not what of"
     edit(project / PIN, "# changed\n")
     assert git_state(project)[1] is True
 

@@ -232,15 +232,9 @@ def _forbid(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_data_goes_to_s3_and_comes_back(client: Stack) -> None:
     Path("raw").mkdir()
     Path("raw/tunes.abc").write_text("X:1\nK:D\nABcd|\n")
-    remote = ("remote", "modify", "--local", "stack", "endpointurl", client.store)
-    for arguments in (
-        ("init", "--no-scm"),
-        ("add", "raw"),
-        ("remote", "add", "--local", "--default", "stack", f"s3://{BUCKET}/dvc"),
-        remote,
-        ("push",),
-    ):
-        done = python("-m", "dvc", *arguments, "--quiet")
+    remote = ("components", "remote", f"s3://{BUCKET}/dvc", "--endpoint-url", client.store, "--local")
+    for arguments in (("dvc", "init", "--no-scm"), ("dvc", "add", "raw"), remote, ("dvc", "push")):
+        done = python("-m", *arguments)
         assert done.returncode == 0, done.stderr
     shutil.rmtree("raw")
     shutil.rmtree(".dvc/cache")

@@ -7,12 +7,14 @@ addresses that it still has are spoken as its source has them: a run with its Wo
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -55,6 +57,8 @@ class Kubeflow:
     recurring: list[Any] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     looks: int = 0
+    cookie: str = ""
+    """Of a session at the gateway in front, which then lets in nobody without it."""
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a fault
@@ -64,10 +68,15 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 @contextmanager
-def kubeflow(multi_user: bool = True) -> Iterator[Kubeflow]:
+def kubeflow(multi_user: bool = True, certificate: Path | None = None) -> Iterator[Kubeflow]:
+    """certificate: with its key, in PEM, of a gateway that speaks HTTPS."""
     state = Kubeflow(multi_user=multi_user)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
-    state.host = f"http://127.0.0.1:{server.server_port}/pipeline"
+    state.host = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}/pipeline"
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield state
@@ -82,8 +91,12 @@ def _handler(state: Kubeflow) -> type[BaseHTTPRequestHandler]:
             url = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             state.requests.append(f"{self.command} {url.path}")
+            by_cookie = bool(state.cookie) and self.headers.get("Cookie") == state.cookie
+            if state.cookie and not by_cookie:
+                self._log_in()
+                return
             try:
-                if state.multi_user and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                if state.multi_user and not by_cookie and self.headers.get("Authorization") != f"Bearer {TOKEN}":
                     raise Refused(401, "Request header error: there is no user identity header.")
                 path = url.path.removeprefix("/pipeline/apis/v2beta1/").split("/")
                 query = {name: values[0] for name, values in parse_qs(url.query).items()}
@@ -96,6 +109,15 @@ def _handler(state: Kubeflow) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def _log_in(self) -> None:
+            page = b"<!doctype html><title>Log in</title>"
+            login = self.path.startswith("/dex/login")
+            self.send_response(200 if login else 302)
+            self.send_header("Location", "/dex/login")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
 
         do_GET = do_POST = do_DELETE = _answer  # noqa: N815
 

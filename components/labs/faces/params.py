@@ -4,7 +4,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.config import DriftLimits, ExportParams, LabParams, PictureLimits, Section, TrainParams, Width
+from components.config import (
+    DriftLimits,
+    ExportParams,
+    LabParams,
+    PictureLimits,
+    Section,
+    ShadowLimits,
+    TrainParams,
+    Width,
+)
 from components.labs.faces.audit.params import Audit
 
 
@@ -45,7 +54,7 @@ class Export(ExportParams):
     pictures: int = Field(ge=1, le=64)
 
 
-class Serve(PictureLimits, DriftLimits):
+class Serve(PictureLimits, DriftLimits, ShadowLimits):
     """What the faces API takes on, and how much at once."""
 
     quick_pixels: int = Field(ge=0)

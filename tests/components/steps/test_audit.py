@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -94,16 +95,29 @@ def test_the_candidate_is_compared_with_the_champion_as_it_is_served(workplace: 
     assert report.champion == ChampionSeen(version="1", model_digest=old.digest)
 
 
-def test_the_champion_is_not_compared_with_itself_and_its_audit_does_not_change_again(workplace: Path) -> None:
+def test_a_model_has_the_same_audit_before_and_after_it_becomes_the_champion(workplace: Path) -> None:
     candidate()
-    make_champion(Auditing())
     lab = Auditing()
     run(lab)
-    assert lab.champion is None
     first = Path("audit/audit.json").read_bytes()
+    make_champion(Auditing())
     run(lab)
+    assert lab.champion is None
     assert Path("audit/audit.json").read_bytes() == first
     gate(lab, PARAMS, Path("evaluate"), Path("gate"), Path("audit"))
+
+
+def test_an_audit_beside_another_champion_than_there_is_now_is_refused_by_the_gate(workplace: Path) -> None:
+    candidate()
+    make_champion(Auditing())
+    candidate(weight=3.0, bits_per_char=1.2)
+    run(Auditing())  # beside the first
+    shutil.move("audit", "of_the_second")
+    candidate(weight=4.0, bits_per_char=1.2)
+    make_champion(Auditing())
+    candidate(weight=3.0, bits_per_char=1.2)
+    with pytest.raises(UserError, match="beside another champion"):
+        gate(Auditing(), PARAMS, Path("evaluate"), Path("gate"), Path("of_the_second"))
 
 
 def test_a_champion_of_other_data_is_no_yardstick(workplace: Path) -> None:

@@ -20,12 +20,12 @@ from tests.components.bundles import PROVENANCE, model
 from tests.serving.browsing import Visitor, needs_browser, resize, visitors
 from tests.serving.hostile import saved
 from tests.serving.servers import Server, serving
+from tests.serving.shadowing import candidate_looks, compared, outcomes
 
 WINDOW = 20
 FEW = 30
 """Digits that the candidate has seen: it often reads something else than a model that has seen all."""
 SHARPNESS = 10.0
-OUTCOMES = ("agreed", "disagreed", "error", "dropped")
 
 
 def nearest_mean(folder: Path, digits: Split) -> Path:
@@ -77,21 +77,14 @@ def server(bundles: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory)
         yield running
 
 
-def ended(server: Server) -> int:
-    """Requests that came to an end of some kind."""
-    route = server.client.get("/shadow").json()["routes"]["/read"]
-    return int(route["compared"] + route["waiting"] + route["errors"] + route["dropped"])
-
-
 def read(server: Server, images: np.ndarray) -> list[dict[str, Any]]:
     """The answers; each request is sent when the candidate has done the one before."""
     answers = []
     for image in images:
-        before = ended(server)
-        answer = server.client.post("/read", json={"image": image.tolist()})
+        with candidate_looks(server, "/read"):
+            answer = server.client.post("/read", json={"image": image.tolist()})
         assert answer.status_code == 200
         answers.append(answer.json())
-        server.wait_for(lambda before=before: ended(server) == before + 1)  # type: ignore[misc]
     return answers
 
 
@@ -112,17 +105,15 @@ def test_agreement_is_that_of_both_models_and_answers_are_the_served_models_own(
     route = found["routes"]["/read"]
     assert (route["compared"], route["agreed"], route["errors"], route["dropped"]) == (2 * WINDOW, agreed, 0, 0)
     assert route["mean_distance"] == pytest.approx(float(np.abs(served - other).sum(1).mean() / 2), abs=1e-5)
-    outcomes = {name: server.metric(f'shadow_requests_total{{outcome="{name}",route="/read"}}') for name in OUTCOMES}
-    assert outcomes == {"agreed": agreed, "disagreed": len(images) - agreed, "error": 0, "dropped": 0}
+    assert outcomes(server, "/read") == {"agreed": agreed, "disagreed": len(images) - agreed, "error": 0, "dropped": 0}
 
 
 def test_a_picture_is_shown_too(server: Server, test_digits: Split) -> None:
-    before = ended(server)
     paper = np.concatenate([np.pad(255 - image, 4, constant_values=255) for image in test_digits.images[:2]], axis=1)
     picture = Image.fromarray(paper).resize((360, 180))
-    assert len(server.client.post("/read", content=saved(picture, "PNG")).json()["digits"]) == 2
-    server.wait_for(lambda: ended(server) == before + 1)
-    assert server.client.get("/shadow").json()["routes"]["/read"]["errors"] == 0
+    with candidate_looks(server, "/read"):
+        assert len(server.client.post("/read", content=saved(picture, "PNG")).json()["digits"]) == 2
+    assert compared(server, "/read")["errors"] == 0
 
 
 @needs_browser
