@@ -2,6 +2,9 @@
 
 from components.redaction import redacted
 
+LONGEST = 200
+"""Characters of what a user wrote that an error repeats."""
+
 
 class UserError(Exception):
     """Bad input: the message is one line that says what is wrong, where, and what to do.
@@ -23,3 +26,9 @@ class BlockedError(UserError):
 
 class BundleError(UserError):
     """A bundle that must not be used: the message names the file and the fault."""
+
+
+def shown(text: str) -> str:
+    """What a user wrote, as an error repeats it: in one line, no longer than LONGEST, without a terminal's commands."""
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
