@@ -7,8 +7,10 @@ import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
+import onnx
 import pytest
 
+from components.bundle import BundleSpec, write_bundle
 from components.config import Bound, Gate, Waiver
 from components.errors import UserError
 from components.files import write_json
@@ -152,3 +154,14 @@ def test_a_waiver_is_served_until_its_last_day(promoted: Path) -> None:
     assert read_served(promoted, waiver.until).unpromoted == ""
     assert read_served(promoted, waiver.until + timedelta(days=1)).unpromoted == "its waiver ran out on 2020-12-31"
     refused(promoted, "its waiver ran out on 2020-12-31")
+
+
+def test_a_forged_bundle_whose_model_does_not_run_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Its hashes fit; that no key signed it is what --allow-unpromoted overlooks."""
+    from serving.core.service import definition, load_backend
+
+    onnx.save(bundles.model(bundles.graph()), tmp_path / "step.onnx")
+    write_bundle(tmp_path, "digit_generation", BundleSpec({"step": tmp_path / "step.onnx"}, {}), bundles.PROVENANCE)
+    with pytest.raises(UserError, match="is not promoted, and its model does not run: KeyError: ") as error:
+        load_backend(definition("generation"), str(tmp_path), allow_unpromoted=True)
+    assert str(error.value).isprintable()
