@@ -23,6 +23,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-replay", default="", help="a kept file, whose target is asked once more")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Another target's bundles and servers are not made for a replay."""
+    if replay := Path(config.getoption("--fuzz-replay", "")).name:
+        target = replay.split("-")[0].replace("_requests", "_api")
+        for item in items:
+            if target not in item.name:
+                item.add_marker(pytest.mark.skip("the file is another target's"))
+
+
 @pytest.fixture(scope="session")
 def bundles(promoted_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
     folder = tmp_path_factory.mktemp("bundles")

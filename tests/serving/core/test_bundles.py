@@ -60,6 +60,26 @@ def test_a_missing_or_altered_audit_is_refused_unless_told_by_name(promoted: Pat
         assert "audit" in served.unpromoted
 
 
+def test_what_its_gate_blocked_is_not_promoted_though_somebody_signed_it(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    report = bundles.evaluate(bundles.write(folder), folder, bits_per_char=1.5)
+    bundles.promoted(folder, report, Gate(metrics={"bits_per_char": Bound(max=1.4)}), TODAY)
+    sign(folder, Verdict.PASS)
+    served = read_served(folder)
+    assert served.unpromoted == "its gate said FAIL"
+    assert served.decision
+    assert (served.version, served.lab) == (served.bundle.digest[:12], "music")
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, "f" * 64])
+@pytest.mark.parametrize("name", ["evaluation.json", "decision.json", "promotion.json"])
+def test_a_record_of_another_model_does_not_count(promoted: Path, name: str, digest: str) -> None:
+    record = json.loads((promoted / name).read_text())
+    write_json(promoted / name, record | {"model_digest": digest})
+    sign(promoted, Verdict.PASS)
+    assert "must all speak of this very model" in read_served(promoted).unpromoted
+
+
 def test_an_audit_of_another_model_is_refused(promoted: Path, tmp_path: Path) -> None:
     other = bundles.evaluate(bundles.write(tmp_path / "other", weight=9.0), tmp_path / "other", bits_per_char=1.3)
     bundles.audit(other, promoted)
