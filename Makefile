@@ -8,6 +8,9 @@ SHELL := bash
 PYTHON ?= python3
 LAB ?=
 SHADOW ?=
+COUNT ?=
+SEED ?=
+REPLAY ?=
 COVERAGE ?=
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
@@ -16,7 +19,7 @@ ENVIRONMENT := .venv/.installed
 QUIETLY := --quiet --disable-pip-version-check
 INSTALL := python -m pip install $(QUIETLY) --require-hashes --no-deps --no-build-isolation
 
-.PHONY: help environment data repro remote pull search smoke serve stack pipelines manifests test test-containers test-cluster lint audit system lock bench
+.PHONY: help environment data repro remote pull search smoke serve stack pipelines manifests test test-containers test-cluster fuzz mutants lint audit system lock bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -77,6 +80,13 @@ test-containers: data ## build the images and run them (Debian, as root, for the
 
 test-cluster: $(ENVIRONMENT) ## the acceptance suite on a Kubernetes cluster, the current kubectl context
 	@python -m pytest -m cluster -rs tests/cluster
+
+fuzz: data ## mutated pictures, tunes, MIDI files, parameters, bundles and requests (COUNT=10000 SEED=0; REPLAY=<kept file>)
+	@python -m pytest -m fuzz tests/fuzz $(if $(COUNT),--fuzz-count=$(COUNT)) $(if $(SEED),--fuzz-seed=$(SEED)) \
+	  $(if $(REPLAY),--fuzz-replay=$(REPLAY))
+
+mutants: data ## break the guarding modules on purpose and count what their tests notice (killed, it goes on where it was)
+	@python -m infra.mutants $(if $(SEED),--seed=$(SEED))
 
 lint: $(ENVIRONMENT) ## ruff, mypy and a search for secrets
 	@ruff check .

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from components.errors import BundleError, UserError
+from components.errors import BundleError, UserError, shown
 from components.files import Sha256, read_json, sha256_file, write_json
 from components.onnx.cpu import sums_bytes_exactly
 from components.onnx.verification import messages, parse, scan
@@ -189,7 +189,7 @@ def _read_manifest(path: Path) -> Manifest:
         key = ".".join(map(str, first["loc"])) or "the whole"
         if key == "schema_version" and isinstance(first["input"], int) and first["input"] < SCHEMA_VERSION:
             raise BundleError(f"{path} was exported by an older version of this code: export the model again") from None
-        raise BundleError(f"{path}: {key}: {first['msg']}") from None
+        raise BundleError(f"{path}: {shown(key)}: {first['msg']}") from None
     except (UserError, OSError) as error:
         raise BundleError(f"{path} can't be read as a bundle: {error}") from None
     rest = {key: value for key, value in content.items() if key != "checksum"}

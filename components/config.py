@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from components.errors import UserError
+from components.errors import UserError, shown
 from components.sources.catalogue import Profile
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -209,8 +209,18 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[e
 
 
 def parse(text: str) -> Any:
-    """The value that YAML text says. Raises yaml.YAMLError."""
-    return yaml.load(text, _Loader)  # noqa: S506 - it is the safe loader
+    """The value that YAML text says, as far as JSON can say it, too. Raises yaml.YAMLError.
+
+    YAML has values that hold themselves and keys that are lists or dates, and its reader stumbles over 30 February.
+    """
+    try:
+        value = yaml.load(text, _Loader)  # noqa: S506 - it is the safe loader
+        json.dumps(value, default=str)
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+    except (TypeError, ValueError) as error:
+        raise yaml.YAMLError(str(error)) from None
+    return value
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -251,14 +261,14 @@ def _explain(error: ValidationError, model: type[BaseModel], path: Path, section
     if first["type"] == "extra_forbidden":
         return unknown(path, key, str(first["loc"][-1]), _keys(model, first["loc"][:-1]))
     if first["type"] == "missing":
-        return f"{path}: {key} is missing"
-    return f"{path}: {key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        return f"{path}: {shown(key)} is missing"
+    return f"{path}: {shown(key)} is {shown(repr(first['input']))}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def unknown(path: Path, key: str, name: str, names: list[str]) -> str:
     """What is said of an unknown key."""
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
-    return f"{path}: unknown parameter {key}" + (f"; did you mean '{near[0]}'?" if near else "")
+    return f"{path}: unknown parameter {shown(key)}" + (f"; did you mean '{near[0]}'?" if near else "")
 
 
 def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

@@ -2,6 +2,9 @@
 
 from components.redaction import redacted
 
+LONGEST = 200
+"""Characters of what a user wrote that an error repeats."""
+
 
 def one_line(words: object, length: int = 300) -> str:
     """What somebody else's error says, in one line of at most `length` characters; its type where it says nothing."""
@@ -28,3 +31,9 @@ class BlockedError(UserError):
 
 class BundleError(UserError):
     """A bundle that must not be used: the message names the file and the fault."""
+
+
+def shown(text: str) -> str:
+    """What a user wrote, as an error repeats it: in one line, no longer than LONGEST, without a terminal's commands."""
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, ValidationError
 
 from components.drift import Reference
-from components.errors import UserError
+from components.errors import UserError, shown
 from components.files import Sha256, read_json
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
@@ -217,4 +217,4 @@ def read_record(path: Path, kind: type[RecordT]) -> RecordT:
         return kind.model_validate(read_json(path))
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}; make it again") from None
+        raise UserError(f"{path}: {shown('.'.join(map(str, first['loc'])))}: {first['msg']}; make it again") from None

@@ -212,9 +212,14 @@ class Connection(HttpToolsProtocol):
         self._refused = True
         if self._answering:
             self.cycle.keep_alive = False
-            if self.cycle.more_body:  # of which the rest will not be read
+            if not self.cycle.more_body:
+                return
+            if self.cycle.response_started:  # it can't be taken back, and the rest of the body will not be read
                 self.transport.abort()
-            return
+                return
+            self.cycle.disconnected = True  # whoever waits for the rest of the body learns that it will not come
+            self.cycle.message_event.set()
+            self.cycle = None  # type: ignore[assignment]
         self._wait_for_request()
         response = refusal.response(uuid.uuid4().hex)
         headers = [*self.server_state.default_headers, *response.raw_headers, NO_SNIFF, (b"connection", b"close")]

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from components.errors import shown
+
 NO_SNIFF = (b"x-content-type-options", b"nosniff")
 """A header of every answer: a browser takes it for what its media type says, and for nothing else."""
 INTERNAL = "internal error: the server's log has it under this request id"
@@ -91,4 +93,4 @@ def invalid(error: ValidationError) -> RefusalError:
 def wrong_fields(errors: Sequence[tuple[str, str]]) -> RefusalError:
     """422. errors: each field and what is wrong with it; the first NAMED of them are said."""
     errors = errors[:NAMED]
-    return RefusalError(422, "; ".join(f"{field}: {reason}" for field, reason in errors), errors)
+    return RefusalError(422, "; ".join(f"{shown(field)}: {reason}" for field, reason in errors), errors)

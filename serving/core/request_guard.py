@@ -143,6 +143,9 @@ async def _until_left(app: ASGIApp, scope: Scope, body: Body, receive: Receive, 
         if not work.done():
             work.cancel()
             await asyncio.wait((work,))
+        # Its error's traceback holds this frame. Held by it in turn, an answer of megabytes would stay in memory until
+        # the collector looks for cycles, which it does every hundred requests or so.
+        del work
 
 
 async def _disconnect(receive: Receive) -> None:

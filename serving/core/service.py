@@ -16,7 +16,7 @@ import bentoml
 from starlette.routing import BaseRoute
 
 from components.apis import labs_of
-from components.errors import UserError
+from components.errors import UserError, shown
 from components.labs import find
 from components.params import load
 from components.promoted import Served
@@ -71,7 +71,18 @@ def load_backend(
 
 def backend_of(api: ApiDefinition, served: Served, params: Path | None = None) -> Backend:
     """As `load_backend`, of a bundle that is open."""
-    return api.backend(served, load(find(served.lab), params or project_root() / "params.yaml"))
+    limits = load(find(served.lab), params or project_root() / "params.yaml")
+    try:
+        return api.backend(served, limits)
+    except UserError:
+        raise
+    except Exception as error:
+        if not served.unpromoted:
+            raise
+        said = shown(" ".join(str(error).split()))  # whoever wrote the bundle can have it say and do anything
+        raise UserError(
+            f"{served.bundle.folder} is not promoted, and its model does not run: {type(error).__name__}: {said}"
+        ) from error
 
 
 def champion(lab: str) -> str:

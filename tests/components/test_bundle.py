@@ -270,6 +270,17 @@ def _forge(folder: Path, content: bytes) -> None:
     (folder / "bundle.json").write_text(json.dumps(manifest))
 
 
+@pytest.mark.parametrize("digest", ["0" * 64, "f" * 64])
+def test_a_digest_that_is_another_model_s_is_refused_even_when_the_checksum_agrees(folder: Path, digest: str) -> None:
+    from components import bundle
+
+    manifest = json.loads((folder / "bundle.json").read_text()) | {"digest": digest}
+    manifest["checksum"] = bundle._hash({key: value for key, value in manifest.items() if key != "checksum"})
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="was changed after it was written"):
+        Bundle.open(folder)
+
+
 def test_bytes_that_are_no_onnx_model_are_refused_even_when_their_hash_agrees(folder: Path) -> None:
     _forge(folder, b"not a protobuf")
     with pytest.raises(BundleError, match=r"step\.onnx is not an ONNX model"):

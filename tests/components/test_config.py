@@ -66,3 +66,27 @@ def test_sizes_that_no_network_has_and_betas_that_never_settle_are_one_line(
         checked(find(lab), raw, path)
     assert str(raised.value).startswith(f"params.yaml: {message}")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("&a [*a]", "is not YAML: Circular reference"),
+        ("{2020-02-03: 1}", "is not YAML: keys must be"),
+        ("2020-02-30", "is not YAML: day is out of range"),
+        ("9" * 5000, "is not YAML: Exceeds the limit"),
+        ("[" * 500 + "]" * 500, "is not YAML: it is nested too deeply"),
+        ('"' + "a" * 5000 + '"', "mlp.train.seed is 'aaa"),
+        ("{}\n    ? \"a\\nb\\x1b\"\n    : 1", "unknown parameter 'mlp.train.a\\nb\\x1b'"),
+    ],
+    ids=["itself", "a date as key", "30 February", "long number", "deep", "long text", "key of two lines"],
+)  # fmt: skip
+def test_yaml_that_no_parameter_can_be_is_one_short_line(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    before, seed, after = (project_root() / "params.yaml").read_text().partition("\nmlp:\n  train:\n    seed: ")
+    path.write_text(f"{before}{seed}{text} #{after}")
+    with pytest.raises(UserError) as raised:
+        checked(find("mlp"), read(path), path)
+    assert said in str(raised.value)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 600

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from components.config import Bound, Gate, Waiver
 from components.promotion import decide
-from components.records import WORST_FIRST, Champion, Decision, EvaluationReport, Verdict
+from components.records import WORST_FIRST, Champion, Decision, EvaluationReport, Requirement, Verdict
 from tests.components.bundles import PROVENANCE
 
 TODAY = date(2026, 11, 21)
@@ -98,6 +98,26 @@ def test_what_was_not_measured_well_enough_is_insufficient() -> None:
     starter = decide(candidate(metrics, profile="starter"), None, GATE, TODAY)
     assert starter.verdict is Verdict.INSUFFICIENT
     assert starter.reasons[0] == "measured on the starter data, the gate asks for course"
+
+
+@pytest.mark.parametrize("audited", [Verdict.PASS, Verdict.INSUFFICIENT, Verdict.FAIL])
+def test_an_audit_s_answer_counts_as_a_metric_does(audited: Verdict) -> None:
+    metrics = {"bits_per_char": 1.3, "valid_sample_rate": 0.8}
+    requirement = Requirement(name="gap", verdict=audited, reason="the gap is 0.1")
+    decision = decide(candidate(metrics), None, GATE, TODAY, (requirement,))
+    assert decision.verdict is audited
+    assert "audit: the gap is 0.1" in decision.reasons
+    waiver = Waiver(metric="audit.gap", reason="few faces", by="Ada", until=TODAY)
+    helped = decide(
+        candidate(metrics), None, GATE.model_copy(update={"waivers": (waiver,)}), TODAY, (requirement,)
+    ).verdict
+    assert helped is (Verdict.WAIVED if audited is Verdict.FAIL else audited)
+
+
+def test_equal_versions_of_data_are_the_same_data_wherever_they_were_read() -> None:
+    read = "".join([*PROVENANCE.data_version])
+    decision = judged(against=champion(data_version=read, bits_per_char=1.0), bits_per_char=1.3, valid_sample_rate=0.8)
+    assert decision.verdict is Verdict.FAIL
 
 
 def test_a_waiver_counts_until_its_last_day_and_no_longer() -> None:

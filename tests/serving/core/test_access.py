@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import subprocess
@@ -13,9 +14,10 @@ import httpx
 import pytest
 
 from components.errors import UserError
+from components.settings import settings
 from serving.core.access import Access, read_keys
 from serving.core.problems import RefusalError
-from tests.serving.servers import PROJECT, Server, command, running, write_params
+from tests.serving.servers import PROJECT, Server, command, params_of, running, write_params
 
 KEY, OTHER, NEW = "key-of-the-page", "key-of-the-tests", "key-that-comes-later"
 BURST = 5
@@ -148,6 +150,105 @@ def test_a_file_of_keys_that_cannot_be_read_stops_the_start(content: bytes | Non
         Access(tmp_path / "keys", 1.0, 1)
     assert str(tmp_path / "keys") in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_lines_of_keys_may_be_comments_and_the_number_of_a_wrong_one_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    lines = ["# clients", "", f"page={'0' * 64}", f"  page={'1' * 64}  ", f"tests={'2' * 64}"]
+    path.write_text("\n".join(lines))
+    assert read_keys(path) == {"0" * 64: "page", "1" * 64: "page", "2" * 64: "tests"}
+    path.write_text("\n".join([*lines, "page=sesame"]))
+    with pytest.raises(UserError, match="line 6: write <client>=") as error:
+        read_keys(path)
+    assert "sesame" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("sent", "client"),
+    [
+        (b"Bearer key-of-the-page", "page"),
+        (b"bEARER   key-of-the-page ", "page"),
+        (b"Basic " + base64.b64encode(b"anybody:key-of-the-page"), "page"),
+        (b"basic " + base64.b64encode(b":key-of-the-page"), "page"),
+        (b"Basic " + base64.b64encode(b"key-of-the-page"), None),
+        (b"Basic " + base64.b64encode(b"key-of-the-page:x"), None),
+        (b"Basic key-of-the-page", None),
+        (b"Digest key-of-the-page", None),
+        (b"key-of-the-page", None),
+        (b"Bearer", None),
+        (b"Bearer ", None),
+        (b"Bearer key-of-the-tests", None),
+        (None, None),
+    ],
+)
+def test_a_key_is_sent_as_a_bearer_token_or_a_password(sent: bytes | None, client: str | None, tmp_path: Path) -> None:
+    write(tmp_path / "keys", page=KEY)
+    with (tmp_path / "keys").open("a") as file:  # no key has this hash
+        file.write(f"nobody={hashlib.sha256(b'').hexdigest()}\n")
+    access = Access(tmp_path / "keys", rate=1.0, burst=1)
+    headers = {b"authorization": sent} if sent is not None else {}
+    if client:
+        assert access.client(headers) == client
+        return
+    with pytest.raises(RefusalError) as refused:
+        access.client(headers)
+    assert refused.value.status == 401
+    assert "Bearer" in refused.value.headers["www-authenticate"]
+
+
+def test_a_file_of_keys_is_read_again_when_it_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "keys"
+    write(path, page=KEY)
+    access = Access(path, rate=1.0, burst=1)
+    later = {b"authorization": b"Bearer " + NEW.encode()}
+    with pytest.raises(RefusalError):
+        access.client(later)
+    write(path, page=KEY, later=NEW)
+    assert access.client(later) == "later"
+    path.unlink()
+    assert access.client(later) == "later", "a missing file withdraws nothing"
+    assert "the API keys before go on counting" in caplog.text
+    write(path, page=KEY)
+    with pytest.raises(RefusalError):
+        access.client(later)
+
+
+def test_how_long_a_client_without_tokens_waits_is_the_time_of_one(tmp_path: Path) -> None:
+    write(tmp_path / "keys", page=KEY)
+    now = 0.0
+    access = Access(tmp_path / "keys", rate=0.1, burst=1, clock=lambda: now)
+    access.take("page")
+    for now, seconds in ((0.0, "10"), (4.0, "6"), (9.5, "1")):  # noqa: B007 - the clock reads it
+        with pytest.raises(RefusalError, match=r"more than 0\.1 requests a second") as refused:
+            access.take("page")
+        assert refused.value.headers["retry-after"] == seconds
+    access.take("tests")
+    now = 10.0
+    access.take("page")
+
+
+def test_keys_are_asked_for_where_a_file_of_keys_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = params_of("music").serve
+    settings.cache_clear()
+    assert Access.of(limits) is None
+    write(tmp_path / "keys", page=KEY)
+    monkeypatch.setenv("SERVE_API_KEYS", str(tmp_path / "keys"))
+    settings.cache_clear()
+    access = Access.of(limits)
+    monkeypatch.delenv("SERVE_API_KEYS")
+    settings.cache_clear()
+    assert access
+    for _ in range(limits.client_burst):
+        access.take("page")
+    with pytest.raises(RefusalError, match=f"more than {limits.client_rate:g} requests"):
+        access.take("page")
+
+
+def test_a_name_that_is_none_gets_no_key_drawn() -> None:
+    for name in ("a b", "a=b", "", "a" * 65):
+        draw = [sys.executable, "-m", "serving.core.access", "--", name]
+        done = subprocess.run(draw, cwd=PROJECT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
 
 
 def test_a_key_that_is_drawn_opens_the_server_that_has_its_line(tmp_path: Path) -> None:

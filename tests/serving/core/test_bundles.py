@@ -7,8 +7,10 @@ import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
+import onnx
 import pytest
 
+from components.bundle import BundleSpec, write_bundle
 from components.config import Bound, Gate, Waiver
 from components.errors import UserError
 from components.files import write_json
@@ -56,6 +58,26 @@ def test_a_missing_or_altered_audit_is_refused_unless_told_by_name(promoted: Pat
     with open_bundle(str(promoted), ("music",), allow_unpromoted=True) as served:
         assert served.audit is None
         assert "audit" in served.unpromoted
+
+
+def test_what_its_gate_blocked_is_not_promoted_though_somebody_signed_it(tmp_path: Path) -> None:
+    folder = tmp_path / "bundle"
+    report = bundles.evaluate(bundles.write(folder), folder, bits_per_char=1.5)
+    bundles.promoted(folder, report, Gate(metrics={"bits_per_char": Bound(max=1.4)}), TODAY)
+    sign(folder, Verdict.PASS)
+    served = read_served(folder)
+    assert served.unpromoted == "its gate said FAIL"
+    assert served.decision
+    assert (served.version, served.lab) == (served.bundle.digest[:12], "music")
+
+
+@pytest.mark.parametrize("digest", ["0" * 64, "f" * 64])
+@pytest.mark.parametrize("name", ["evaluation.json", "decision.json", "promotion.json"])
+def test_a_record_of_another_model_does_not_count(promoted: Path, name: str, digest: str) -> None:
+    record = json.loads((promoted / name).read_text())
+    write_json(promoted / name, record | {"model_digest": digest})
+    sign(promoted, Verdict.PASS)
+    assert "must all speak of this very model" in read_served(promoted).unpromoted
 
 
 def test_an_audit_of_another_model_is_refused(promoted: Path, tmp_path: Path) -> None:
@@ -152,3 +174,14 @@ def test_a_waiver_is_served_until_its_last_day(promoted: Path) -> None:
     assert read_served(promoted, waiver.until).unpromoted == ""
     assert read_served(promoted, waiver.until + timedelta(days=1)).unpromoted == "its waiver ran out on 2020-12-31"
     refused(promoted, "its waiver ran out on 2020-12-31")
+
+
+def test_a_forged_bundle_whose_model_does_not_run_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Its hashes fit; that no key signed it is what --allow-unpromoted overlooks."""
+    from serving.core.service import definition, load_backend
+
+    onnx.save(bundles.model(bundles.graph()), tmp_path / "step.onnx")
+    write_bundle(tmp_path, "digit_generation", BundleSpec({"step": tmp_path / "step.onnx"}, {}), bundles.PROVENANCE)
+    with pytest.raises(UserError, match="is not promoted, and its model does not run: KeyError: ") as error:
+        load_backend(definition("generation"), str(tmp_path), allow_unpromoted=True)
+    assert str(error.value).isprintable()

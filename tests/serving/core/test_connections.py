@@ -87,6 +87,23 @@ def test_what_is_no_http_is_refused_with_a_problem(server: Server) -> None:
     assert_refused(server, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello, this is TLS\r\n\r\n", 400)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"\xff\xff\r\n", b"2\r\n{}\rh", b"2\r\n{}xx0\r\n\r\n", b"0\r0\r\n\r\n", b"fffffffffffffffffffff\r\n{}"],
+    ids=["no length", "a piece without an end", "a piece too long", "an end without an end", "a length too long"],
+)
+def test_a_body_in_wrong_pieces_is_refused_with_a_problem(server: Server, body: bytes) -> None:
+    """Its request has begun by then, and waits for it."""
+    head = b"POST /info HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert_refused(server, head + body, 400)
+    with connected(server) as client:
+        client.sendall(head)
+        assert server.client.get("/livez").status_code == 200
+        client.sendall(body)
+        assert everything(client).startswith(b"HTTP/1.1 400 ")
+    assert "Traceback" not in server.log()
+
+
 def test_a_second_request_does_not_wait_in_line_behind_the_first(server: Server) -> None:
     """Ten thousand requests fit into one packet, and each would be held until the one before is answered."""
     with connected(server) as client:

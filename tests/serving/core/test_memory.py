@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,23 @@ def test_answers_that_nobody_reads_are_bounded_and_then_cut_off(server: Server) 
         assert len(everything(first)) < SOUND
         server.wait_for(lambda: server.client.get(f"/answer?bytes={SOUND}").status_code == 200)
     assert peak_bytes(server) < POD_BYTES
+
+
+def test_answers_whose_clients_leave_are_let_go_of_at_once(server: Server) -> None:
+    """Not when the collector comes, by which time they might be hundreds. These are 390 MB."""
+
+    def left() -> int:
+        found = re.search(
+            r'http_requests_total{route="/answer",status="499"} (\d+)', server.client.get("/metrics").text
+        )
+        return int(found[1]) if found else 0
+
+    before, already = forget_peak(server), left()
+    for number in range(1, 31):
+        with ask(server, f"/answer?bytes={SOUND}") as client:
+            assert client.recv(12) == b"HTTP/1.1 200"
+        server.wait_for(lambda: left() == already + number)  # noqa: B023 - it is asked now
+    assert peak_bytes(server) - before < HELD
 
 
 def test_a_long_answer_reaches_whoever_reads_it_whole(server: Server) -> None:
