@@ -20,6 +20,7 @@ from onnx import TensorProto, helper
 from components.bundle import Bundle, BundleSpec, write_bundle
 from components.errors import BundleError, UserError
 from components.files import sha256_file
+from components.onnx.verification import parse, scan
 from components.settings import Settings
 from tests.components import bundles
 
@@ -256,6 +257,14 @@ def test_a_graph_that_reaches_outside_is_refused_before_onnxruntime_sees_it(
     with pytest.raises(BundleError, match=message) as raised:
         Bundle.open(forged)
     assert "step.onnx" in str(raised.value)
+
+
+def test_an_operator_of_onnxruntime_that_labs_export_is_allowed_by_name(tmp_path: Path) -> None:
+    """As read from a file, where no name is the very object that it is compared with."""
+    node = helper.make_node("MatMulNBits", ["x", "w"], ["y"], domain="com.microsoft", K=3, N=3, bits=4, block_size=16)
+    path = tmp_path / "step.onnx"
+    path.write_bytes(bundles.model(bundles.graph(node)).SerializeToString())
+    scan(parse(path), path)
 
 
 def _forge(folder: Path, content: bytes) -> None:

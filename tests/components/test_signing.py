@@ -148,3 +148,25 @@ def test_a_service_s_key_that_cannot_be_used_is_one_line(
     use(monkeypatch, SIGNING_KEY=f"file2:{keys / PRIVATE}")
     sign(bundle, Verdict.PASS)
     verify(bundle)
+
+
+def test_every_file_of_the_folder_is_signed_and_none_besides(keys: Path, bundle: Path) -> None:
+    sign(bundle, Verdict.PASS)
+    verify(bundle)
+    plot = bundle / "plots" / "loss.svg"
+    plot.write_text("<svg></svg>")
+    with pytest.raises(SignatureError, match=r"plots/loss\.svg was changed after it was signed"):
+        verify(bundle)
+    plot.unlink()
+    with pytest.raises(SignatureError, match=r"plots/loss\.svg was signed and is missing"):
+        verify(bundle)
+    plot.write_text("<svg/>")
+    (bundle / "more.json").write_text("{}")
+    with pytest.raises(SignatureError, match=r"more\.json was added after the bundle was signed"):
+        verify(bundle)
+
+
+def test_equal_bundles_are_signed_in_equal_words(keys: Path, bundle: Path) -> None:
+    sign(bundle, Verdict.PASS)
+    payload = base64.b64decode(json.loads((bundle / ATTESTATION).read_text())["payload"])
+    assert payload.decode() == json.dumps(json.loads(payload), sort_keys=True)
