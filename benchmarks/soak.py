@@ -108,7 +108,8 @@ def soak(bundle: Path, seconds: float, clients: int, scratch: Path) -> dict[str,
         register(bundle)
         for replica in (steady, killed):
             replica.wait_until_ready()
-        faults, lines, folder = Faults(steady, killed, mlflow, seconds), [], scratch / "journals"
+        faults, folder = Faults(steady, killed, mlflow, seconds), scratch / "journals"
+        lines: list[str] = []
         stop = threading.Event()
         journal = threading.Thread(target=record, args=(lines, stop, folder), daemon=True)
         crowd = Crowd([steady.address, killed.address], clients)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.fuzz.requests import SERVER
 from tests.serving.conftest import digits_bundle, prepared_digits, promoted_bundle  # noqa: F401
 from tests.serving.servers import Server, serving
 
-IMPATIENT = {"header_seconds": 1.0, "body_seconds": 1.0}
+IMPATIENT: dict[str, Any] = {"header_seconds": 1.0, "body_seconds": 1.0}
 """Many requests never end."""
 
 

@@ -141,10 +141,10 @@ class Tunes(Target):
         check(text)
         options = Options({"6/8": {"jig": 3}, "C": {"reel": 5}})
         limits = limits_of("music")
-        requests = schemas.requests(limits, options)
+        requests: Any = schemas.requests(limits, options)
         try:
             for start in (text[:1000], text.partition("K:")[2].partition("\n")[2][:300]):
-                asked: Any = requests["StreamRequest"](start=start)
+                asked = requests["StreamRequest"](start=start)
                 conditions = Conditions(start=asked.start)
                 start_fault(conditions, options)
                 conditioned(TuneRequest(seed=0), conditions, options)
