@@ -109,7 +109,7 @@ def soak(bundle: Path, seconds: float, clients: int, scratch: Path) -> dict[str,
         for replica in (steady, killed):
             replica.wait_until_ready()
         faults, folder = Faults(steady, killed, mlflow, seconds), scratch / "journals"
-        lines: list[str] = []
+        lines: list[int] = []
         stop = threading.Event()
         journal = threading.Thread(target=record, args=(lines, stop, folder), daemon=True)
         crowd = Crowd([steady.address, killed.address], clients)
