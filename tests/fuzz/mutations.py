@@ -11,8 +11,10 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-INTEGERS: tuple[int, ...] = (0, 1, 2, 7, 8, 16, 63, 64, 100, 127, 128, 255, 256, 1000, 32767, 32768, 65535, 65536)
-INTEGERS += (2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1)
+INTEGERS = (
+    *(0, 1, 2, 7, 8, 16, 63, 64, 100, 127, 128, 255, 256, 1000, 32767, 32768, 65535, 65536),
+    *(2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1),
+)
 """Where sizes, counts and offsets overflow."""
 TEXTS = (
     "",
