@@ -135,18 +135,9 @@ def test_unknown_paths_leave_no_trace_in_the_metrics(server: Server) -> None:
         for line in server.client.get("/metrics").text.splitlines()
         if "route=" in line
     }
-    assert routes <= {
-        "/generate",
-        "/stream",
-        "/tunes/midi",
-        "/tunes/wav",
-        "/info",
-        "/livez",
-        "/readyz",
-        "/metrics",
-        "/docs.json",
-        "page",
-    }
+    described = server.client.get("/docs.json").json()["paths"].keys()  # the server is other tests', too
+    assert "/generate" in described
+    assert routes <= {*described, "/docs.json", "page"}
 
 
 @pytest.mark.parametrize(
