@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.config import read
+from components.config import ServerLimits, checked_section, read
 from components.errors import UserError
 from components.labs import find
 from components.params import checked, with_assignments
@@ -90,3 +90,59 @@ def test_yaml_that_no_parameter_can_be_is_one_short_line(text: str, said: str, t
     assert said in str(raised.value)
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "refused"),
+    [
+        ("train.seed", ["0", "4294967295"], ["-1", "4294967296"]),
+        ("train.max_epochs", ["1"], ["0"]),
+        ("train.patience", ["1"], ["0"]),
+        ("train.log_every_n_steps", ["1"], ["0"]),
+        ("train.gradient_clip", ["0.001"], ["0", "-0.5"]),
+        ("export.parity_tolerance", ["0.001"], ["0", "-0.5"]),
+        ("serve.request_seconds", ["0.5"], ["0"]),
+        ("serve.body_bytes", ["1024"], ["1023"]),
+        ("serve.body_seconds", ["0.5"], ["0"]),
+        ("serve.held_bytes", ["1024"], ["1023"]),
+        ("serve.retry_after_seconds", ["1"], ["0"]),
+        ("serve.drain_seconds", ["0"], ["-0.5"]),
+        ("serve.client_rate", ["0.5"], ["0"]),
+        ("serve.client_burst", ["1"], ["0"]),
+        ("serve.max_pixels", ["4096"], ["4095"]),
+        ("serve.max_compact_pixels", ["4096"], ["4095"]),
+        ("serve.max_jpeg_pixels", ["4096"], ["4095"]),
+        ("serve.drift_window", ["100"], ["99"]),
+        ("serve.drift_alarm_rate", ["0.001", "0.499"], ["0", "0.5"]),
+        ("serve.shadow_every", ["1"], ["0"]),
+        ("serve.shadow_window", ["10"], ["9"]),
+    ],
+)
+def test_the_last_number_that_is_allowed_is_taken_and_the_next_one_is_refused(
+    name: str, allowed: list[str], refused: list[str]
+) -> None:
+    path, lab = Path("params.yaml"), find("faces")
+    raw = read(project_root() / path)
+    for value in allowed:
+        checked(lab, with_assignments(raw, lab, [f"faces.{name}={value}"], path), path)
+    for value in refused:
+        with pytest.raises(UserError, match=rf"params.yaml: faces.{name} is "):
+            checked(lab, with_assignments(raw, lab, [f"faces.{name}={value}"], path), path)
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "refused"),
+    [
+        ("connections", [8], [7]),
+        ("header_bytes", [4096, 2**20], [4095, 2**20 + 1]),
+        ("header_seconds", [0.5], [0]),
+        ("send_seconds", [0.5], [0]),
+    ],
+)
+def test_the_same_holds_for_the_bounds_of_connections(name: str, allowed: list[float], refused: list[float]) -> None:
+    given = read(project_root() / "params.yaml")["server"]
+    for value in allowed:
+        checked_section(ServerLimits, {**given, name: value}, Path("params.yaml"), "server")
+    for value in refused:
+        with pytest.raises(UserError, match=rf"server.{name} is "):
+            checked_section(ServerLimits, {**given, name: value}, Path("params.yaml"), "server")
