@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 import subprocess
@@ -14,13 +15,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 
 from components.config import PictureLimits
 from serving.core.jpeg import jpeg_header
 from serving.core.openapi import picture_bodies
-from serving.core.pictures import decode, open_picture
+from serving.core.pictures import decode, grey_levels, middle_square, open_picture
 from serving.core.problems import RefusalError
 from serving.page import render
 from tests.serving.hostile import heic, jpeg, lying_heic, png, saved
@@ -197,3 +198,30 @@ def test_pages_offer_the_types_that_the_server_reads() -> None:
         (accepted,) = set(re.findall(r'accept="(.*?)"', render(lab)))
         assert {name for name in accepted.split(",") if name.startswith("image/")} == types
         assert ".heic" in accepted
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_its_camera_says(orientation: int) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (3, 5, 3), np.uint8))
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    stored = io.BytesIO()
+    image.save(stored, "png", exif=exif)
+    found = decode(open_picture(stored.getvalue(), LIMITS), (1, 1))
+    expected = ImageOps.exif_transpose(Image.open(stored))
+    assert np.array_equal(np.asarray(found), np.asarray(expected))
+
+
+@pytest.mark.parametrize(
+    ("size", "box"), [((9, 4), (2.5, 0, 6.5, 4)), ((4, 9), (0, 2.5, 4, 6.5)), ((4, 4), (0, 0, 4, 4))]
+)
+def test_the_middle_square_is_the_largest_in_the_middle(size: tuple[int, int], box: tuple[float, ...]) -> None:
+    width, height = size
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
+    expected = image.resize((4, 4), Image.Resampling.BILINEAR, box=box)
+    assert np.array_equal(np.asarray(middle_square(image, 4)), np.asarray(expected))
+
+
+def test_grey_levels_keep_the_upper_half_of_16_bits() -> None:
+    image = Image.fromarray(np.array([[0, 255, 256, 32768, 65535, 65536, 70000]], np.int32))
+    assert grey_levels(image).tolist() == [[0, 0, 1, 128, 255, 255, 255]]
