@@ -39,7 +39,7 @@ def main() -> None:
     drills = {}
     for name, (version, digest) in {"back": before, "forward": now}.items():
         with served(options.lab, options.port):
-            wait_for(options.port, lambda found, digest=digest: found not in ("", digest))
+            wait_for(options.port, other_than(digest))
             began = time.perf_counter()
             subprocess.run([sys.executable, "-m", "components", "rollback", options.lab, version], check=True)
             moved = time.perf_counter()
@@ -78,6 +78,10 @@ def served(lab: str, port: int) -> Iterator[None]:
     finally:
         server.terminate()
         server.wait(PATIENCE)
+
+
+def other_than(digest: str) -> Callable[[str], bool]:
+    return lambda found: found not in ("", digest)
 
 
 def wait_for(port: int, is_wanted: Callable[[str], bool]) -> None:

@@ -215,7 +215,9 @@ def test_a_picture_is_turned_as_its_camera_says(orientation: int) -> None:
 @pytest.mark.parametrize(
     ("size", "box"), [((9, 4), (2.5, 0, 6.5, 4)), ((4, 9), (0, 2.5, 4, 6.5)), ((4, 4), (0, 0, 4, 4))]
 )
-def test_the_middle_square_is_the_largest_in_the_middle(size: tuple[int, int], box: tuple[float, ...]) -> None:
+def test_the_middle_square_is_the_largest_in_the_middle(
+    size: tuple[int, int], box: tuple[float, float, float, float]
+) -> None:
     width, height = size
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
     expected = image.resize((4, 4), Image.Resampling.BILINEAR, box=box)
