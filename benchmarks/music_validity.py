@@ -49,9 +49,9 @@ class Writer:
         self._samples: list[Sample] = []
         self._kept: list[str] = []
         self._characters = 0
-        """That calls of the model have written for these samples, those that nobody looked at included."""
+        """Characters that calls of the model have written for these samples, those that nobody looked at included."""
         self._seconds = 0.0
-        """Of processor time for these samples: a tune's share of each call and of judging what it wrote."""
+        """Processor time for these samples: a tune's share of each call and of judging what it wrote."""
 
     def accepted(self, count: int) -> list[str]:
         """The first `count` that the check accepts."""

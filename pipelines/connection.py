@@ -42,7 +42,7 @@ class Connection:
     token_file: Path | None = None
     """Holds a token that is renewed, as a pod's does."""
     cookie: str = ""
-    """Of a session at a gateway with a login, as a browser sends it."""
+    """The session at a gateway with a login, as a browser sends it."""
     ca_cert: Path | None = None
     """Certificates in PEM that alone are trusted, in place of those that are known."""
     proxy: str = ""

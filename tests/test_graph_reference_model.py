@@ -105,7 +105,7 @@ class Clone:
 
 @pytest.fixture(scope="module")
 def clone(graph: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
-    """Of a commit with dvc.lock, whose outputs are in an S3 store."""
+    """A clone of a commit with dvc.lock, whose outputs are in an S3 store."""
     lock = (graph.folder / "dvc.lock").read_bytes()
     graph.run("python", "-m", "components", "repro", "digit_generation")
     assert (graph.folder / "dvc.lock").read_bytes() == lock, "nothing in it is of this machine's registry"

@@ -40,7 +40,7 @@ class Target(ABC):
     """folder: what a fixture made for it, which it may write into."""
 
     seconds = 30
-    """Of processor time, for one input."""
+    """Processor time for one input."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

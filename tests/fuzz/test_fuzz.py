@@ -19,7 +19,7 @@ SHARES = {
     **{"pictures": 0.3, "tunes": 0.15, "midi": 0.15, "params": 0.1, "bundles": 0.1},
     **{"music requests": 0.1, "digits requests": 0.1},
 }
-"""Of the inputs."""
+"""Share of the inputs that each target gets."""
 
 pytestmark = pytest.mark.fuzz
 

@@ -58,7 +58,7 @@ class Kubeflow:
     requests: list[str] = field(default_factory=list)
     looks: int = 0
     cookie: str = ""
-    """Of a session at the gateway in front, which then lets in nobody without it."""
+    """The session at the gateway in front, which then lets in nobody without it."""
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a fault

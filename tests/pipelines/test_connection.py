@@ -39,7 +39,7 @@ def pem(certificate: x509.Certificate) -> bytes:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Of an authority of one's own, and, with its key, one of 127.0.0.1 that it has signed."""
+    """The certificate of an authority of one's own, and, with its key, one of 127.0.0.1 that it has signed."""
     folder, now = tmp_path_factory.mktemp("certificates"), datetime.now(UTC)
     signer, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
 

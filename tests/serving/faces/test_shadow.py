@@ -54,7 +54,7 @@ def server(promoted_faces: Path, candidate: Bundle, tmp_path_factory: pytest.Tem
 
 @pytest.fixture(scope="module")
 def detectors(promoted_faces: Path, candidate: Bundle) -> tuple[Detector, Detector]:
-    """Of the served model and of the candidate, as the server makes them."""
+    """The served model and the candidate, as the server makes them."""
     params, chosen = params_of("faces"), read_json(promoted_faces / "evaluation.json")["serve"]
     models: tuple[tuple[FaceModel, dict[str, Any]], ...] = (
         (FaceModel.load(Bundle.open(promoted_faces), chosen["variant"]), chosen),
