@@ -155,6 +155,32 @@ def test_the_front_page_leads_to_pages_that_work(visit: Callable[..., Visitor], 
 
 
 @needs_browser
+def test_what_is_pressed_before_the_script_is_there_loses_nothing(visit: Callable[..., Visitor], front: Server) -> None:
+    visitor = visit()
+    page = visitor.page
+    late: list[Route] = []
+    page.route("**/static/page.js", lambda route: late.append(route))
+    page.goto(f"{front.address}/music/", wait_until="commit")
+    write = page.locator("#write")
+    page.wait_for_function("document.styleSheets.length > 1")
+    box = write.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+    page.wait_for_timeout(200)  # a form that the browser sends itself would leave the page now
+    assert page.url == f"{front.address}/music/"
+    while not late:
+        page.wait_for_timeout(20)
+    late[0].continue_()
+    page.get_by_label("Seed").fill("5")
+    write.click()
+    expect(page.locator("#verdict")).to_be_visible()
+    assert "seed=5" in page.url
+    assert visitor.asked("music/") == 1
+    assert visitor.complaints == []
+
+
+@needs_browser
 def test_nothing_runs_off_a_narrow_screen(visit: Callable[..., Visitor]) -> None:
     page = visit(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True).open()
     expect(page.locator("#labs article")).to_have_count(len(LABS))
