@@ -90,6 +90,27 @@ def test_vgg16_starts_from_the_state_file(prepared: Path, tmp_path: Path) -> Non
     assert all(torch.equal(now[f"backbone.{name}"], tensor) for name, tensor in given.items())
 
 
+class Gives(torch.nn.Module):
+    """A backbone that gives the same whatever it is shown."""
+
+    def __init__(self, features: torch.Tensor) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.features
+
+
+def test_features_are_roots_and_have_a_slope_where_the_backbone_sees_nothing(prepared: Path) -> None:
+    model = TransferModel(params().train, categories(prepared), weights(), prepared)
+    seen = torch.tensor([[0.0, 0.04, 4.0]], requires_grad=True)
+    model.register_module("backbone", Gives(seen))
+    features = model.features(torch.zeros(1, 32, 32, 3, dtype=torch.uint8))
+    assert features.tolist()[0] == pytest.approx([0, 0.2, 2], abs=0.04)
+    features.sum().backward()
+    assert seen.grad is not None and bool((seen.grad > 0).all()) and bool(seen.grad.isfinite().all())
+
+
 def test_a_fitted_head_is_the_minimum_of_its_loss() -> None:
     draw = torch.Generator().manual_seed(1)
     features, labels = 5 + 3 * torch.randn(60, 4, generator=draw), torch.arange(60) % 3
