@@ -19,7 +19,7 @@ import typer
 from components.apis import served_labs
 from components.errors import UserError
 from components.redaction import configure_logging
-from infra.apis import deployment_name
+from infra.api_names import deployment_name
 from infra.pods import Cluster, ask, pods_say
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ import typer
 from components.apis import served_labs
 from components.errors import UserError
 from components.files import write_text
-from infra.apis import deployment_name, resource_name
+from infra.api_names import deployment_name, resource_name
 
 K8S = Path(__file__).resolve().parent / "k8s"
 MADE = "# Made by `make manifests`: change infra/manifests.py, or `api` of the lab.\n"

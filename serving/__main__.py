@@ -14,10 +14,10 @@ from components.errors import UserError
 def main(arguments: Sequence[str]) -> None:
     """arguments: a lab and the options of its API; or only options, for all labs on one port."""
     if not arguments or arguments[0].startswith("-"):
-        from serving.core import front
+        from serving.core import front_page
         from serving.core.server import command
 
-        command(front.main, arguments)
+        command(front_page.main, arguments)
         return
     lab, *options = arguments
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components.deferred import deferred
+from components.deferred_imports import deferred
 from components.errors import UserError
 from components.files import write_json, write_text
 from components.report.validation_page import render

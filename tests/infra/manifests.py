@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from components.apis import served_labs
-from infra.apis import deployment_name
+from infra.api_names import deployment_name
 from infra.manifests import K8S, overlays, render, write_components
 
 OVERLAYS = overlays()

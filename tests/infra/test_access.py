@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from components.apis import api_of
-from infra.apis import deployment_name
+from infra.api_names import deployment_name
 from infra.manifests import K8S
 from tests.infra.manifests import (
     OVERLAYS,

@@ -14,7 +14,7 @@ import yaml
 from components.apis import served_labs
 from components.labs import find
 from components.params import load
-from infra.apis import deployment_name
+from infra.api_names import deployment_name
 from infra.manifests import K8S, render, write_components
 from tests.infra.manifests import (
     OVERLAYS,

@@ -10,7 +10,7 @@ from pathlib import Path
 import promql_parser
 import pytest
 
-from infra.apis import deployment_name
+from infra.api_names import deployment_name
 from infra.manifests import K8S
 from tests.infra.manifests import (
     of_kind,

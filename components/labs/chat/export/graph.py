@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from components.datasets.styles.reader import STYLES
-from components.labs.chat.training.matrices import BLOCK, Matrix, Quantised, floats
 from components.labs.chat.training.network import Adapters, Network, products
+from components.labs.chat.training.quantised_matrices import BLOCK, Matrix, Quantised, floats
 
 OPSET = 23
 CONTRIB = "com.microsoft"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from components.errors import UserError
 from components.files import read_json, sha256_file
 from components.labs.chat.training.gguf import Gguf
-from components.labs.chat.training.matrices import Matrix, Quantised, rows
+from components.labs.chat.training.quantised_matrices import Matrix, Quantised, rows
 
 LINEARS = ("q", "k", "v", "o", "gate", "up", "down")
 """The linear layers of a block: attention's queries, keys, values and output, and the gated feed-forward network's."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from components.errors import UserError
-from components.labs.chat.training.matrices import BLOCK, Matrix, Quantised
+from components.labs.chat.training.quantised_matrices import BLOCK, Matrix, Quantised
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)

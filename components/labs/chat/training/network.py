@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from components.datasets.styles.reader import STYLES
 from components.labs.chat.training.base import Base, Block, Shape
-from components.labs.chat.training.matrices import Matrix, floats, stacked
+from components.labs.chat.training.quantised_matrices import Matrix, floats, stacked
 
 PRODUCTS = {"_".join(names): names for names in (("q", "k", "v"), ("o",), ("gate", "up"), ("down",))}
 """Linears of one input, which are computed as one product and adapted as one."""

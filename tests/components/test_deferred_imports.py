@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.deferred import deferred
+from components.deferred_imports import deferred
 
 
 @pytest.fixture
