@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
+import shutil
 import statistics
 import tempfile
 import time
@@ -40,12 +41,15 @@ log = logging.getLogger(__name__)
 
 
 def trained(params: Train, inputs: Inputs, work: Path, **changes: Any) -> dict[str, float]:
-    """Accuracy on validation and test pictures of one training with changed parameters; a killed one goes on."""
+    """Accuracy on validation and test pictures of one training with changed parameters.
+
+    A killed one goes on, and its seconds are of what was left; one that has ended begins anew.
+    """
     chosen = Train.model_validate(params.model_dump() | changes)
+    kept = work / hashlib.sha256(chosen.model_dump_json().encode()).hexdigest()[:16]
     started = time.process_time()
     with tempfile.TemporaryDirectory() as out:
         # A folder for each: the step keeps the checkpoints of its last few runs only.
-        kept = work / hashlib.sha256(chosen.model_dump_json().encode()).hexdigest()[:16]
         best = train(LAB, chosen, inputs, Path(out, "train"), kept)
         model = TransferModel(chosen, categories(inputs.prepared), inputs.pretrained, work)
         model.load_state_dict(torch.load(Path(out, "train", "model.ckpt"), weights_only=True)["state_dict"])
@@ -55,6 +59,7 @@ def trained(params: Train, inputs: Inputs, work: Path, **changes: Any) -> dict[s
         pieces = torch.from_numpy(test.images).split(32)
         answers = torch.cat([model.eval()(some).argmax(dim=1) for some in pieces]).numpy()
     found = {"validation": 1 - best["val_error"], "test": float((answers == test.labels).mean()), "seconds": seconds}
+    shutil.rmtree(kept)
     log.info("%s: test accuracy %.1f %%, %.0f s of processor time", changes, 100 * found["test"], seconds)
     return found
 
