@@ -77,12 +77,13 @@ class SideBySide:
                 errors="replace",
                 process_group=0,
             )
-        for line in process.stdout or ():
-            sys.stdout.write(f"{name:{self._width}} | {line.rstrip()}\n")
-            sys.stdout.flush()
-        code = process.wait()
+        with process:  # where nobody reads our output any more, nobody reads the command's
+            for line in process.stdout or ():
+                sys.stdout.write(f"{name:{self._width}} | {line.rstrip()}\n")
+                sys.stdout.flush()
         with self._lock:
             del self._running[name]
+        code = process.returncode
         if code and not self._stopped:
             log.error("%s failed with exit code %d; what runs beside it goes on", name, code)
         return code
