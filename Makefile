@@ -100,7 +100,7 @@ audit: $(ENVIRONMENT) ## bills of materials into build/sbom; known vulnerabiliti
 
 bench: $(ENVIRONMENT) ## the benchmarks, each with both sides of its ratios (hours)
 	@for benchmark in training digits digit_papers generation serving abc_collections transfer agents driving uncertainty \
-	    chat chat_training chat_scale busy_training distributed faces_training faces_serving faces_detection picture_memory task_start; \
+	    chat chat_training chat_scale busy_training distributed faces_training faces_serving faces_detection picture_memory task_start side_by_side; \
 	  do python -m benchmarks.$$benchmark; done
 
 system: ## system packages that only tests need (Debian, as root)

@@ -117,6 +117,13 @@ class ServerLimits(Section):
     """Time in which a client must read the next 64 KiB of its answer."""
 
 
+class ReproLimits(Section):
+    """What `make repro` may take of this machine: the block `repro`."""
+
+    free_memory: float = Field(gt=0)
+    """GiB that must be free for each of the labs that are made at the same time."""
+
+
 class Bound(Section):
     """What a metric must reach, and how far it may fall behind the champion, both in the metric's own unit.
 

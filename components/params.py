@@ -9,6 +9,7 @@ from typing import Any
 from components.config import (
     DatasetParams,
     LabParams,
+    ReproLimits,
     ServerLimits,
     checked_section,
     known,
@@ -22,7 +23,8 @@ from components.labs import LABS, Lab
 
 DATASETS_BLOCK = "datasets"
 SERVER_BLOCK = "server"
-BLOCKS = (DATASETS_BLOCK, "pipelines", SERVER_BLOCK, *LABS)
+REPRO_BLOCK = "repro"
+BLOCKS = (DATASETS_BLOCK, "pipelines", SERVER_BLOCK, REPRO_BLOCK, *LABS)
 """`pipelines` says how a cluster runs the steps, and is checked by the package of that name."""
 
 
@@ -44,6 +46,11 @@ def load_server(path: Path) -> ServerLimits:
     raw = read(path)
     known(raw, BLOCKS, path)
     return checked_section(ServerLimits, raw.get(SERVER_BLOCK), path, SERVER_BLOCK)
+
+
+def load_repro(path: Path) -> ReproLimits:
+    """Reads and checks what bounds `make repro`. Raises UserError as `load` does."""
+    return checked_section(ReproLimits, read(path).get(REPRO_BLOCK), path, REPRO_BLOCK)
 
 
 def checked(lab: Lab, raw: dict[str, Any], path: Path) -> LabParams:

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     mlflow_tracking_auth: str | None = None
     mlflow_tracking_aws_sigv4: str | None = None
     """Logins to an MLflow server, under MLflow's own names; the last two only its own client knows."""
+    omp_num_threads: str | None = None
+    """Threads of each process that computes, under OpenMP's own name; by default as many as there are cores."""
     repro_run: str | None = None
     """MLflow run that the steps of one `make repro` belong to."""
     checkpoints: str | None = None

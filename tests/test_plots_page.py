@@ -18,6 +18,9 @@ plots:
   - a curve:
       x: step
       y: {curve.csv: [train_bits_per_char, val_bits_per_char]}
+  - another lab curve:
+      x: step
+      y: {nowhere/curve.csv: [train_loss, val_loss]}
 """
 
 
@@ -44,7 +47,7 @@ def test_the_page_loads_nothing(page: Path) -> None:
     assert loads(html) == []
 
 
-def test_the_page_draws_in_a_browser_that_is_offline(page: Path) -> None:
+def test_the_page_draws_in_a_browser_that_is_offline_and_names_what_has_no_data(page: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium: `make system` installs it")
@@ -59,9 +62,13 @@ def test_the_page_draws_in_a_browser_that_is_offline(page: Path) -> None:
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tab.goto(page.as_uri())
         tab.wait_for_selector("canvas.marks, svg.marks")
-        box = tab.locator("canvas.marks, svg.marks").first.bounding_box()
+        plots = tab.locator("canvas.marks, svg.marks")
+        shown, frames, box = plots.count(), tab.locator(".vega-embed").count(), plots.first.bounding_box()
+        text = tab.inner_text("body")
         browser.close()
     assert not errors
+    assert shown == frames == 1
+    assert text.rstrip().endswith("No data yet: another lab curve")
     assert box is not None
     assert box["width"] > 200
     assert box["height"] > 100

@@ -1,6 +1,7 @@
 """Writes page.html, the page of `dvc plots show` (plots.html_template in .dvc/config), with its scripts inside.
 
-DVC's own page loads them from a CDN; this one works offline and anywhere it is moved to. Run after `npm ci` here.
+DVC's own page loads them from a CDN; this one works offline and anywhere it is moved to. At its end it names the plots
+that have no data yet, where DVC's own has an empty frame for each. Run after `npm ci` here.
 """
 
 import re
@@ -22,7 +23,18 @@ table { border-spacing: 15px }
 </style>
 </head>
 <body>
+<script>
+const draw = vegaEmbed, missing = [];
+vegaEmbed = (place, spec) => {
+  if (Object.keys(spec).length) return draw(place, spec);
+  missing.push(place.slice(1).replaceAll("_", " "));
+  document.querySelector(place).remove();
+};
+</script>
 {plot_divs}
+<script>
+if (missing.length) document.body.append("No data yet: " + missing.join(", "));
+</script>
 </body>
 </html>
 """

@@ -23,7 +23,7 @@ from PIL import Image
 from components.datasets import DATASETS, find_dataset
 from components.errors import UserError
 from components.labs import LABS, find
-from components.params import checked, checked_dataset, load, load_server
+from components.params import checked, checked_dataset, load, load_repro, load_server
 from components.settings import project_root
 from serving.core.problems import RefusalError
 from tests.fuzz.mutations import mutated_bytes, mutated_tree
@@ -223,6 +223,7 @@ class Params(Target):
             checked_dataset(find_dataset(name), raw, path)
         checked_section(Pipelines, raw.get("pipelines"), path, "pipelines")
         load_server(path)
+        load_repro(path)
 
 
 class Bundles(Target):
