@@ -49,7 +49,10 @@ class ServedBatch(Batch[ServedTune]):
 
     def join(self, tune: ServedTune) -> None:
         """As of Batch. A stream whose first characters are given has begun already."""
-        (self._opening if tune.delivery.streamed and not len(tune.unread) else super()).join(tune)
+        if tune.delivery.streamed and not len(tune.unread):
+            self._opening.join(tune)
+        else:
+            super().join(tune)
 
     def leave(self, tunes: Iterable[ServedTune]) -> None:
         gone = list(tunes)
