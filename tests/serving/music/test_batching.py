@@ -155,9 +155,8 @@ def test_the_first_characters_of_a_stream_are_written_by_a_short_call_of_its_own
 
     async def serve() -> list[Sample]:
         async with batching(watched) as batcher:
-            return await asyncio.gather(
-                whole(batcher, stream, streamed=True), whole(batcher, plain), whole(batcher, started, streamed=True)
-            )
+            first = whole(batcher, stream, streamed=True)
+            return list(await asyncio.gather(first, whole(batcher, plain), whole(batcher, started, streamed=True)))
 
     assert run(serve()) == generate(model, [stream, plain, started])
     calls = list(zip(watched.batches, watched.counts, strict=True))
