@@ -27,7 +27,9 @@ class MusicBackend(Backend):
         options = Options.of_spec(served.bundle.spec)
         model = TuneModel.load(served.bundle, served.variant)
         warm_up(model, limits.active_tunes)
-        self.batcher = TuneBatcher(model, limits.active_tunes, limits.waiting_tunes, limits.read_chars)
+        self.batcher = TuneBatcher(
+            model, limits.active_tunes, limits.waiting_tunes, limits.read_chars, limits.opening_steps
+        )
         self.player = Worker(limits.audio_waiting)
         self.metres = options.metres
         self.requests = schemas.requests(limits, options)

@@ -27,6 +27,7 @@ class Serve(Limits, DriftLimits):
     active_tunes: int = Field(ge=1, le=1024)
     waiting_tunes: int = Field(ge=0)
     read_chars: int = Field(ge=1)
+    opening_steps: int = Field(ge=1, le=64)
     redraws: int = Field(ge=1, le=10_000)
     max_count: int = Field(ge=1)
     max_length: int = Field(ge=1)

@@ -19,7 +19,7 @@ from components.labs.music.runtime.model import State, Steps, TuneModel
 from components.labs.music.runtime.request import Sample, TuneRequest
 from components.labs.music.runtime.sampler import generate
 from serving.core.problems import BrokenError, DrainingError, FullError
-from serving.music.batching import TuneBatcher
+from serving.music.batching import ServedBatch, ServedTune, TuneBatcher
 
 T = TypeVar("T")
 REQUESTS = [
@@ -39,6 +39,8 @@ class Watched:
         self._model = model
         self.turns = threading.Semaphore(blocks)
         self.batches: list[int] = []
+        self.counts: list[int] = []
+        """Characters of each block."""
         self.reads: list[int] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -47,6 +49,7 @@ class Watched:
     def sample(self, state: State, last: np.ndarray, *settings: np.ndarray) -> tuple[np.ndarray, Steps]:
         assert self.turns.acquire(timeout=600)
         self.batches.append(len(last))
+        self.counts.append(settings[0].shape[1])
         return self._model.sample(state, last, *settings)
 
     def read(self, ids: np.ndarray, state: State) -> tuple[State, np.ndarray]:
@@ -60,8 +63,10 @@ def model(music_bundle: Path) -> TuneModel:
 
 
 @asynccontextmanager
-async def batching(model: Any, active: int = 32, waiting: int = 0, read_chars: int = 64) -> AsyncIterator[TuneBatcher]:
-    batcher = TuneBatcher(model, active, waiting, read_chars)
+async def batching(
+    model: Any, active: int = 32, waiting: int = 0, read_chars: int = 64, opening_steps: int = 3
+) -> AsyncIterator[TuneBatcher]:
+    batcher = TuneBatcher(model, active, waiting, read_chars, opening_steps)
     batcher.start()
     try:
         yield batcher
@@ -142,6 +147,34 @@ def test_pieces_add_up_to_the_tune_and_come_one_by_one(model: TuneModel) -> None
     pieces, blocks, sample = run(serve())
     assert "".join(pieces).rstrip("\n") == sample.text
     assert 1 < len(pieces) in (blocks - 1, blocks), "the last may be empty"
+
+
+def test_the_first_characters_of_a_stream_are_written_by_a_short_call_of_its_own(model: TuneModel) -> None:
+    watched = Watched(model)
+    stream, plain, started = REQUESTS[1], REQUESTS[0], REQUESTS[4]
+
+    async def serve() -> list[Sample]:
+        async with batching(watched) as batcher:
+            first = whole(batcher, stream, streamed=True)
+            return list(await asyncio.gather(first, whole(batcher, plain), whole(batcher, started, streamed=True)))
+
+    assert run(serve()) == generate(model, [stream, plain, started])
+    calls = list(zip(watched.batches, watched.counts, strict=True))
+    assert calls.count((1, 3)) == 1
+    assert {count for _, count in calls if count != 3} == {model.steps_per_call}
+
+
+def test_streams_that_begin_one_after_the_other_do_not_keep_the_others_waiting(model: TuneModel) -> None:
+    batch = ServedBatch(model, read_chars=64, opening_steps=1)
+    long = ServedTune(TuneRequest(seed=1, max_length=40), model, streamed=False)
+    batch.join(long)
+    for seed in range(100):
+        batch.join(ServedTune(TuneRequest(seed=seed, max_length=1), model, streamed=True))
+        batch.step()
+        if long.finished:
+            break
+    assert long.finished
+    assert len(batch) <= 2
 
 
 def test_tunes_are_stepped_together_and_never_more_than_there_are_slots(model: TuneModel) -> None:

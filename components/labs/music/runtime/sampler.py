@@ -53,6 +53,14 @@ class Batch(Generic[TuneT]):
             self._reading = deque(pair for pair in self._reading if id(pair[0]) not in gone)
             self._playing = [pair for pair in self._playing if id(pair[0]) not in gone]
 
+    def take_over(self, other: Batch[TuneT]) -> None:
+        """The other's tunes, of the same model, are written on here."""
+        self._reading.extend(other._reading)
+        self._playing.extend(other._playing)
+        self.sampled += other.sampled
+        other._reading.clear()
+        other._playing, other.sampled = [], 0
+
     def step(self, count: int | None = None) -> list[TuneT]:
         """Reads forced text, and writes up to `count` characters (by default the bundle's) of every other tune.
 
