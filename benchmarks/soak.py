@@ -3,9 +3,10 @@
 Two replicas of the music API serve the champion of an MLflow server. One is never touched: its memory must stay flat.
 The other is killed (SIGKILL) or ended (SIGTERM) every few minutes and started again at once, as Kubernetes would, also
 while MLflow is away: MLflow's server is killed and comes back a minute later. Meanwhile a run is journalled for MLflow,
-ten lines a second. Clients (`benchmarks.soak_clients`) take more places than there are and come back when they are
-told to (429), read slowly or never, leave in the middle, or never finish their requests. Nothing may be lost: every tune that is asked for is answered by one replica or
-the other, equal seeds give equal tunes, what is read slowly arrives whole, and every line of the run reaches MLflow.
+ten lines a second. Clients (`benchmarks.soak_clients`) want more tunes than there are places and come back when
+they are told to (429), read slowly or never, leave in the middle, or never finish their requests. Nothing may be lost:
+every tune that is asked for is answered by one replica or the other, equal seeds give equal tunes, what is read slowly
+arrives whole, and every line of the run reaches MLflow.
 """
 
 from __future__ import annotations
