@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.serving.core.odd_api import odd_server
 from tests.serving.core.strangers import ask, everything, logged
@@ -38,23 +36,6 @@ def test_fifty_answers_that_are_read_slowly_are_delivered_to_their_last_byte(
             assert len(body) == ANSWER_BYTES
         assert server.process.wait(300) == 0
         assert "cut off" not in server.log()
-
-
-def test_bytes_that_only_wait_to_be_read_are_delivered_though_their_request_is_over(
-    generation_bundle: Path, tmp_path: Path
-) -> None:
-    """So many, that the kernel does not take them all."""
-    with (
-        odd_server(generation_bundle, tmp_path, drain_seconds=600.0) as server,
-        ask(server, "/answer?bytes=120000", close=True) as client,
-    ):
-        server.wait_for(lambda: logged(server, "request", "/answer") != [])
-        server.process.send_signal(signal.SIGTERM)
-        with pytest.raises(subprocess.TimeoutExpired):
-            server.process.wait(2)
-        _, _, body = everything(client).partition(b"\r\n\r\n")
-        assert len(body) == 120_000
-        assert server.process.wait(300) == 0
 
 
 def test_what_overruns_the_time_gets_a_problem_or_is_written_down_as_cut_off(
