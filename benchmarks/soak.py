@@ -3,9 +3,10 @@
 Two replicas of the music API serve the champion of an MLflow server. One is never touched: its memory must stay flat.
 The other is killed (SIGKILL) or ended (SIGTERM) every few minutes and started again at once, as Kubernetes would, also
 while MLflow is away: MLflow's server is killed and comes back a minute later. Meanwhile a run is journalled for MLflow,
-ten lines a second. Clients (`benchmarks.soak_clients`) keep every place taken, read slowly or never, leave in the
-middle, or never finish their requests. Nothing may be lost: every tune that is asked for is answered by one replica or
-the other, equal seeds give equal tunes, what is read slowly arrives whole, and every line of the run reaches MLflow.
+ten lines a second. Clients (`benchmarks.soak_clients`) want more tunes than there are places and come back when
+they are told to (429), read slowly or never, leave in the middle, or never finish their requests. Nothing may be lost:
+every tune that is asked for is answered by one replica or the other, equal seeds give equal tunes, what is read slowly
+arrives whole, and every line of the run reaches MLflow.
 """
 
 from __future__ import annotations
@@ -167,7 +168,10 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, default=ROOT / "build" / "music" / "export")
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument(
-        "--clients", type=int, default=48, help="that ask for tunes, each again as soon as it is answered"
+        "--clients",
+        type=int,
+        default=320,
+        help="that ask for tunes, each again once it is answered; two replicas write 64 tunes and let 192 wait",
     )
     options = parser.parse_args()
     bundle = Bundle.open(options.bundle, "music")

@@ -124,7 +124,7 @@ class Crowd:
                 address = random.choice(self.addresses)  # noqa: S311 - chooses a replica
                 async with self._session.post(f"{address}/stream", json={"valid_only": False}) as answer:
                     await answer.content.readline()
-                    self.outcomes["left"] += 1
+                    self.outcomes["left" if answer.status == 200 else "streams told to come back"] += 1
                     answer.close()
             await asyncio.sleep(1)
 
@@ -163,5 +163,6 @@ class Crowd:
 
 NAMES = (
     *("answered", "lost", "told to come back (429)", "told to come back (503)", "connections broken by a kill"),
-    *("read slowly and whole", "cut_short", "left", "never read", "never finished", "failed_probes"),
+    *("read slowly and whole", "cut_short", "left", "streams told to come back", "never read", "never finished"),
+    "failed_probes",
 )

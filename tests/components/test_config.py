@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.config import ServerLimits, checked_section, read
+from components.config import (
+    Bound,
+    DatasetParams,
+    ExportParams,
+    Gate,
+    Section,
+    ServerLimits,
+    TrainParams,
+    Waiver,
+    checked_section,
+    overridden,
+    read,
+)
 from components.errors import UserError
 from components.labs import find
 from components.params import checked, with_assignments
@@ -146,3 +160,155 @@ def test_the_same_holds_for_the_bounds_of_connections(name: str, allowed: list[f
     for value in refused:
         with pytest.raises(UserError, match=rf"server.{name} is "):
             checked_section(ServerLimits, {**given, name: value}, Path("params.yaml"), "server")
+
+
+TRAIN = {"seed": 0, "max_epochs": 1, "patience": 1, "precision": "auto", "log_every_n_steps": 1}
+WAIVER = {"metric": "loss", "reason": "r", "by": "b", "until": "2030-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("section", "given", "name", "allowed", "refused"),
+    [
+        (DatasetParams, {"profile": "course"}, "limit", [0], [-1]),
+        (TrainParams, TRAIN, "gradient_clip", [None, 0.001], [0, -0.5]),
+        (ExportParams, {"parity_tolerance": 0.1}, "variants", [["int8"]], [[], ["int4"]]),
+        (Bound, {"max": 1.0}, "max_regression", [None, 0], [-0.001]),
+        (Bound, {"min": -1.0}, "min_count", [0], [-1]),
+        (Waiver, WAIVER, "reason", ["r"], [""]),
+        (Waiver, WAIVER, "by", ["b"], [""]),
+        (Waiver, WAIVER, "until", ["2030-12-31"], ["2030-02-30", "soon", None]),
+        (Gate, {}, "metrics", [{"loss": {"max": 1.0}}], [{}]),
+        (Gate, {"metrics": {"loss": {"max": 1.0}}}, "profile", ["course", None], ["starter"]),
+    ],
+)
+def test_what_a_dataset_a_training_and_a_gate_allow_ends_where_it_says(
+    section: type[Section], given: dict[str, Any], name: str, allowed: list[Any], refused: list[Any]
+) -> None:
+    for value in allowed:
+        checked_section(section, {**given, name: value}, Path("params.yaml"), "here")
+    for value in refused:
+        with pytest.raises(UserError, match=rf"^params.yaml: here.{name}(\.\S+)? is .*: [a-z]"):
+            checked_section(section, {**given, name: value}, Path("params.yaml"), "here")
+
+
+@pytest.mark.parametrize(
+    ("bound", "metric", "said"),
+    [
+        ({"min": 0.0}, "loss", ""),
+        ({"max": 0.0}, "audit.recall", ""),
+        ({}, "loss", "give either min (higher is better) or max (lower is better)"),
+        ({"min": 0.0, "max": 1.0}, "loss", "give either min (higher is better) or max (lower is better)"),
+        ({"min": 0.0}, "recall", "a waiver names 'recall', which has no gate"),
+    ],
+)
+def test_a_bound_has_one_direction_and_a_waiver_is_of_a_gate_or_the_audit(
+    bound: dict[str, float], metric: str, said: str
+) -> None:
+    given = {"metrics": {"loss": bound}, "waivers": [{**WAIVER, "metric": metric}]}
+    if not said:
+        assert checked_section(Gate, given, Path("params.yaml"), "gate").waivers[0].metric == metric
+        return
+    with pytest.raises(UserError, match=re.escape(said)):
+        checked_section(Gate, given, Path("params.yaml"), "gate")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({**TRAIN, "patiense": 1}, "unknown parameter here.patiense; did you mean 'patience'?"),
+        ({name: value for name, value in TRAIN.items() if name != "patience"}, "here.patience is missing"),
+        ({"patiense": 1}, "unknown parameter here.patiense; did you mean 'patience'?"),
+        ({**TRAIN, "patience": "1"}, "here.patience is '1': input should be a valid integer"),
+        ({**TRAIN, "seed": 1.0}, "here.seed is 1.0: input should be a valid integer"),
+        ({**TRAIN, "gradient_clip": float("nan")}, "here.gradient_clip is nan: input should be a finite number"),
+        (7, "here is 7: input should be an object"),
+    ],
+    ids=["typo", "missing", "a typo is said before what is missing", "text", "float", "nan", "no block"],
+)
+def test_the_first_wrong_key_is_named_with_what_is_wrong(given: object, said: str) -> None:
+    with pytest.raises(UserError) as raised:
+        checked_section(TrainParams, given, Path("params.yaml"), "here")
+    assert str(raised.value) == f"params.yaml: {said}"
+
+
+BLOCKS = ("datasets", "pipelines", "music")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("music.seed=2", {"seed": 2, "train": {"size": 1}}),
+        ("music.train.size=1e-3", {"seed": 1, "train": {"size": 0.001}}),
+        ("music.gate.loss={max: 2}", {"seed": 1, "train": {"size": 1}, "gate": {"loss": {"max": 2}}}),
+        ("music.name=a=b", {"seed": 1, "train": {"size": 1}, "name": "a=b"}),
+        ("music.seed=", {"seed": None, "train": {"size": 1}}),
+    ],
+)  # fmt: skip
+def test_an_assignment_of_any_depth_is_laid_over_and_what_was_read_stays(
+    assignment: str, value: dict[str, Any]
+) -> None:
+    raw = {"music": {"seed": 1, "train": {"size": 1}}, "datasets": {}}
+    assert overridden(raw, [assignment], BLOCKS, Path("params.yaml")) == {"music": value, "datasets": {}}
+    assert raw == {"music": {"seed": 1, "train": {"size": 1}}, "datasets": {}}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("music.seed", "'music.seed' sets nothing: write music.train.seed=2, a name of params.yaml and its value"),
+        ("music=2", "'music=2' sets nothing: write music.train.seed=2, a name of params.yaml and its value"),
+        ("musik.seed=2", "params.yaml: unknown parameter musik; did you mean 'music'?"),
+        ("music.seed.more=2", "params.yaml: music.seed is 1 and has no more"),
+        ("music.train.size.a.b=2", "params.yaml: music.train.size is 1 and has no a"),
+        ("music.seed=[", "music.seed: '[' is not YAML"),
+    ],
+)
+def test_an_assignment_that_sets_nothing_is_one_line_that_says_why(assignment: str, said: str) -> None:
+    raw = {"music": {"seed": 1, "train": {"size": 1}}}
+    with pytest.raises(UserError) as raised:
+        overridden(raw, [assignment], BLOCKS, Path("params.yaml"))
+    assert str(raised.value) == said
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, " is missing: run from the project's folder, or name the file with --params"),
+        (b"- a\n- b", " must hold blocks (datasets, a lab's name, ...), not a list"),
+        (b"", " must hold blocks (datasets, a lab's name, ...), not a NoneType"),
+        (b"a: \xff", " is not YAML: 'utf-8' codec can't decode"),
+        (b"a: [1,\nb: 2", " is not YAML: while parsing a flow sequence"),
+    ],
+    ids=["no file", "a list", "empty", "no text", "no end"],
+)
+def test_a_file_that_is_no_params_yaml_is_one_line(content: bytes | None, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError) as raised:
+        read(path)
+    assert str(raised.value).startswith(f"{path}{said}")
+    assert str(raised.value).isprintable()
+
+
+def test_parameters_cannot_be_changed_once_they_were_read() -> None:
+    params = checked_section(TrainParams, TRAIN, Path("params.yaml"), "here")
+    with pytest.raises(ValueError, match="frozen"):
+        params.seed = 2  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "nearest"),
+    [
+        ("music.gate.metrics.bits_per_char.maxx=1", "max"),
+        ("music.gate.metric=1", "metrics"),
+        ("music.train.hidden_sise=8", "hidden_size"),
+        ("music.trian=1", "train"),
+    ],
+)
+def test_an_unknown_key_at_any_depth_names_the_nearest_of_its_own_section(assignment: str, nearest: str) -> None:
+    path, lab = Path("params.yaml"), find("music")
+    with pytest.raises(UserError) as raised:
+        checked(lab, with_assignments(read(project_root() / path), lab, [assignment], path), path)
+    key = assignment.partition("=")[0]
+    assert str(raised.value) == f"params.yaml: unknown parameter {key}; did you mean '{nearest}'?"

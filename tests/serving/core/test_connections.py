@@ -10,7 +10,7 @@ import resource
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -66,6 +66,17 @@ def test_headers_without_an_end_are_cut_off(server: Server) -> None:
 )
 def test_too_large_a_head_is_refused_with_431(server: Server, request_of: bytes) -> None:
     assert_refused(server, request_of, 431)
+
+
+def test_what_a_refused_client_still_sends_is_thrown_away(server: Server) -> None:
+    with connected(server) as client:
+        client.sendall(HEAD + b"X-Long: " + 80_000 * b"a")
+        assert client.recv(12) == b"HTTP/1.1 431"
+        with suppress(OSError):  # a second later it is closed
+            client.sendall(b"more")
+        everything(client)
+    assert server.client.get("/livez").status_code == 200
+    assert "Traceback" not in server.log()
 
 
 def test_a_head_of_24_kilobytes_is_read(server: Server) -> None:

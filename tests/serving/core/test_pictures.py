@@ -75,6 +75,7 @@ def plain(width: int, height: int) -> Image.Image:
         (heic(plain(96, 128)), 0),
         (jpeg(plain(96, 64), progressive=True), 96),
         (jpeg(plain(128, 96), progressive=True), 0),
+        (jpeg(plain(96, 64), progressive=True, subsampling="4:2:2"), 96),
         (jpeg(plain(96, 64), progressive=True, subsampling="4:4:4"), 0),
         (jpeg(plain(64, 90).convert("CMYK"), progressive=True), 0),
         (jpeg(plain(800, 600)), 800),
@@ -210,6 +211,31 @@ def test_a_picture_is_turned_as_its_camera_says(orientation: int) -> None:
     found = decode(open_picture(stored.getvalue(), LIMITS), (1, 1))
     expected = ImageOps.exif_transpose(Image.open(stored))
     assert np.array_equal(np.asarray(found), np.asarray(expected))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("least", "size"),
+    [((200, 400), (200, 800)), ((201, 400), (400, 1600)), ((200, 801), (400, 1600)), ((400, 200), (400, 1600))],
+)
+def test_a_jpeg_is_reduced_no_further_than_both_sides_of_what_is_asked_for_however_it_is_turned(
+    orientation: int, least: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """As it is looked at it has 400 x 1600 pixels."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = plain(1600, 400) if orientation in (5, 6, 7, 8) else plain(400, 1600)
+    picture = open_picture(jpeg(stored, exif=exif), LIMITS)
+    assert (picture.width, picture.height) == (400, 1600)
+    assert decode(picture, least).size == size
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"])
+def test_pixels_are_red_green_and_blue_however_they_are_stored(mode: str) -> None:
+    image = Image.new("RGB", (4, 3), "red").convert(mode)
+    found = decode(open_picture(saved(image, "TIFF"), LIMITS), (1, 1))
+    assert found.mode == "RGB"
+    assert np.abs(np.asarray(found).astype(int) - np.asarray(image.convert("RGB"))).max() < 3
 
 
 @pytest.mark.parametrize(

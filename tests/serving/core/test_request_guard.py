@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from serving.music.schemas import EXAMPLE_TUNE
+from tests.serving.core.strangers import everything
 from tests.serving.servers import Server, serving
 
 HEADERS = {"content-type": "application/json"}
@@ -52,6 +53,22 @@ def test_a_wrong_field_is_named(server: Server, path: str, field: str, value: st
     answer = server.client.post(path, content=f'{{"{field}": {value}}}'.encode(), headers=HEADERS)
     named = [error["field"] for error in problem(answer, 422)["errors"]]
     assert named == [field]
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [("two\nlines", "two\\nlines"), ("\x1b[2J", "\\x1b[2J"), ("\u2028", "\\u2028"), ("a" * 5000, "a" * 200 + "...")],
+    ids=["line break", "a terminal's command", "Unicode's line break", "long"],
+)
+@pytest.mark.parametrize("path", ["/generate", "/tunes/midi"])
+def test_a_refusal_that_names_a_field_of_any_name_is_one_short_line(
+    server: Server, path: str, field: str, said: str
+) -> None:
+    found = problem(server.client.post(path, json={field: 1}), 422)
+    assert found["detail"].isprintable()
+    assert said in found["detail"]
+    assert len(found["detail"]) < 400
+    assert field in [error["field"] for error in found["errors"]], "a JSON text holds it as it was sent"
 
 
 def test_headers_are_given_once(server: Server) -> None:
@@ -110,6 +127,39 @@ def test_a_large_body_without_a_length_is_not_read_to_its_end(server: Server) ->
 def test_a_body_a_little_too_large_gets_its_answer(server: Server) -> None:
     content = json.dumps({"start": "a" * 70_000}).encode()
     assert "65,536" in problem(server.client.post("/generate", content=content, headers=HEADERS), 413)["detail"]
+
+
+def test_a_body_that_comes_in_pieces_is_read_whole(server: Server) -> None:
+    body = b'{"colour": 1}'
+    with connection(server) as client:
+        head = b"POST /generate HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        client.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body[:5])
+        assert server.client.get("/livez").status_code == 200, "by now the first piece was taken"
+        client.sendall(body[5:])
+        answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 422")
+    assert b'"field": "colour"' in answer
+
+
+def test_the_last_byte_of_a_limit_is_taken_and_the_next_one_refused_again_and_again(
+    promoted_bundle: Path, tmp_path: Path
+) -> None:
+    """A file of a form is held with the body that it came in. What is taken here is refused by its route."""
+    with serving("music", promoted_bundle, tmp_path, body_bytes=3000, held_bytes=2500) as server:
+
+        def status(size: int, media_type: str, announced: bool = True) -> int:
+            content = b'{"colour": 1}'.ljust(size)
+            answer = server.client.post(
+                "/generate", content=content if announced else iter([content]), headers={"content-type": media_type}
+            )
+            server.wait_for_log(answer.headers["x-request-id"])  # by then its bytes are let go of
+            return answer.status_code
+
+        form = "multipart/form-data; boundary=x"
+        for _ in range(3):
+            assert [status(size, "application/json") for size in (2500, 2501, 3000, 3001)] == [422, 429, 429, 413]
+            assert status(3001, "application/json", announced=False) in (413, 429)
+            assert [status(size, form) for size in (1250, 1251)] == [415, 429]
 
 
 def test_a_body_that_never_comes_is_given_up(promoted_bundle: Path, tmp_path: Path) -> None:
