@@ -5,6 +5,7 @@ The service is the pictures' API with a model that has learnt nothing: it needs 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import resource
 import socket
@@ -15,9 +16,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
+from components.params import load_server
+from serving.core.connections import Config, Connection
 from tests.serving.core.strangers import everything, peak_bytes
-from tests.serving.servers import Server, command, running, write_params
+from tests.serving.servers import PROJECT, Server, command, running, write_params
 
 CONNECTIONS = 64
 HEAD = b"GET /info HTTP/1.1\r\nHost: x\r\n"
@@ -190,3 +195,42 @@ def connected(server: Server) -> Iterator[socket.socket]:
 def open_sockets(server: Server) -> int:
     files = Path(f"/proc/{server.process.pid}/fd").iterdir()
     return sum(file.readlink().name.startswith("socket:") for file in files if file.is_symlink())
+
+
+def test_a_connection_is_busy_until_the_last_byte_of_its_answer_is_on_its_way() -> None:
+    """A server that is told to end stays for those that are busy. Here the answer is made long before it is read."""
+    size = 64 * 2**20  # more than the buffers of any kernel take
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    async def scene() -> tuple[bool, list[bool], int, bool]:
+        config = Config(answer, load_server(PROJECT / "params.yaml"))
+        config.load()
+        state, open_ones = ServerState(), list[Connection]()
+
+        def connection() -> Connection:
+            open_ones.append(Connection(config, state, {}))
+            return open_ones[-1]
+
+        server = await asyncio.get_running_loop().create_server(connection, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        while not open_ones:
+            await asyncio.sleep(0)
+        before = open_ones[0].busy
+        writer.write(HEAD + b"\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        while state.tasks:
+            await asyncio.sleep(0)
+        unread = [open_ones[0].busy, open_ones[0].waits_since() is not None]
+        read = len(await reader.readexactly(size))
+        while open_ones[0].transport.get_write_buffer_size():
+            await asyncio.sleep(0)
+        after = open_ones[0].busy
+        writer.close()
+        server.close()
+        assert head.startswith(b"HTTP/1.1 200")
+        return before, unread, read, after
+
+    assert asyncio.run(scene()) == (False, [True, True], size, False)
