@@ -55,13 +55,13 @@ class TransferModel(pl.LightningModule):
         return logits
 
     def features(self, images: Tensor) -> Tensor:
-        """(B, outputs) of images (B, S, S, 3) uint8 RGB: the square roots of what the backbone gives.
+        """(B, outputs) of images (B, S, S, 3) uint8 RGB: what the backbone gives, of a pretrained one the square roots.
 
         A few of its numbers are large and half are next to zero; linear classifiers of roots are better (Perronnin et
-        al. 2010, "Improving the Fisher kernel", section 3.2).
+        al. 2010, "Improving the Fisher kernel", section 3.2). From scratch, roots are learnt more slowly.
         """
         found: Tensor = self.backbone(to_pictures(images))
-        return torch.sqrt(found + SMALLEST)
+        return torch.sqrt(found + SMALLEST) if self.params.pretrained else found
 
     @property
     def fits_head(self) -> bool:

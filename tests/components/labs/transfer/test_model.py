@@ -101,12 +101,15 @@ class Gives(torch.nn.Module):
         return self.features
 
 
-def test_features_are_roots_and_have_a_slope_where_the_backbone_sees_nothing(prepared: Path) -> None:
-    model = TransferModel(params().train, categories(prepared), weights(), prepared)
+@pytest.mark.parametrize(("pretrained", "expected"), [(True, [0, 0.2, 2]), (False, [0, 0.04, 4])])
+def test_features_are_roots_and_have_a_slope_where_the_backbone_sees_nothing(
+    pretrained: bool, expected: list[float], prepared: Path
+) -> None:
+    model = TransferModel(params(pretrained=pretrained).train, categories(prepared), weights(), prepared)
     seen = torch.tensor([[0.0, 0.04, 4.0]], requires_grad=True)
     model.register_module("backbone", Gives(seen))
     features = model.features(torch.zeros(1, 32, 32, 3, dtype=torch.uint8))
-    assert features.tolist()[0] == pytest.approx([0, 0.2, 2], abs=0.04)
+    assert features.tolist()[0] == pytest.approx(expected, abs=0.035)
     features.sum().backward()
     assert seen.grad is not None and bool((seen.grad > 0).all()) and bool(seen.grad.isfinite().all())
 
