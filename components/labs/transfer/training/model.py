@@ -18,7 +18,7 @@ from components.labs.transfer.training.head import fit_head
 from components.training.lr_schedule import one_cycle, set_learning_rate
 from components.training.optimizers import decay_groups
 
-SMALLEST = 1e-3
+EPSILON = 1e-3
 """Added below the root, whose slope at zero has no bound."""
 
 
@@ -61,7 +61,7 @@ class TransferModel(pl.LightningModule):
         al. 2010, "Improving the Fisher kernel", section 3.2). From scratch, roots are learnt more slowly.
         """
         found: Tensor = self.backbone(to_pictures(images))
-        return torch.sqrt(found + SMALLEST) if self.params.pretrained else found
+        return torch.sqrt(found + EPSILON) if self.params.pretrained else found
 
     @property
     def fits_head(self) -> bool:
