@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -22,6 +23,9 @@ import psutil
 log = logging.getLogger(__name__)
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ASKED_AGAIN_SECONDS = 20.0
+"""What has not ended so long after it was asked to stop is asked again: where a shell was just starting a command, that
+command never heard of it, and the shell waits for it."""
 
 
 def fitting(wanted: int, memory: float) -> int:
@@ -43,6 +47,7 @@ class SideBySide:
         self._at_once = at_once
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._stopped = False
+        self._asked = 0.0
         self._lock = threading.RLock()  # the handler of a signal may interrupt another one
         self._width = max(map(len, commands))
 
@@ -55,7 +60,9 @@ class SideBySide:
         try:
             with ThreadPoolExecutor(self._at_once) as pool:
                 codes = {name: pool.submit(self._one, name) for name in self._commands}
-                wait(codes.values())
+                while wait(codes.values(), timeout=1).not_done:
+                    if self._stopped and time.monotonic() - self._asked > ASKED_AGAIN_SECONDS:
+                        self._stop()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -90,7 +97,7 @@ class SideBySide:
 
     def _stop(self) -> None:
         with self._lock:
-            self._stopped = True
+            self._stopped, self._asked = True, time.monotonic()
             for process in self._running.values():
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGINT)

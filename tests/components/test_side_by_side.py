@@ -76,6 +76,23 @@ SideBySide({{"a": sleeping, "b": sleeping, "c": ["touch", {str(tmp_path / "c")!r
     assert not (tmp_path / "c").exists()
 
 
+def test_what_did_not_hear_that_it_should_stop_is_asked_again() -> None:
+    script = """
+from components import side_by_side
+side_by_side.ASKED_AGAIN_SECONDS = 0.1
+deaf = ["sh", "-c", "trap 'trap - INT' INT; echo asleep; while true; do sleep 0.1; done"]  # to the first time
+side_by_side.SideBySide({"a": deaf}, at_once=1).run()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "a | asleep\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
+    assert "KeyboardInterrupt" in errors.splitlines()[-1]
+
+
 def test_how_many_fit_depends_on_cores_and_free_memory() -> None:
     assert fitting(1, 0.001) == 1
     assert fitting(1000, 0.001) == len(psutil.Process().cpu_affinity() or ())

@@ -221,30 +221,20 @@ def resumed(training: Training, steps: Steps, model: str, caplog: pytest.LogCapt
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_training_killed_at_its_second_checkpoint_ends_as_if_it_never_had_been(
+def test_a_training_killed_in_and_between_its_epochs_ends_as_if_it_never_had_been(
     model: str, steps: Steps, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     lab = MODELS[model][0]
     training = Training(lab, steps.train_params(model), steps.inputs(lab), tmp_path)
-    training.killed(CHECKPOINT)
-    assert resumed(training, steps, model, caplog)
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_a_training_killed_between_any_two_epochs_ends_as_if_it_never_had_been(
-    model: str, steps: Steps, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    lab = MODELS[model][0]
-    training = Training(lab, steps.train_params(model), steps.inputs(lab), tmp_path)
-    for epoch in range(1, EPOCHS):
-        training.killed(epoch)
+    for moment in (1, CHECKPOINT, 2):
+        training.killed(moment)
     assert resumed(training, steps, model, caplog)
 
 
 def test_with_dropout_a_resumed_training_would_end_otherwise_if_steps_had_no_seeds(
     steps: Steps, tmp_path: Path
 ) -> None:
-    """So the two tests above can fail."""
+    """So the test above can fail."""
     params = steps.train_params("music")
     assert params.model_dump()["output_dropout"] > 0
     whole, killed = (
