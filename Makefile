@@ -72,7 +72,7 @@ manifests: $(ENVIRONMENT) ## write the Kubernetes manifests into infra/k8s/rende
 	@python -m infra.manifests
 
 test: data ## the whole test suite (COVERAGE=1: with the lines that it runs)
-	@python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile \
+	@python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
 	  $(if $(COVERAGE),--cov=components --cov=infra --cov=pipelines --cov=serving --cov-report=term)
 
 test-containers: data ## build the images and run them (Debian, as root, for the engine)
