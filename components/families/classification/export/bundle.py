@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from components.bundle import BundleSpec
 from components.datasets.digits.reader import DIGITS, SIZE, read_split
-from components.deferred_imports import deferred
 from components.families.classification.export.detectors import choose_detector
 from components.families.classification.params import Export
 from components.families.classification.runtime import DISTANCE
@@ -20,10 +19,6 @@ PARITY_BATCHES = (1, 2, 7, 64, 129)
 """Batch sizes at which the graphs are compared; the export itself sees another."""
 CALIBRATION_BATCH = 100
 """Digits that set the scales of int8 together."""
-NOT_USED_HERE = ("networkx",)
-"""What torch's exporter imports for the memory of trainings."""
-FOR_SEVERAL_GPUS = ("torch.distributed.fsdp",)
-"""What it takes for missing where it cannot be imported."""
 
 
 class FromBytes(nn.Module):
@@ -52,10 +47,7 @@ def export(network: nn.Module, prepared: Path, out: Path, params: Export) -> Bun
         "detector": chosen.name,
         "detectors": chosen.tried,
     }
-    with deferred(later=NOT_USED_HERE, absent=FOR_SEVERAL_GPUS):
-        found = export_classifier(
-            FromBytes(network), train.images, out, params, spec, PARITY_BATCHES, CALIBRATION_BATCH
-        )
+    found = export_classifier(FromBytes(network), train.images, out, params, spec, PARITY_BATCHES, CALIBRATION_BATCH)
     path = out / f"{DISTANCE}.onnx"
     onnx.save(chosen.model, path)
     return BundleSpec(graphs={**found.graphs, DISTANCE: path}, spec=found.spec)
