@@ -151,8 +151,8 @@ def test_a_prepared_picture_with_other_pixels_is_measured_anew(tmp_path: Path) -
     assert after[["ink", "brightest", "copies"]].iloc[3].tolist() == [0, 0, 1]
     assert after.copies.iloc[4:6].tolist() == [2, 2]
     assert after.loc[[4, 5], ["id", "ink", "off_centre"]].duplicated().tolist() == [False, True]
-    untouched = [table.drop(index=[3, 5]).drop(columns="copies") for table in (before, after)]
-    pd.testing.assert_frame_equal(*untouched)
+    was, remains = (table.drop(index=[3, 5]).drop(columns="copies") for table in (before, after))
+    pd.testing.assert_frame_equal(was, remains)
 
 
 @pytest.mark.parametrize(("table", "expectation"), BREAKS, ids=str)
