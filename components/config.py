@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
@@ -233,7 +234,7 @@ def parse(text: str) -> Any:
 def read(path: Path) -> dict[str, Any]:
     """The blocks of a params.yaml, unchecked. Raises UserError for a file that is none."""
     try:
-        raw = parse(path.read_text(encoding="utf-8"))
+        raw = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the project's folder, or name the file with --params") from None
     except OSError as error:
@@ -243,6 +244,12 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise UserError(f"{path} must hold blocks (datasets, a lab's name, ...), not a {type(raw).__name__}")
     return raw
+
+
+@lru_cache(maxsize=2)
+def _parsed(text: str) -> Any:
+    """A step reads the same file for its lab and for its dataset, and the safe parser, in Python, is slow."""
+    return parse(text)
 
 
 def checked_section(model: type[Model], values: object, path: Path, section: str) -> Model:

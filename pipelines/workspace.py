@@ -78,7 +78,7 @@ def project(data: Data, name: str, sections: Sections, block: Mapping[str, Any] 
         raw[DATASETS_BLOCK][data.dataset] |= {**whole(block or {}), "profile": data.data_profile}
         if sections:
             raw[name] = {**raw[name], **whole(sections)}
-        write_text(PARAMS, yaml.safe_dump(raw, sort_keys=False))
+        write_text(PARAMS, yaml.dump(raw, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False))
         pin_version(Path(), data.dataset, data.data_profile, data.data_version)
         yield
 

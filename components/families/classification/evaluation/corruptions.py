@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
 from components.families.classification.params import Evaluate
+
+AT_ONCE = 500
+"""Pictures that are rotated together: more do not fit a processor's cache."""
 
 
 def corrupted(images: np.ndarray, params: Evaluate) -> Iterator[tuple[str, float, np.ndarray]]:
@@ -38,32 +42,49 @@ def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
 
 def rotated(images: np.ndarray, degrees: float) -> np.ndarray:
     """Rotated counter-clockwise about the centre, with linear interpolation."""
-    # Every new pixel is a sum of four old ones: one matrix product for all pictures.
-    flat = images.reshape(len(images), -1).astype(np.float32) @ _rotation_weights(images.shape[1], degrees)
-    return to_bytes(flat).reshape(images.shape)
+    size = images.shape[1]
+    corners = _corners(size, degrees)
+    turned = np.empty_like(images)
+    for first in range(0, len(images), AT_ONCE):
+        part = slice(first, first + AT_ONCE)
+        # A row for each pixel: every new row is a sum of four old ones.
+        pixels = images[part].reshape(-1, size * size).T.astype(np.float32)
+        values = sum(pixels[places] * shares for places, shares in corners)
+        turned[part] = to_bytes(np.asarray(values)).T.reshape(-1, size, size)
+    return turned
 
 
-def _rotation_weights(size: int, degrees: float) -> np.ndarray:
-    """Weights (old pixels, new pixels) of a rotation of pictures of that side, which background surrounds."""
+def _corners(size: int, degrees: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The four old pixels around each new one: their places (pixels,), and what each counts (pixels, 1) float32.
+
+    Pictures of that side, which background surrounds: what lies beyond the edge counts nothing.
+    """
     middle = (size - 1) / 2
     angle = np.deg2rad(degrees)
-    y, x = np.indices((size, size)) - middle
+    y, x = (each.ravel() for each in np.indices((size, size)) - middle)
     from_y = np.cos(angle) * y + np.sin(angle) * x + middle
     from_x = np.cos(angle) * x - np.sin(angle) * y + middle
     top, left = np.floor(from_y).astype(int), np.floor(from_x).astype(int)
-    weights = np.zeros((size * size, size * size), np.float32)
-    places = np.arange(size * size).reshape(size, size)
+    found = []
     for row, share_y in ((top, 1 - (from_y - top)), (top + 1, from_y - top)):
         for column, share_x in ((left, 1 - (from_x - left)), (left + 1, from_x - left)):
             inside = (row >= 0) & (row < size) & (column >= 0) & (column < size)
-            weights[(row * size + column)[inside], places[inside]] += (share_y * share_x)[inside]
-    return weights
+            shares = np.where(inside, share_y * share_x, 0).astype(np.float32)
+            found.append((np.where(inside, row * size + column, 0), shares[:, None]))
+    return found
 
 
 def noisy(images: np.ndarray, deviation: float, seed: int) -> np.ndarray:
     """With Gaussian noise on every pixel; `deviation` 1 is full ink."""
-    noise = np.random.default_rng(seed).standard_normal(images.shape, np.float32)
-    return to_bytes(images + noise * np.float32(255 * deviation))
+    values = _noise(images.shape, seed) * np.float32(255 * deviation)
+    values += images
+    return to_bytes(values)
+
+
+@lru_cache(maxsize=1)
+def _noise(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Every level has the same noise, only more of it."""
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
 def blurred(images: np.ndarray, deviation: float) -> np.ndarray:
@@ -77,5 +98,5 @@ def blurred(images: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def to_bytes(images: np.ndarray) -> np.ndarray:
-    rounded: np.ndarray = np.clip(np.rint(images), 0, 255).astype(np.uint8)
-    return rounded
+    rounded: np.ndarray = np.rint(images)
+    return np.clip(rounded, 0, 255, out=rounded).astype(np.uint8)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from torch import nn
+import onnx
 
 from components.datasets.digits.reader import Split
-from components.families.classification.export.distance import Blur, computed, distances, nearest, subspaces
+from components.families.classification.export.distance import (
+    blurred_ink,
+    computed,
+    directions,
+    nearest,
+    one_thread,
+    principal,
+    subspaces,
+)
 from components.families.classification.params import Export
 from components.families.classification.runtime.outlier_pictures import VALIDATION, kinds, mean_auroc
 from components.stats import roc_auc
@@ -22,7 +30,7 @@ class Choice(NamedTuple):
     """
 
     name: str
-    model: nn.Module
+    model: onnx.ModelProto
     limit: float
     tried: dict[str, dict[str, float]]
 
@@ -34,24 +42,31 @@ def choose_detector(train: Split, validation: Split, params: Export) -> Choice:
     `params.abstain_percentile` of validation digits.
     """
     pictures = kinds(validation.images, VALIDATION, params.outliers, params.seed)
+    every = np.concatenate([validation.images, *pictures.values()])
+    ends = np.cumsum([len(validation.images), *(len(images) for images in pictures.values())])
     best: Choice | None = None
     tried: dict[str, dict[str, float]] = {}
-    for name, model in candidates(train, params):
-        near = distances(model, validation.images)
-        tried[name] = {kind: roc_auc(distances(model, images), near) for kind, images in pictures.items()}
-        if best is None or mean_auroc(tried[name]) > mean_auroc(tried[best.name]):
-            best = Choice(name, model, float(np.percentile(near, params.abstain_percentile)), tried)
+    with one_thread():
+        for name, model in candidates(train, params):
+            near, *far, _ = np.split(computed(model, every), ends)
+            tried[name] = {kind: roc_auc(found, near) for kind, found in zip(pictures, far, strict=True)}
+            if best is None or mean_auroc(tried[name]) > mean_auroc(tried[best.name]):
+                best = Choice(name, model, float(np.percentile(near, params.abstain_percentile)), tried)
     assert best is not None  # noqa: S101 - params has at least one
     return best
 
 
-def candidates(train: Split, params: Export) -> Iterator[tuple[str, nn.Module]]:
-    """Name and model of each, by name: of equals the first is chosen, and a cluster hands over keys in any order."""
-    blurred = computed(Blur(), train.images)
+def candidates(train: Split, params: Export) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """Name and graph of each, by name: of equals the first is chosen, and a cluster hands over keys in any order.
+
+    All are made of at most `params.prototypes` training pictures, taken evenly, and of the components of these.
+    """
+    rows = np.linspace(0, len(train.labels) - 1, min(params.prototypes, len(train.labels))).astype(int)
+    prototypes = blurred_ink(train.images[rows])
+    components = principal(directions(prototypes))
     for method, sizes in sorted(params.detectors.items()):
-        found: Sequence[nn.Module]
         if method == "subspace":
-            found = subspaces(blurred, train.labels, sizes)
+            found = subspaces(prototypes, train.labels[rows], components, sizes)
         else:
-            found = nearest(blurred, params.prototypes, sizes, angle=method == "angle")
+            found = nearest(prototypes, components, sizes, angle=method == "angle")
         yield from zip((f"{method} {size}" for size in sizes), found, strict=True)

@@ -94,7 +94,7 @@ class DistanceModel:
             return None
         return cls(bundle.spec["abstain_distance"], bundle.session(DISTANCE, threads))
 
-    def distances(self, images: np.ndarray, batch: int = 500) -> np.ndarray:
+    def distances(self, images: np.ndarray, batch: int = 100) -> np.ndarray:
         """(N,) float32, 0 (a training digit) to 1 (nothing in common with any)."""
         parts = [
             self._session.run(["distance"], {"images": np.ascontiguousarray(images[first : first + batch])})[0]

@@ -78,9 +78,14 @@ def letter(source: Source, draw: np.random.Generator) -> np.ndarray:
     ImageDraw.Draw(paper).text((middle, middle), text, fill=255, font=font, anchor="mm")
     angle, shear = np.deg2rad(draw.uniform(-TURN, TURN)), draw.uniform(-SHEAR, SHEAR)
     ways = np.array([[np.cos(angle), shear - np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    moved = middle - ways @ (middle, middle)
+    # Only where the letter is when it is turned: to turn all the paper took longer than all else.
+    left, top, right, bottom = np.subtract(paper.getbbox() or (0, 0, CANVAS, CANVAS), middle)
+    corners = np.linalg.solve(ways, [(left, right, left, right), (top, top, bottom, bottom)]) + middle
+    first, last = np.floor(corners.min(axis=1)) - 1, np.ceil(corners.max(axis=1)) + 1
+    moved = middle - ways @ (middle - first)
     rows = np.column_stack([ways, moved]).ravel().tolist()
-    turned = paper.transform(paper.size, Image.Transform.AFFINE, rows, Image.Resampling.BILINEAR)
+    width, height = (last - first).astype(int).tolist()
+    turned = paper.transform((width, height), Image.Transform.AFFINE, rows, Image.Resampling.BILINEAR)
     return framed_as_mnist(cut_out(np.asarray(turned)))
 
 

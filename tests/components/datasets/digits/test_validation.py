@@ -139,6 +139,22 @@ def test_a_small_slice_meets_every_expectation(tmp_path: Path) -> None:
     assert validate_tables(SUITES, tables, tmp_path / "report") == []
 
 
+def test_a_prepared_picture_with_other_pixels_is_measured_anew(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "prepared", 150)
+    before = DATASET.tables(raw_folders()["uci"], folder)["prepared"]
+    images = np.load(folder / "train_images.npy")
+    images[3], images[5] = 0, images[4]
+    np.save(folder / "train_images.npy", images)
+    after = DATASET.tables(raw_folders()["uci"], folder)["prepared"]
+    assert before.changed.sum() == 0
+    assert after.index[after.changed == 1].tolist() == [3, 5]
+    assert after[["ink", "brightest", "copies"]].iloc[3].tolist() == [0, 0, 1]
+    assert after.copies.iloc[4:6].tolist() == [2, 2]
+    assert after.loc[[4, 5], ["id", "ink", "off_centre"]].duplicated().tolist() == [False, True]
+    was, remains = (table.drop(index=[3, 5]).drop(columns="copies") for table in (before, after))
+    pd.testing.assert_frame_equal(was, remains)
+
+
 @pytest.mark.parametrize(("table", "expectation"), BREAKS, ids=str)
 def test_an_expectation_on_digits_fails_alone_when_what_it_guards_against_happens(table: str, expectation: str) -> None:
     if table not in ("prepared", *raw_folders()):

@@ -9,7 +9,14 @@ from components.datasets.digits.reader import Split
 from components.families.classification.evaluation import measures
 from components.families.classification.evaluation.corruptions import blurred, noisy, rotated, shifted
 from components.families.classification.export.detectors import choose_detector
-from components.families.classification.export.distance import Blur, computed, distances, nearest, subspaces
+from components.families.classification.export.distance import (
+    blurred_ink,
+    computed,
+    directions,
+    nearest,
+    principal,
+    subspaces,
+)
 from components.families.classification.params import Export
 from components.families.classification.runtime.outlier_pictures import MEAN_OF, TEST, VALIDATION, kinds, mean_auroc
 from components.stats import roc_auc
@@ -89,19 +96,43 @@ def test_pictures_of_every_kind_are_drawn_the_same_for_the_same_seed(images: np.
 
 
 def test_a_training_digit_is_near_and_noise_is_far(images: np.ndarray) -> None:
-    blurred_ink = computed(Blur(), images)
-    (angle,), (distance,) = (nearest(blurred_ink, 100, [64], angle=angle) for angle in (True, False))
-    (subspace,) = subspaces(blurred_ink, np.arange(100) % 10, [8])
+    values = blurred_ink(images)
+    components = principal(directions(values))
+    (angle,), (distance,) = (nearest(values, components, [64], angle=angle) for angle in (True, False))
+    (subspace,) = subspaces(values, np.arange(100) % 10, components, [8])
     others = kinds(images, TEST, 20, 1)
     for model, closest in ((angle, 0.1), (distance, 0.1), (subspace, 0.3)):
-        near = distances(model, images)
+        near = computed(model, images)
         assert near.min() >= 0
         assert near.max() < closest
         for kind in ("noise", "inverted", "faces"):
-            assert roc_auc(distances(model, np.ascontiguousarray(others[kind])), near) == 1
+            assert roc_auc(computed(model, others[kind]), near) == 1
     for model in (angle, subspace):
-        brighter = distances(model, (images // 2).astype(np.uint8))
-        assert np.abs(brighter - distances(model, images)).max() < 0.02, "how strong the ink is does not count"
+        brighter = computed(model, (images // 2).astype(np.uint8))
+        assert np.abs(brighter - computed(model, images)).max() < 0.02, "how strong the ink is does not count"
+
+
+def test_the_graphs_compute_what_their_formulas_say(images: np.ndarray) -> None:
+    """In numpy and double precision. A digit's components are sought among all digits' here, so none is left out."""
+    train, seen = images[:60], images[60:]
+    kernel = np.eye(28) / 2 + (np.eye(28, k=1) + np.eye(28, k=-1)) / 4
+    known, asked = ((kernel @ (some / 255) @ kernel).reshape(len(some), -1) for some in (train, seen))
+    assert np.abs(blurred_ink(train).numpy() - known).max() < 1e-6
+    components = principal(directions(blurred_ink(train)))
+    (angle,), (distance,) = (nearest(blurred_ink(train), components, [784], angle=angle) for angle in (True, False))
+    lengths = np.linalg.norm(asked, axis=1, keepdims=True), np.linalg.norm(known, axis=1)
+    cosines = (asked @ known.T) / lengths[0] / lengths[1]
+    assert np.abs(computed(angle, seen) - (1 - cosines.max(axis=1))).max() < 1e-5
+    apart = np.linalg.norm(asked[:, None] - known, axis=2)
+    assert np.abs(computed(distance, seen) - apart.min(axis=1) / 28).max() < 1e-4
+    labels = np.arange(60) % 10
+    (subspace,) = subspaces(blurred_ink(train), labels, components, [4])
+    explained = [
+        ((asked / lengths[0] @ np.linalg.svd(digit / np.linalg.norm(digit, axis=1, keepdims=True))[2][:4].T) ** 2)
+        for digit in (known[labels == each] for each in range(10))
+    ]
+    most = np.max([squares.sum(axis=1) for squares in explained], axis=0)
+    assert np.abs(computed(subspace, seen) - (1 - most)).max() < 1e-4
 
 
 def test_test_pictures_share_no_letter_no_font_and_no_face_with_those_that_choose() -> None:
@@ -129,4 +160,4 @@ def test_the_detector_with_the_largest_mean_on_validation_pictures_is_kept(image
     assert choose_detector(train, validation, reversed_keys).name == chosen.name, (
         "keys come from a cluster in any order"
     )
-    assert (distances(chosen.model, validation.images) > chosen.limit).mean() == pytest.approx(0.1, abs=0.02)
+    assert (computed(chosen.model, validation.images) > chosen.limit).mean() == pytest.approx(0.1, abs=0.02)
