@@ -32,7 +32,6 @@ class Batch(Generic[TuneT]):
         self.sampled = 0
         """Characters that the model has chosen, those thrown away included."""
         self._read_chars = read_chars
-        self._start = model.initial_state(1)
         self._reading: deque[tuple[TuneT, History]] = deque()
         self._playing: list[tuple[TuneT, History]] = []
 
@@ -44,7 +43,8 @@ class Batch(Generic[TuneT]):
 
     def join(self, tune: TuneT) -> None:
         """It is written from the next step on."""
-        self._reading.append((tune, History(self._start)))
+        form = tune.request.form
+        self._reading.append((tune, History(self.model.start_after(form.head if form else ""))))
 
     def leave(self, tunes: Iterable[TuneT]) -> None:
         """These are written no further."""
