@@ -37,6 +37,10 @@ class State:
     def __len__(self) -> int:
         return len(self.hidden)
 
+    def row(self, row: int) -> State:
+        """One tune's."""
+        return State(*(values[row : row + 1].copy() for values in (self.hidden, self.cell, self.keys, self.past)))
+
     def named(self) -> dict[str, np.ndarray]:
         """As the graphs take it."""
         return {"hidden": self.hidden, "cell": self.cell, "keys": self.keys, "past": self.past}

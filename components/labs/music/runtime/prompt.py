@@ -29,7 +29,9 @@ def conditioned(request: TuneRequest, conditions: Conditions, options: Options) 
         conditions = _with_metre_and_type(conditions, options, seed)
         if (music := respelled(conditions.start, _header(conditions))) != conditions.start:
             read_as[MUSIC_LINE] = music
-    form = options.draw_form(fitting_forms(conditions, options, seed), seed)
+    form = None
+    if request.redraws or conditions.of_form:  # one that is taken as it comes would seldom get it
+        form = options.draw_form(fitting_forms(conditions, options, seed), seed)
     return replace(request, forced=options.forced_lines(conditions, seed), read_as=read_as, form=form)
 
 
