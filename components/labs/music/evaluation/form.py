@@ -9,7 +9,8 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from components.datasets.music.abc_notation import parse_tune
-from components.datasets.music.form import NEW, Form, find_form
+from components.datasets.music.form import find_form
+from components.datasets.music.form_reader import NEW, Form
 from components.labs.music import params
 from components.labs.music.evaluation.histograms import HISTOGRAMS, Tune
 from components.labs.music.evaluation.success import Success, request

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.datasets.music import abc_notation
-from components.datasets.music.form import Form, find_form
+from components.datasets.music.form import find_form
+from components.datasets.music.form_reader import Form
 from components.labs.music.runtime.conditioning import Conditions, Options
 from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.prompt import as_checked, conditioned

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from components.datasets.music.abc_notation import REQUIRED, Bar, unfitting
 from components.datasets.music.abc_parser import Reader
-from components.datasets.music.form import Form
+from components.datasets.music.form_reader import Form
 from components.labs.music.runtime.form_judge import Place, place
 from components.labs.music.runtime.plain_bars import LengthReader, plain_ticks, ticks
 from components.labs.music.runtime.repair import beyond_repair, sounds, unfillable, written

@@ -16,7 +16,8 @@ from typing import Any, Self
 import numpy as np
 
 from components.datasets.music.abc_notation import parse_tune
-from components.datasets.music.form import Form, coded_form
+from components.datasets.music.form import coded_form
+from components.datasets.music.form_reader import Form
 from components.errors import UserError
 
 MUSIC_LINE = 6

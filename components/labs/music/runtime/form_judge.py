@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from components.datasets.music.abc_notation import TICKS, Bar
 from components.datasets.music.elements import Mark
-from components.datasets.music.form import Form, Part
+from components.datasets.music.form_reader import Form, Part
 
 
 class Place(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from components.datasets.music.form import PHRASE, Form, music_start
+from components.datasets.music.form_reader import PHRASE, Form, music_start
 from components.labs.music.runtime.bars import BarJudge, Verdict
 from components.labs.music.runtime.checkpoint import Checkpoint
 

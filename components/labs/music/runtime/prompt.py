@@ -67,8 +67,9 @@ def fitting_forms(conditions: Conditions, options: Options, seed: int) -> dict[s
         text = as_collected(conditions.beginning, options, seed)
         tune = parse_tune(text)
         metre, type = tune.headers.get("M", ""), tune.type
-        known = {"metre": metre if metre in options.forms else "", "type": type if type in options.types else ""}
-        conditions = replace(conditions, **known)
+        conditions = replace(
+            conditions, metre=metre if metre in options.forms else "", type=type if type in options.types else ""
+        )
     else:
         text = _music(conditions, conditions.metre)
     judge = _judged(text)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from components.datasets.music.form import Form
+from components.datasets.music.form_reader import Form
 from components.datasets.music.reader import TUNE_END, TUNE_START
 from components.errors import UserError
 

@@ -3,10 +3,10 @@
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
-from components.datasets.music.abc_notation import parse_tune
-from components.datasets.music.form import Form, coded_form, music_start
+from components.datasets.music.form_reader import Form, music_start
 from components.labs.music.params import Train
 from components.labs.music.training.transpose import TranspositionError, between, is_key, mode, pitches, transpose
 
@@ -21,15 +21,20 @@ class Augmentation:
     """Draws variants of training tunes, from training tunes only."""
 
     def __init__(
-        self, tunes: Sequence[str], vocabulary: Sequence[str], params: Train, added: Sequence[str] = ()
+        self,
+        tunes: Sequence[str],
+        vocabulary: Sequence[str],
+        params: Train,
+        added: Sequence[str] = (),
+        forms: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """added: tunes of other collections, which are moved to the keys of `tunes`."""
+        """added: tunes of other collections, which are moved to the keys of `tunes`. forms: lines of forms, by text."""
         self.params = params
         self.tunes = (*tunes, *added)
         self.keys = Counter(key for tune in tunes if (key := field(tune, "K")) and is_key(key))
         self.alphabet = set(vocabulary)
         self._variants: dict[int, dict[str, int]] = {}
-        self._forms: dict[int, Form | None] = {}
+        self._forms = [Form.of_line(forms[tune]) if tune in forms else None for tune in self.tunes]
         self.alike: dict[str, list[str]] = defaultdict(list)
         for tune in self.tunes:
             self.alike[kind(tune)].append(tune)
@@ -43,14 +48,8 @@ class Augmentation:
             tune = with_header(tune, rng.choice(self.alike[kind(tune)]))
         jitter = self.params.number_jitter
         tune = renumbered(tune, rng.randint(-jitter, jitter))
-        form = self.form_of(index)
+        form = self._forms[index]
         return with_codes(tune, form) if form and rng.random() < self.params.form_share else tune
-
-    def form_of(self, index: int) -> Form | None:
-        """The form of training tune `index`; None where codes do not say it."""
-        if index not in self._forms:
-            self._forms[index] = coded_form(parse_tune(self.tunes[index]), self.tunes[index])
-        return self._forms[index]
 
     def variants_of(self, index: int) -> dict[str, int]:
         """Training tune `index` in every key, and how often each is drawn. Made once: most of it is transposing."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.datasets.music.reader import TUNE_END, TUNE_START, read_added, read_texts
+from components.datasets.music.reader import TUNE_END, TUNE_START, read_added, read_forms, read_texts
 from components.errors import UserError
 from components.files import read_json
 from components.labs.music.params import Train
@@ -163,7 +163,7 @@ class MusicData(EpochData[Batch]):
         self.vocabulary = read_vocabulary(prepared)
         self.train, self.validation = read_texts(prepared, "train"), read_texts(prepared, "validation")
         self.added = read_added(prepared) if params.collections_share else []
-        self.augmentation = Augmentation(self.train, self.vocabulary, params, self.added)
+        self.augmentation = Augmentation(self.train, self.vocabulary, params, self.added, read_forms(prepared))
 
     def validation_batches(self) -> list[Batch]:
         return evaluation_batches(self.validation, self.vocabulary)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from components.datasets.music.abc_notation import parse_tune
-from components.datasets.music.form import Form, Part, coded_form, find_form
-from components.datasets.music.reader import read_texts
+from components.datasets.music.form import coded_form, find_form
+from components.datasets.music.form_reader import Form, Part
+from components.datasets.music.reader import read_forms, read_texts, read_tunes
 
 HEADER = "X:1\nT:A\nM:C\nL:1/8\nK:D\n"
 FOUR = "abcd efga|bcde fgab|cdef gabc|"
@@ -133,3 +134,14 @@ def test_most_real_tunes_have_two_parts_of_eight_bars(texts: list[str]) -> None:
     shapes = Counter(tuple((part.bars, part.repeated) for part in form.parts) for form in forms)
     assert shapes.most_common(1)[0][0] == ((8, True), (8, True))
     assert 0.5 < shapes[(8, True), (8, True)] / len(forms) < 0.7
+
+
+def test_prepared_tunes_say_their_form_for_the_training(prepared_music: Path) -> None:
+    rows = read_tunes(prepared_music)
+    for row in rows:
+        form = coded_form(parse_tune(row["text"]), row["text"])
+        assert row["form"] == (form.line if form else "")
+    assert sum(row["form"] != "" for row in rows) > 0.75 * len(rows)
+    forms = read_forms(prepared_music)
+    assert set(forms) <= set(read_texts(prepared_music, "train"))
+    assert len(forms) > 500

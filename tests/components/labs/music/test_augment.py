@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from components.datasets.music.abc_notation import check, parse_tune
-from components.datasets.music.form import Form, coded_form
+from components.datasets.music.form import coded_form
+from components.datasets.music.form_reader import Form
 from components.datasets.music.reader import read_texts
 from components.labs.music.params import Train
 from components.labs.music.training.augment import (
@@ -52,7 +53,8 @@ def out_of_range(tune: str) -> int:
 
 def augmentation(tunes: list[str], vocabulary: list[str], **changes: object) -> Augmentation:
     params = section(Train, "music", "train")
-    return Augmentation(tunes, vocabulary, params.model_copy(update=changes))
+    forms = {tune: form.line for tune in tunes if (form := coded_form(parse_tune(tune), tune))}
+    return Augmentation(tunes, vocabulary, params.model_copy(update=changes), forms=forms)
 
 
 def test_a_tune_moves_to_keys_of_its_own_mode_only_as_often_as_they_occur(vocabulary: list[str]) -> None:

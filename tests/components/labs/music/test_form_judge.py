@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from components.bundle import Bundle
 from components.datasets.music.abc_notation import check, parse_tune
-from components.datasets.music.form import Form, find_form
+from components.datasets.music.form import find_form
+from components.datasets.music.form_reader import Form
 from components.datasets.music.reader import read_texts
 from components.labs.music.runtime.acceptance import generate_checked
 from components.labs.music.runtime.bars import BarJudge, Verdict
