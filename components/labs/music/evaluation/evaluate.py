@@ -13,7 +13,7 @@ from components.errors import UserError
 from components.files import write_text
 from components.labs.music import params
 from components.labs.music.evaluation.comparison import Comparison, agreement, valid_rate, validated
-from components.labs.music.evaluation.form import Forms, by_form
+from components.labs.music.evaluation.form import GENERATED, REAL, TRAINING, Forms, by_form
 from components.labs.music.evaluation.form import metrics as form_metrics
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
 from components.labs.music.evaluation.limitations import limitations
@@ -72,9 +72,9 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         added=validated(read_added(prepared), "tunes of printed collections"),
     )
     forms = {
-        "written by the model": Forms.of(accepted),
-        "real, held out": Forms.of(comparison.held_out),
-        "real, training": Forms.of(comparison.training),
+        GENERATED: Forms.of(accepted),
+        REAL: Forms.of(comparison.held_out),
+        TRAINING: Forms.of(comparison.training),
     }
     metrics = {
         **variants[served],
@@ -88,7 +88,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         "drawn_per_character": anything.drawn_per_character,
         "valid_checked_rate": valid_rate(accepted),
         **success_metrics(asked),
-        **form_metrics(*forms.values(), checked),
+        **form_metrics(forms, checked),
         **{f"request_rate_{name}": found.rate for name, found in formed.items()},
     }
     tables = {"bits_by_position": by_position(bits[served]["test"], POSITION_STEP), **comparison.tables()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -21,6 +21,9 @@ from components.stats import jensen_shannon_distance
 
 EIGHTS = 8
 """Bars: a part of a dance has as many, or a multiple."""
+
+GENERATED, REAL, TRAINING = "written by the model", "real, held out", "real, training"
+"""Sources of tunes."""
 
 AGAIN = "repeated_bars"
 """The histogram of the bars that a tune has had before."""
@@ -94,9 +97,10 @@ def by_form(model: TuneModel, options: Options, params: params.Evaluate, most: i
     }
 
 
-def metrics(generated: Forms, real: Forms, training: Forms, tunes: Sequence[CheckedTune]) -> dict[str, float]:
-    """generated: accepted tunes, whose bars were drawn again. tunes: all that were asked for."""
+def metrics(forms: Mapping[str, Forms], tunes: Sequence[CheckedTune]) -> dict[str, float]:
+    """forms: of accepted tunes, whose bars were drawn again (GENERATED), and of real ones. tunes: all asked for."""
     parts, bars = followed(tunes)
+    generated, real, training = forms[GENERATED], forms[REAL], forms[TRAINING]
     return {
         "regular_form_rate": generated.regular_rate,
         "regular_form_rate_real": real.regular_rate,
