@@ -17,8 +17,9 @@ from components.datasets.music.abc_notation import parse_tune
 from components.labs.music.evaluation.comparison import validated
 from components.labs.music.evaluation.histograms import histograms
 from components.labs.music.runtime.acceptance import problems
-from components.labs.music.runtime.conditioning import Conditions
+from components.labs.music.runtime.conditioning import Conditions, Options
 from components.labs.music.runtime.model import TuneModel
+from components.labs.music.runtime.prompt import conditioned
 from components.labs.music.runtime.request import Sample, TuneRequest
 from components.labs.music.runtime.sampler import Batch
 from components.labs.music.runtime.tune import Tune
@@ -27,10 +28,10 @@ from components.stats import jensen_shannon_distance
 TOGETHER = 32
 
 
-def compare(model: TuneModel, tunes: int, redraws: int) -> dict[str, Any]:
+def compare(model: TuneModel, options: Options, tunes: int, redraws: int) -> dict[str, Any]:
     """`tunes` accepted tunes in each way; those thrown away until valid twice, as a yardstick for the distances."""
-    rejection, again = Writer(model, redraws=0), Writer(model, redraws=0, first_seed=10**6)
-    drawn_again = Writer(model, redraws=redraws, first_seed=2 * 10**6)
+    rejection, again = Writer(model, options, redraws=0), Writer(model, options, redraws=0, first_seed=10**6)
+    drawn_again = Writer(model, options, redraws=redraws, first_seed=2 * 10**6)
     texts = {
         "rejection": rejection.accepted(tunes),
         "rejection_again": again.accepted(tunes),
@@ -43,8 +44,8 @@ def compare(model: TuneModel, tunes: int, redraws: int) -> dict[str, Any]:
 class Writer:
     """Writes tunes that may be of any kind, and counts what they cost."""
 
-    def __init__(self, model: TuneModel, redraws: int, first_seed: int = 0) -> None:
-        self._model = model
+    def __init__(self, model: TuneModel, options: Options, redraws: int, first_seed: int = 0) -> None:
+        self._model, self._options = model, options
         self._redraws, self._seed = redraws, first_seed
         self._samples: list[Sample] = []
         self._kept: list[str] = []
@@ -74,7 +75,8 @@ class Writer:
         computed, seconds = Counter[int](), defaultdict[int, float](float)
         while True:
             while len(batch) < TOGETHER:
-                tunes.append(Tune(TuneRequest(seed=self._seed, max_length=1500, redraws=self._redraws), self._model))
+                request = TuneRequest(seed=self._seed, max_length=1500, redraws=self._redraws)
+                tunes.append(Tune(conditioned(request, Conditions(), self._options), self._model))
                 batch.join(tunes[-1])
                 self._seed += 1
             started = time.thread_time()

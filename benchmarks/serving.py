@@ -39,7 +39,9 @@ from benchmarks.generation import processor
 from components.bundle import Bundle
 from components.datasets.music.reader import TUNE_START
 from components.files import write_json
+from components.labs.music.runtime.conditioning import Conditions, Options
 from components.labs.music.runtime.model import TuneModel
+from components.labs.music.runtime.prompt import conditioned
 from components.labs.music.runtime.request import TuneRequest
 from components.labs.music.runtime.sampler import generate
 
@@ -188,7 +190,11 @@ def validity(options: argparse.Namespace, cores: list[int]) -> dict[str, Any]:
         result[f"ratio_{unit}"] = result["bars_drawn_again"][unit] / result["rejection"][unit]
     redraws = yaml.safe_load((ROOT / "params.yaml").read_text())["music"]["serve"]["redraws"]
     model = TuneModel.load(bundle, served_variant(bundle))
-    return {**result, "alike": music_validity.compare(model, options.requests // 4, redraws), "digest": bundle.digest}
+    return {
+        **result,
+        "alike": music_validity.compare(model, Options.of_spec(bundle.spec), options.requests // 4, redraws),
+        "digest": bundle.digest,
+    }
 
 
 class Server:
@@ -242,10 +248,12 @@ def started(core: int, *arguments: str) -> Iterator[tuple[Server, float]]:
 def long_seeds(bundle: Bundle, wanted: int) -> list[int]:
     """Seeds whose tunes have not ended after CHARACTERS: about one in twenty-five of a trained model's."""
     model, first = TuneModel.load(bundle, served_variant(bundle)), 0
+    options = Options.of_spec(bundle.spec)
     found: list[int] = []
     while len(found) < wanted:
         seeds = range(first, first + 128)
-        samples = generate(model, [TuneRequest(seed=seed, max_length=CHARACTERS) for seed in seeds], batch=64)
+        requests = [conditioned(TuneRequest(seed, max_length=CHARACTERS), Conditions(), options) for seed in seeds]
+        samples = generate(model, requests, batch=64)
         found += [seed for seed, sample in zip(seeds, samples, strict=True) if not sample.ended]
         first += 128
     return found

@@ -122,9 +122,13 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
     import torch
 
     from components.bundle import write_bundle
+    from components.datasets.music.abc_notation import parse_tune
+    from components.datasets.music.form import coded_form
     from components.datasets.music.reader import TUNE_END
     from components.labs.music.export.bundle import export
     from components.labs.music.params import Export, Train
+    from components.labs.music.runtime.conditioning import Options
+    from components.labs.music.training.augment import with_codes
     from components.labs.music.training.model import MusicModel, read_vocabulary, to_batches
     from components.records import Provenance
     from tests.face_data import section
@@ -137,8 +141,11 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
     optimizer = torch.optim.Adam(model.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=OVERFIT_STEPS)
     draw = random.Random(0)  # noqa: S311 - chooses titles
+    forms = [coded_form(parse_tune(tune), tune) for tune in overfitted_tunes]
     for _ in range(OVERFIT_STEPS):
         tunes = [_with_another_title(tune, draw) + TUNE_END for tune in overfitted_tunes]
+        if draw.random() < small.form_share:
+            tunes = [with_codes(tune, form) if form else tune for tune, form in zip(tunes, forms, strict=True)]
         batch = to_batches(tunes, read_vocabulary(prepared_music), len(tunes))[0]
         loss = model.training_step(batch, 0)
         optimizer.zero_grad()
@@ -150,6 +157,7 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
     folder = tmp_path_factory.mktemp("bundle") / "music"
     folder.mkdir()
     spec = export(model, prepared_music, folder, section(Export, "music", "export"))
+    spec.spec["forms"] = Options.of_tunes(overfitted_tunes, 1).forms  # of the tunes that it knows, not of all
     made_here = Provenance(
         git_commit="0" * 40,
         git_dirty=False,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from components.errors import UserError
 from components.labs.music.params import Serve
 from components.labs.music.runtime.acceptance import facts, problems
-from components.labs.music.runtime.conditioning import Conditions, Options
-from components.labs.music.runtime.prompt import conditioned, start_fault
+from components.labs.music.runtime.conditioning import Conditions, Options, common_forms, in_words
+from components.labs.music.runtime.prompt import conditioned, may_have_form, start_fault
 from components.labs.music.runtime.request import SEEDS, Sample, TuneRequest, sample_seed
 from serving.core.problems import wrong_fields
 from serving.music.batching import TuneBatcher
@@ -35,6 +36,7 @@ class TuneGenerator:
             self._refuse_unknown(field, getattr(asked, field) or "")
         for text in self._request(asked, seed=0).read_as.values() or [asked.start or ""]:
             self._refuse_unknown("start", text)
+        self._refuse_form(_conditions(asked))
         if asked.valid_only and (fault := start_fault(_conditions(asked), self._options)):
             raise wrong_fields([("start", f"no tune that begins with it is valid: {fault}")])
 
@@ -86,6 +88,24 @@ class TuneGenerator:
         except UserError as error:
             raise wrong_fields([(field, str(error))]) from None
 
+    def _refuse_form(self, conditions: Conditions) -> None:
+        """Raises RefusalError when no training tune of the metre and type has the form, or none that begins so."""
+        if not conditions.of_form:
+            return
+        field = "parts" if conditions.parts else "bars" if conditions.bars else "repeats"
+        if not self._options.forms:
+            raise wrong_fields([(field, "this model reads no forms: leave it out")])
+        if may_have_form(conditions, self._options):
+            return
+        anything = replace(conditions, parts=0, bars=0, repeats=None)
+        known = self._options.forms_of(replace(anything, start=""))
+        asked = in_words(conditions)
+        if self._options.forms_of(conditions):
+            raise wrong_fields([(field, f"no tune that begins with the start has {asked}")])
+        offered = "; ".join(common_forms(known))
+        what = " ".join(filter(None, [conditions.type or "tune", conditions.metre and f"in {conditions.metre}"]))
+        raise wrong_fields([(field, f"the model knows no {what} of {asked}; it knows: {offered or 'nothing'}")])
+
     def _contradiction(self, metre: str, type: str) -> str:
         metres = [each for each in self._options.metres if type in self._options.types_in(each)]
         return (
@@ -95,4 +115,5 @@ class TuneGenerator:
 
 
 def _conditions(asked: StreamRequest) -> Conditions:
-    return Conditions(**{name: getattr(asked, name) or "" for name in ("key", "metre", "type", "title", "start")})
+    texts = {name: getattr(asked, name) or "" for name in ("key", "metre", "type", "title", "start")}
+    return Conditions(**texts, parts=asked.parts or 0, bars=asked.bars or 0, repeats=asked.repeats)

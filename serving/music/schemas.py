@@ -93,6 +93,15 @@ class StreamRequest(KeyAndMetre):
         ),
         examples=["dfaf gfed|"],
     )
+    parts: int | None = Field(
+        None,
+        ge=1,
+        description="how many parts the tune has; of what is left out of parts, bars and repeats, one is drawn that "
+        "training tunes of the metre and type have",
+        examples=[2],
+    )
+    bars: int | None = Field(None, ge=1, description="bars of each part; a pickup and the short last bar are one")
+    repeats: bool | None = Field(None, description="true: each part is played twice (AABB); false: once (AB)")
     max_length: int = Field(
         1000,
         ge=1,

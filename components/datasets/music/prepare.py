@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.datasets.music.abc_notation import parse_tune
 from components.datasets.music.added_tunes import add_tunes
+from components.datasets.music.form import coded_form
 from components.datasets.music.params import MusicDatasetParams
 from components.datasets.music.raw import FILE, Block, read_blocks, read_text
 from components.datasets.music.reader import SPLITS
@@ -66,7 +67,9 @@ def prepare(raw: Path, out: Path, params: MusicDatasetParams) -> dict[str, Any]:
 def _row(block: Block, collection: str, line: int | str) -> dict[str, Any]:
     """collection: "" for the lab's own. line: where the tune starts, in a collection with its file."""
     split = "train" if collection else block.split
-    return {"id": block.id, "split": split, "collection": collection, "text": block.text, "line": line}
+    form = coded_form(parse_tune(block.text), block.text)
+    row = {"id": block.id, "split": split, "collection": collection, "text": block.text, "line": line}
+    return row | {"form": form.line if form else ""}
 
 
 def _select(blocks: list[Block], limit: int) -> tuple[list[Block], dict[str, list[Block]]]:

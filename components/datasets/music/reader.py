@@ -16,7 +16,7 @@ TUNE_END = "\n\n"
 
 
 def read_tunes(prepared: Path) -> list[dict[str, Any]]:
-    """The prepared tunes: id, split, collection ("" for the lab's own), text, line.
+    """The prepared tunes: id, split, collection ("" for the lab's own), text, line, form ("" where codes say none).
 
     Raises UserError when prepare has not run, or its file is damaged.
     """
@@ -39,7 +39,12 @@ def read_added(prepared: Path) -> list[str]:
     return [tune["text"] for tune in read_tunes(prepared) if tune["collection"]]
 
 
+def read_forms(prepared: Path) -> dict[str, str]:
+    """The line of the form of each training tune that has one which codes say, by its text. Raises as `read_tunes`."""
+    return {tune["text"]: tune["form"] for tune in read_tunes(prepared) if tune["split"] == "train" and tune["form"]}
+
+
 def _tune(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not {"id", "split", "collection", "text", "line"} <= value.keys():
+    if not isinstance(value, dict) or not {"id", "split", "collection", "text", "line", "form"} <= value.keys():
         raise ValueError("a line is not a tune")
     return value

@@ -69,6 +69,7 @@ class Train(TrainParams):
     transpose: bool
     header_shuffle: float = Field(ge=0, le=1)
     number_jitter: int = Field(ge=0)
+    form_share: float = Field(ge=0, le=1)
     epoch_size: float = Field(ge=0.1, le=100)
     collections_share: float = Field(ge=0, le=1)
     collections_until: float = Field(gt=0, le=1)

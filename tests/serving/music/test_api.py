@@ -19,8 +19,11 @@ import pytest
 from mido import MidiFile
 
 from components.bundle import Bundle, BundleSpec, write_bundle
-from components.datasets.music.abc_notation import check
+from components.datasets.music.abc_notation import check, parse_tune
+from components.datasets.music.form import find_form
+from components.labs.music.runtime.conditioning import Conditions, Options
 from components.labs.music.runtime.model import TuneModel
+from components.labs.music.runtime.prompt import conditioned
 from components.labs.music.runtime.request import TuneRequest
 from components.labs.music.runtime.sampler import generate
 from serving.music.schemas import EXAMPLE_TUNE
@@ -81,11 +84,42 @@ def test_a_seed_is_drawn_and_told_when_none_is_given(server: Server) -> None:
 
 
 def test_a_sample_is_what_the_bundle_writes_offline(server: Server, promoted_bundle: Path) -> None:
-    model = TuneModel.load(Bundle.open(promoted_bundle), "int8")
-    expected = generate(model, [TuneRequest(seed=5, max_length=200)])[0]
+    bundle = Bundle.open(promoted_bundle)
+    model, options = TuneModel.load(bundle, "int8"), Options.of_spec(bundle.spec)
+    expected = generate(model, [conditioned(TuneRequest(seed=5, max_length=200), Conditions(), options)])[0]
     answer = server.client.post("/generate", json={"seed": 5, "max_length": 200, "valid_only": False}).json()
     assert answer["tunes"][0]["abc"] == expected.text
     assert answer["tunes"][0]["valid"] == (expected.ended and check(expected.text) == [])
+
+
+SLIDE = {"metre": "6/8", "type": "slide", "temperature": 0.5}
+"""The small model knows one slide, of twice eight bars."""
+
+
+def test_a_tune_has_the_form_that_is_asked_for_and_says_nothing_of_it(server: Server) -> None:
+    made = [make_raw(server, **SLIDE, parts=2, bars=8, repeats=True, valid_only=True, seed=seed) for seed in range(8)]
+    for tune in made:
+        assert tune["valid"]
+        assert "r:" not in tune["abc"]
+        form = find_form(parse_tune(tune["abc"]))
+        assert form is not None
+        assert [(part.bars, part.repeated) for part in form.parts] == [(8, True), (8, True)]
+    again = make(server, seed=3, **SLIDE, key=None, parts=2, bars=8, repeats=True)["tunes"]
+    assert again == [made[3]]
+
+
+def test_a_model_without_forms_is_served_and_offers_none(music_bundle: Path, tmp_path: Path) -> None:
+    given = Bundle.open(music_bundle)
+    spec = {name: value for name, value in given.spec.items() if name != "forms"}
+    folder = tmp_path / "old"
+    shutil.copytree(music_bundle, folder)
+    graphs = {name: folder / graph.file for name, graph in given.manifest.graphs.items()}
+    write_bundle(folder, "music", BundleSpec(graphs, spec), given.manifest.provenance)
+    with serving("music", folder, tmp_path, "--allow-unpromoted") as server:
+        assert make(server, seed=1)["tunes"][0]["valid"]
+        answer = server.client.post("/generate", json={"bars": 8})
+        assert answer.status_code == 422
+        assert answer.json()["errors"] == [{"field": "bars", "reason": "this model reads no forms: leave it out"}]
 
 
 def test_a_start_is_gone_on_from(server: Server) -> None:
@@ -139,6 +173,21 @@ def test_a_metre_alone_is_given_a_type_that_goes_with_it(server: Server) -> None
         ({"start": "[V:1]A8|[V:2]A8|"}, "start", "several voices (V:2)"),
         ({"start": "ABcABc|ABcd|", "metre": "6/8"}, "start", "bar 2 is too short"),
         ({"start": "A|B|C|"}, "start", "no tune that begins with it is valid"),
+        ({"parts": 0}, "parts", "greater than or equal to 1"),
+        ({"parts": 2.0}, "parts", "valid integer"),
+        ({"repeats": "yes"}, "repeats", "valid boolean"),
+        (
+            {"metre": "6/8", "type": "slide", "parts": 3, "bars": 8},
+            "parts",
+            "the model knows no slide in 6/8 of 3 parts of 8 bars; it knows: 8 + 8 bars, each played twice",
+        ),
+        (
+            {"metre": "2/4", "bars": 8},
+            "bars",
+            "knows no tune in 2/4 of any number of parts of 8 bars; it knows: nothing",
+        ),
+        ({"repeats": False}, "repeats", "the model knows no tune of any number of parts, each played once"),
+        ({"parts": 2, "bars": 8, "metre": "6/8", "start": "A|BcdefA|"}, "parts", "no tune that begins with the start"),
     ],
 )
 @pytest.mark.parametrize("path", ["/generate", "/stream"])

@@ -11,6 +11,8 @@ import pytest
 from mido import MidiFile
 from playwright.sync_api import Browser, Page, Route, expect
 
+from components.datasets.music.abc_notation import parse_tune
+from components.datasets.music.form import find_form
 from serving.page import ABCJS
 from tests.serving.browsing import Visitor, needs_browser, resize, visitors
 from tests.serving.servers import Server
@@ -156,6 +158,35 @@ def test_kinds_that_do_not_go_with_a_metre_are_not_offered(visit: Callable[..., 
     expect(page.locator("select[name=metre] option:enabled")).to_have_text(["any", "6/8"])
     page.get_by_label("Metre").select_option("")
     expect(kinds).to_have_count(10)
+
+
+@needs_browser
+def test_a_form_is_asked_for_as_far_as_the_model_knows_it(visit: Callable[..., Player]) -> None:
+    """The small model knows reels of 4 + 4 bars and a slide of 8 + 8."""
+    visitor = visit()
+    page = visitor.open()
+    page.get_by_text("More choices").click()
+    bars = page.locator("select[name=bars] option:enabled")
+    expect(bars).to_have_text(["any", "4", "8"])
+    page.get_by_label("Metre").select_option("6/8")
+    page.get_by_label("Kind").select_option("slide")
+    expect(bars).to_have_text(["any", "8"])
+    expect(page.locator("select[name=repeats] option:enabled")).to_have_text(["any", "twice"])
+    page.get_by_label("Parts").select_option("2")
+    page.get_by_label("Bars of a part").select_option("8")
+    page.get_by_label("Each part is played").select_option("twice")
+    page.get_by_label("Temperature").fill("0.5")
+    with page.expect_request("**/stream") as asked:
+        abc = visitor.write(seed=3)
+    body = json.loads(asked.value.post_data or "")
+    assert {name: body[name] for name in ("parts", "bars", "repeats")} == {"parts": 2, "bars": 8, "repeats": True}
+    form = find_form(parse_tune(abc))
+    assert form is not None
+    assert [part.bars for part in form.parts] == [8, 8]
+    second = visit()
+    second.open(page.url.removeprefix(f"{visitor.address}/"))
+    assert second.finished() == abc, "the link has the form"
+    assert visitor.complaints == []
 
 
 @needs_browser

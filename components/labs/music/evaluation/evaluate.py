@@ -13,6 +13,8 @@ from components.errors import UserError
 from components.files import write_text
 from components.labs.music import params
 from components.labs.music.evaluation.comparison import Comparison, agreement, valid_rate, validated
+from components.labs.music.evaluation.form import GENERATED, REAL, TRAINING, Forms, by_form
+from components.labs.music.evaluation.form import metrics as form_metrics
 from components.labs.music.evaluation.likelihood import bits_of, bits_per_char, by_position, split_header
 from components.labs.music.evaluation.limitations import limitations
 from components.labs.music.evaluation.report import Findings, write_report
@@ -59,6 +61,7 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
     raw, checked = _write(model, options, params)
     log.info("asking for each of %d metres and %d types", len(options.types_by_metre), len(options.types))
     asked = by_option(model, options, params)
+    formed = by_form(model, options, params)
     anything = Success.of(checked)
     generated = validated([tune.text for tune in raw], "raw samples", params.max_length)
     accepted = validated([tune.text for tune in checked if not tune.problems], "checked samples", params.max_length)
@@ -68,6 +71,11 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         training=validated(texts["train"], "training tunes"),
         added=validated(read_added(prepared), "tunes of printed collections"),
     )
+    forms = {
+        GENERATED: Forms.of(accepted),
+        REAL: Forms.of(comparison.held_out),
+        TRAINING: Forms.of(comparison.training),
+    }
     metrics = {
         **variants[served],
         "bits_per_char_header": bits_per_char(header),
@@ -80,6 +88,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         "drawn_per_character": anything.drawn_per_character,
         "valid_checked_rate": valid_rate(accepted),
         **success_metrics(asked),
+        **form_metrics(forms, checked),
+        **{f"request_rate_{name}": found.rate for name, found in formed.items()},
     }
     tables = {"bits_by_position": by_position(bits[served]["test"], POSITION_STEP), **comparison.tables()}
     for name, table in tables.items():
@@ -94,7 +104,8 @@ def evaluate(bundle: Bundle, prepared: Path, out: Path, params: params.Evaluate)
         comparison=comparison,
         agreement={"written by the model": agreement(generated), "real, held out": agreement(comparison.held_out)},
         accepted=accepted,
-        asked={"anything": anything, **asked},
+        asked={"anything": anything, **asked, **formed},
+        forms=forms,
         redraws=params.redraws,
         tables=tables,
         limitations=tuple(limitations(metrics, comparison, {"anything": anything, **asked})),

@@ -12,6 +12,8 @@ from pathlib import Path
 from components.bundle import Manifest
 from components.files import write_text
 from components.labs.music.evaluation.comparison import Comparison, Copy
+from components.labs.music.evaluation.form import Forms
+from components.labs.music.evaluation.form_report import form_section
 from components.labs.music.evaluation.histograms import HISTOGRAMS, LENGTH_BIN, Tune
 from components.labs.music.evaluation.limitations import FAULTS, in_words, rate
 from components.labs.music.evaluation.novelty import body
@@ -62,6 +64,8 @@ class Findings:
     """Tunes that passed the sampler's check."""
     asked: Mapping[str, Success]
     """How requests ended, by what they asked for."""
+    forms: Mapping[str, Forms]
+    """By source; the first is of accepted tunes."""
     redraws: int
     """How often the bars of a tune may be drawn again."""
     tables: Mapping[str, Table]
@@ -81,6 +85,7 @@ def write_report(path: Path, findings: Findings) -> None:
         model.limitations(findings.limitations),
         _validity(findings),
         _success(findings),
+        form_section(findings.forms, findings.metrics),
         _copying(findings),
         _likeness(findings),
         _examples(findings),

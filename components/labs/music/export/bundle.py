@@ -44,6 +44,8 @@ def export(model: MusicModel, prepared: Path, out: Path, params: params.Export) 
             path = out / f"{variant}_{use}.onnx"
             onnx.save(build(weights, variant), path)
             graphs[path.stem] = path
+    forms = model.params.form_share > 0
+    options = Options.of_tunes(read_texts(prepared, "train"), params.min_tunes, forms)
     spec = {
         "vocabulary": vocabulary,
         "layers": weights.layers,
@@ -51,7 +53,8 @@ def export(model: MusicModel, prepared: Path, out: Path, params: params.Export) 
         "attention_lag": weights.lag,
         "steps_per_call": params.steps_per_call,
         "variants": list(params.variants),
-        "types_by_metre": Options.of_tunes(read_texts(prepared, "train"), params.min_tunes).types_by_metre,
+        "types_by_metre": options.types_by_metre,
+        "forms": options.forms,
     }
     ids = Vocabulary(vocabulary).encode(_validation_text(prepared))
     model = model.cpu().float().eval()

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from components.datasets.music import abc_notation
+from components.datasets.music.form import find_form
+from components.datasets.music.form_reader import Form
 from components.labs.music.runtime.conditioning import Conditions, Options
 from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.prompt import as_checked, conditioned
@@ -23,6 +25,8 @@ class CheckedTune:
     sample: Sample
     problems: tuple[str, ...]
     """() for one that is accepted."""
+    form: Form | None = None
+    """What it was to have."""
 
     @property
     def text(self) -> str:
@@ -41,6 +45,10 @@ def problems(sample: Sample, conditions: Conditions) -> list[str]:
         asked: str = getattr(conditions, name)
         if asked and asked.strip() != value:
             found.append(f"{name} is not as asked")
+    if conditions.of_form:
+        form = find_form(abc_notation.parse_tune(as_checked(sample.text, conditions)))
+        if form is None or not conditions.has_form(form):
+            found.append("parts, bars or repeats are not as asked")
     whole = sample.text + "\n"  # the line's end that a start may end with is the tune's last
     if not (whole if conditions.beginning else _split(whole)[1]).startswith(conditions.start):
         found.append("start is not where the music begins")
@@ -64,8 +72,8 @@ def generate_checked(
     """Writes and checks tunes as the API does. An answer is the same whatever else is asked for."""
     requests = [conditioned(request, conditions, options) for request, conditions in wanted]
     return [
-        CheckedTune(sample, tuple(problems(sample, conditions)))
-        for sample, (_, conditions) in zip(generate(model, requests, batch), wanted, strict=True)
+        CheckedTune(sample, tuple(problems(sample, conditions)), request.form)
+        for sample, request, (_, conditions) in zip(generate(model, requests, batch), requests, wanted, strict=True)
     ]
 
 

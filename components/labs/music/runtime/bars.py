@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from fractions import Fraction
 from typing import TypeVar
 
 from components.datasets.music.abc_notation import REQUIRED, Bar, unfitting
 from components.datasets.music.abc_parser import Reader
+from components.datasets.music.form_reader import Form
+from components.labs.music.runtime.form_judge import Place, place
 from components.labs.music.runtime.plain_bars import LengthReader, plain_ticks, ticks
-from components.labs.music.runtime.repair import beyond_repair, unfillable
+from components.labs.music.runtime.repair import beyond_repair, sounds, unfillable, written
 
 HEADER = "XTZMLK"
 """The fields of a tune of the collection, in their order."""
@@ -31,15 +32,11 @@ _IN_BAR = re.compile(r"[^|:\n]*")
 _FIELD = re.compile(r"([A-Za-z]):(.*)\n")
 _TYPE = re.compile(r" *id:[a-z]+-[a-z-]+-[^-]*")
 """After the last hyphen stands a number; nothing depends on it."""
-_OPENING = re.compile(r"\|[ :\n!]*(?:\[?[1-9][1-9,-]*|\[)?$")
-"""The end of a bar line that starts a section or an ending."""
-_PLAIN_LINE = re.compile(r"[^|:\]]\|$")
 _AFTER_BAR = frozenset(" \t\n!|:[]0123456789,-")
 """What may follow a bar line and belong to it: its dots, the number of an ending, the end of the line.
 
 `[` and `!` may also begin the next bar, which the character after them shows.
 """
-
 
 CopiedT = TypeVar("CopiedT")
 
@@ -61,6 +58,8 @@ class BarJudge:
 
     all_fields: bool = False
     """The header must be as the collection's, line by line, because text is forced at lines of given numbers."""
+    form: Form | None = None
+    """What the bars must follow; None where they may have any form, also because the forced text has another."""
     pending: str = ""
     """What follows the last good bar."""
     fault: str = ""
@@ -80,6 +79,8 @@ class BarJudge:
     """There are notes, and not only rests."""
     full_bars: int = 0
     """Bars so far that last exactly as long as the metre says."""
+    place: Place = field(default_factory=Place)
+    """Where the last good bar stands in the form, if there is one."""
     _unjudged: BarJudge | None = None
     """As it was before it judged the last bar, at the end of its bar line."""
 
@@ -93,6 +94,13 @@ class BarJudge:
         It is to be copied before anything is pushed.
         """
         return self._unjudged or self.copy()
+
+    def begins_bar_line(self, character: str) -> bool:
+        return character in "|:" and not (self._barred or self._in_header)
+
+    def may_have(self, form: Form) -> bool:
+        """Whether a tune that goes on from here may have this form."""
+        return not (self._bars and place(form, self._bars, self._reader.ending).fault)
 
     @property
     def in_music(self) -> bool:
@@ -127,6 +135,8 @@ class BarJudge:
         Returns where they stop, and the verdict of the character there, which is pushed; a line's end is not.
         """
         while start < end and text[start] != "\n":
+            if self.form and self.begins_bar_line(text[start]):
+                break
             if not self._barred and len(self.pending) < LONGEST:
                 most = min(end, start + LONGEST - len(self.pending))
                 match = (_IN_FIELD if self._in_header else _IN_BAR).match(text, start, most)
@@ -154,8 +164,9 @@ class BarJudge:
             return False
         reader = self._read(self.pending)
         reader.finish()
-        sounds = self._sounds or _sound(reader)
-        return sounds and not reader.faults and not any(unfitting(reader.bars))
+        sounding = self._sounds or sounds(reader)
+        follows = not self.form or place(self.form, reader.bars, reader.ending, reader.marks).complete
+        return sounding and follows and not reader.faults and not any(unfitting(reader.bars))
 
     def closing(self) -> str | None:
         """Text that ends the tune well after its last good bar: "" where it may end there, None where there is none.
@@ -164,9 +175,11 @@ class BarJudge:
         """
         if not self._bars or self.pending:
             return None
-        if self.ends_well():
+        any_form = self.copy()
+        any_form.form = None
+        if any_form.ends_well():
             return ""
-        return next((text for text in self._last_bars() if self._accepts(text)), None)
+        return next((text for text in self._last_bars() if any_form._accepts(text)), None)
 
     def _last_bars(self) -> Iterator[str]:
         full = self._reader.metre
@@ -175,7 +188,7 @@ class BarJudge:
         short = {full - bar.length for bar in reversed(self._bars) if 0 < bar.length < full}
         slurs = ")" * self._reader.open_slurs
         for length in (full, *sorted(short, reverse=True)):
-            yield f"{self._tonic}{_written(length / self._reader.unit)}{slurs}|]!"
+            yield f"{self._tonic}{written(length / self._reader.unit)}{slurs}|]!"
 
     def _accepts(self, text: str) -> bool:
         judge = self.copy()
@@ -225,7 +238,12 @@ class BarJudge:
             return self._bad(reason)
         if not forced and any(map(unfillable, reader.bars[len(self._bars) :])):
             return self._bad("a short bar that no note completes")
-        self._sounds = self._sounds or _sound(reader)
+        if self.form:
+            self.place = place(self.form, reader.bars, reader.ending, reader.marks)
+            if self.place.fault and not forced:
+                return self._bad(self.place.fault)
+            self.form = None if self.place.fault else self.form
+        self._sounds = self._sounds or sounds(reader)
         reader.notes.clear()
         self._reader, self._bars = reader, tuple(reader.bars)
         self.full_bars = sum(bar.ticks == bar.full for bar in self._bars)
@@ -238,11 +256,14 @@ class BarJudge:
         state = self._reader
         if state.metre is None or state.opens or state.ending or not self._sounds:
             return False
+        if self.form and not self.place.left:  # the part ends with this bar
+            return False
         full = ticks(state.metre)
         if plain_ticks(text, ticks(state.unit), state.compound) != full:
             return False
         self._bars = (*self._bars, Bar(len(self._bars) + 1, 0, full, full, opens=False))
         self.full_bars += 1
+        self.place = self.place._replace(left=self.place.left - 1, next=self.place.next + 1)
         return True
 
     def _read(self, text: str) -> Reader:
@@ -262,22 +283,6 @@ class BarJudge:
     def _bad(self, fault: str) -> Verdict:
         self.fault = fault
         return Verdict.BAD
-
-
-def as_ended(text: str) -> str:
-    """A text that ends with a bar line as the whole tune would end with it: nothing starts there any more."""
-    text = _OPENING.sub("|", text.rstrip(" \n!"))
-    return f"{text}]!" if _PLAIN_LINE.search(text) else f"{text}!"
-
-
-def _sound(reader: Reader) -> bool:
-    return any(note.pitches for note in reader.notes)
-
-
-def _written(length: Fraction) -> str:
-    """As it stands after a note."""
-    number = "" if length.numerator == 1 else str(length.numerator)
-    return number if length.denominator == 1 else f"{number}/{length.denominator}"
 
 
 def _copy(value: CopiedT) -> CopiedT:

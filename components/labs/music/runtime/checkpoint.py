@@ -11,6 +11,9 @@ import numpy as np
 from components.labs.music.runtime.bars import BarJudge
 from components.labs.music.runtime.history import LayerState
 
+AT_ONCE = 256
+"""Random numbers that are drawn at once at first; later as many as there are already."""
+
 Layers = Callable[[], LayerState | None]
 After = Callable[[int], LayerState | None]
 
@@ -43,3 +46,27 @@ class Checkpoint:
     """Ids after `last` that the model has to read."""
     layers: LayerState | None = None
     """Before `last` is read; None where nothing was read yet."""
+
+
+class BarLine(NamedTuple):
+    """Where a bar line begins: the length of the text before it, its last character, the model before it reads that."""
+
+    length: int
+    last: int
+    layers: LayerState | None
+
+
+class RandomNumbers:
+    """A tune's own random numbers: float32 in [0, 1), by their places in one stream."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.Generator(np.random.PCG64(seed))
+        self._drawn = np.empty(0, np.float32)
+
+    def part(self, start: int, count: int) -> np.ndarray:
+        """(count,) from this place on."""
+        end = start + count
+        if end > len(self._drawn):
+            more = self._generator.random(max(count, AT_ONCE, len(self._drawn)), dtype=np.float32)
+            self._drawn = np.concatenate([self._drawn, more])
+        return self._drawn[start:end]

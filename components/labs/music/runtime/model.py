@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from components.datasets.music.reader import TUNE_START
 from components.errors import UserError
 from components.labs.music.runtime.vocabulary import Vocabulary
 
@@ -35,6 +36,10 @@ class State:
 
     def __len__(self) -> int:
         return len(self.hidden)
+
+    def row(self, row: int) -> State:
+        """One tune's."""
+        return State(*(values[row : row + 1].copy() for values in (self.hidden, self.cell, self.keys, self.past)))
 
     def named(self) -> dict[str, np.ndarray]:
         """As the graphs take it."""
@@ -84,6 +89,7 @@ class TuneModel:
         self._longest_call: int = spec["attention_lag"]
         self._reader = reader
         self._sampler = sampler
+        self._starts: dict[str, State] = {}
 
     @classmethod
     def load(cls, bundle: Bundle, variant: str | None = None, threads: int = 1) -> Self:
@@ -121,6 +127,16 @@ class TuneModel:
             "past": (np.int64, len(self.vocabulary)),  # nobody
         }
         return State(*(np.full((batch, *shapes[name]), zero, kind) for name, (kind, zero) in kinds.items()))
+
+    def start_after(self, codes: str) -> State:
+        """The state (1 row) before the line's end of `codes`, which stands before a tune; "" is no line.
+
+        Each line is read once: a bundle has a few hundred, of some tens of kilobytes each.
+        """
+        if codes not in self._starts:
+            state, ids = self.initial_state(1), self.vocabulary.encode(TUNE_START + codes)[:-1]
+            self._starts[codes] = self.read(ids[None], state)[0] if len(ids) else state
+        return self._starts[codes]
 
     def read(self, ids: np.ndarray, state: State) -> tuple[State, np.ndarray]:
         """Reads ids (B, T) int64; returns the state after and log_probs (B, T, V): [:, t] is of the character t + 1.

@@ -14,7 +14,7 @@ from components.datasets.music.abc_notation import REQUIRED, parse_tune
 from components.datasets.music.respell import refusals, respelled
 from components.datasets.music.standard_fields import plain_key
 from components.labs.music.runtime.bars import BarJudge
-from components.labs.music.runtime.conditioning import MUSIC_LINE, SPELLINGS, Conditions, Options
+from components.labs.music.runtime.conditioning import MUSIC_LINE, SPELLINGS, Conditions, Options, form_of
 from components.labs.music.runtime.request import TuneRequest
 
 _FIELD = re.compile(r"([A-Za-z]):(.*)")
@@ -22,20 +22,66 @@ _FIELD = re.compile(r"([A-Za-z]):(.*)")
 
 def conditioned(request: TuneRequest, conditions: Conditions, options: Options) -> TuneRequest:
     """The request of a tune that is to be like this."""
-    seed = request.seed
-    if not (conditions.beginning or conditions.metre):
-        if conditions.start:
-            conditions = replace(conditions, metre=options.draw_metre(_fitting(conditions, options), seed))
-        elif conditions.type:
-            # After a type that it has seldom read the model writes any metre, and then no bar that fits it.
-            metres = _metres(conditions, options)
-            conditions = replace(conditions, metre=options.draw_metre(metres, seed, conditions.type))
-    read_as = {}
+    seed, read_as = request.seed, {}
     if conditions.beginning:
         read_as[0] = as_collected(conditions.beginning, options, seed)
-    elif (music := respelled(conditions.start, _header(conditions))) != conditions.start:
-        read_as[MUSIC_LINE] = music
-    return replace(request, forced=options.forced_lines(conditions, seed), read_as=read_as)
+    else:
+        conditions = _with_metre_and_type(conditions, options, seed)
+        if (music := respelled(conditions.start, _header(conditions))) != conditions.start:
+            read_as[MUSIC_LINE] = music
+    form = None
+    if request.redraws or conditions.of_form:  # one that is taken as it comes would seldom get it
+        form = options.draw_form(fitting_forms(conditions, options, seed), seed)
+    return replace(request, forced=options.forced_lines(conditions, seed), read_as=read_as, form=form)
+
+
+def _with_metre_and_type(conditions: Conditions, options: Options, seed: int) -> Conditions:
+    """where a type or a start is asked for and its metre is not, or a metre and not its type, they are drawn."""
+    if not conditions.metre and (conditions.start or conditions.type):
+        # After a type that it has seldom read the model writes any metre, and then no bar that fits it.
+        metres = _fitting(conditions, options) if conditions.start else _metres(conditions, options)
+        with_form = [metre for metre in metres if fitting_forms(replace(conditions, metre=metre), options, seed)]
+        metres = with_form if conditions.of_form and with_form else metres
+        type = "" if conditions.start else conditions.type
+        conditions = replace(conditions, metre=options.draw_metre(metres, seed, type))
+    types = options.types_in(conditions.metre)
+    if types and not conditions.type:
+        among = [type for type in types if fitting_forms(replace(conditions, type=type), options, seed)]
+        conditions = replace(
+            conditions, type=options.draw_type(conditions.metre, seed, among if conditions.of_form else ())
+        )
+    return conditions
+
+
+def fitting_forms(conditions: Conditions, options: Options, seed: int) -> dict[str, int]:
+    """The forms that a tune may have which is asked to be like this, and how many training tunes have them.
+
+    None where the start has more than a part of the first line of music.
+    """
+    if not conditions.start:
+        return options.forms_of(conditions)
+    header, music = _split(conditions.start)
+    if ("\nK:" in header and music) or (not conditions.beginning and "\n" in music):
+        return {}  # codes stand before a line of music
+    if conditions.beginning:
+        text = as_collected(conditions.beginning, options, seed)
+        tune = parse_tune(text)
+        metre, type = tune.headers.get("M", ""), tune.type
+        conditions = replace(
+            conditions, metre=metre if metre in options.forms else "", type=type if type in options.types else ""
+        )
+    else:
+        text = _music(conditions, conditions.metre)
+    judge = _judged(text)
+    forms = options.forms_of(conditions)
+    return {line: count for line, count in forms.items() if not line or judge.may_have(form_of(line))}
+
+
+def may_have_form(conditions: Conditions, options: Options) -> bool:
+    """Whether a tune of this metre and type, which begins like this, may have the form that is asked for."""
+    open_metre = conditions.start and not (conditions.beginning or conditions.metre)
+    metres = _fitting(conditions, options) if open_metre else [conditions.metre]
+    return any(fitting_forms(replace(conditions, metre=metre), options, seed=0) for metre in metres)
 
 
 def faults(start: str) -> list[str]:

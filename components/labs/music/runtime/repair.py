@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 
 from components.datasets.music.abc_notation import TICKS, Bar, unfitting, wrong_length
 from components.datasets.music.abc_parser import Reader
+
+_OPENING = re.compile(r"\|[ :\n!]*(?:\[?[1-9][1-9,-]*|\[)?$")
+"""The end of a bar line that starts a section or an ending."""
+_PLAIN_LINE = re.compile(r"[^|:\]]\|$")
 
 
 def beyond_repair(reader: Reader, bars: Sequence[Bar], before: int) -> str:
@@ -45,3 +50,19 @@ def unfillable(bar: Bar) -> bool:
         return False
     rest = Fraction(bar.full - bar.ticks, TICKS).denominator
     return rest & (rest - 1) != 0
+
+
+def as_ended(text: str) -> str:
+    """A text that ends with a bar line as the whole tune would end with it: nothing starts there any more."""
+    text = _OPENING.sub("|", text.rstrip(" \n!"))
+    return f"{text}]!" if _PLAIN_LINE.search(text) else f"{text}!"
+
+
+def written(length: Fraction) -> str:
+    """As it stands after a note."""
+    number = "" if length.numerator == 1 else str(length.numerator)
+    return number if length.denominator == 1 else f"{number}/{length.denominator}"
+
+
+def sounds(reader: Reader) -> bool:
+    return any(note.pitches for note in reader.notes)

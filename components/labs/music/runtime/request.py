@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from components.datasets.music.form_reader import Form
 from components.datasets.music.reader import TUNE_END, TUNE_START
 from components.errors import UserError
 
@@ -43,6 +44,8 @@ class TuneRequest:
     """Text the tune must have at the start of these lines (from 0); the model writes the rest."""
     read_as: Mapping[int, str] = field(default_factory=dict)
     """What the model reads in place of the forced text of these lines, where it knows another spelling better."""
+    form: Form | None = None
+    """What the model reads before the tune, as control codes, and what bars must follow where they are drawn again."""
 
     def __post_init__(self) -> None:
         """Raises UserError naming the field that is out of range (NaN is)."""

@@ -32,7 +32,6 @@ class Batch(Generic[TuneT]):
         self.sampled = 0
         """Characters that the model has chosen, those thrown away included."""
         self._read_chars = read_chars
-        self._start = model.initial_state(1)
         self._reading: deque[tuple[TuneT, History]] = deque()
         self._playing: list[tuple[TuneT, History]] = []
 
@@ -44,7 +43,8 @@ class Batch(Generic[TuneT]):
 
     def join(self, tune: TuneT) -> None:
         """It is written from the next step on."""
-        self._reading.append((tune, History(self._start)))
+        form = tune.request.form
+        self._reading.append((tune, History(self.model.start_after(form.head if form else ""))))
 
     def leave(self, tunes: Iterable[TuneT]) -> None:
         """These are written no further."""
@@ -89,6 +89,7 @@ class Batch(Generic[TuneT]):
             history.add(steps, row)
             if goes_on or self._go_back(tune, history):
                 playing.append((tune, history))
+        self._read_together(playing)
         self._playing = playing
         return list(tunes)
 
@@ -99,10 +100,18 @@ class Batch(Generic[TuneT]):
         if self._read_chars and len(tune.unread) > self._read_chars:
             self._reading.append((tune, history))
             return False
-        if len(tune.unread):
-            self._read_part(tune, history, len(tune.unread))
-            tune.save_read(history.layers)
         return True
+
+    def _read_together(self, pairs: Sequence[tuple[TuneT, History]]) -> None:
+        """Reads all unread text of these, those with as much of it in one call."""
+        lengths = {len(tune.unread) for tune, _ in pairs} - {0}
+        for length in sorted(lengths):
+            group = [(tune, history) for tune, history in pairs if len(tune.unread) == length]
+            ids = np.stack([tune.to_read(length) for tune, _ in group])
+            state, _ = self.model.read(ids, History.together([history for _, history in group]))
+            for row, (tune, history) in enumerate(group):
+                history.add_read(ids[row], state.row(row))
+                tune.save_read(history.layers)
 
     def _read(self) -> None:
         """Moves tunes through their forced text, each in turn; those that have read all of theirs are written next."""

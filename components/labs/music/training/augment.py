@@ -1,15 +1,19 @@
-"""Augmentation of training tunes: other keys, other tunes' headers."""
+"""Augmentation of training tunes: other keys, other tunes' headers, and control codes of their form."""
 
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+from components.datasets.music.form_reader import Form, music_start
 from components.labs.music.params import Train
 from components.labs.music.training.transpose import TranspositionError, between, is_key, mode, pitches, transpose
 
 LOWEST, HIGHEST = 0, 23  # C to b: what whistle, fiddle and flute players write; semitones above middle C
 KIND = re.compile(r"^Z:\s*(?:id:)?(.*?)-\d", re.MULTILINE)  # where a tune is from, and what it is: dc-reel-12
+GIVEN = "\0"
+"""Stands around what the model reads, and is not to write."""
 NUMBER = re.compile(r"^(X: *|Z:.*-)(\d+)$", re.MULTILINE)
 
 
@@ -17,26 +21,35 @@ class Augmentation:
     """Draws variants of training tunes, from training tunes only."""
 
     def __init__(
-        self, tunes: Sequence[str], vocabulary: Sequence[str], params: Train, added: Sequence[str] = ()
+        self,
+        tunes: Sequence[str],
+        vocabulary: Sequence[str],
+        params: Train,
+        added: Sequence[str] = (),
+        forms: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """added: tunes of other collections, which are moved to the keys of `tunes`."""
+        """added: tunes of other collections, which are moved to the keys of `tunes`. forms: lines of forms, by text."""
         self.params = params
         self.tunes = (*tunes, *added)
         self.keys = Counter(key for tune in tunes if (key := field(tune, "K")) and is_key(key))
         self.alphabet = set(vocabulary)
         self._variants: dict[int, dict[str, int]] = {}
+        self._forms = [Form.of_line(forms[tune]) if tune in forms else None for tune in self.tunes]
         self.alike: dict[str, list[str]] = defaultdict(list)
         for tune in self.tunes:
             self.alike[kind(tune)].append(tune)
 
     def draw(self, index: int, rng: random.Random) -> str:
-        """Training tune `index`, in a key drawn as often as tunes of its mode have it, perhaps with other headers."""
+        """Training tune `index`, in a key drawn as often as tunes of its mode have it, perhaps with other headers, and
+        perhaps with the codes of its form, which is the same in every key."""
         variants = self.variants_of(index)
         (tune,) = rng.choices(list(variants), list(variants.values()))
         if rng.random() < self.params.header_shuffle:
             tune = with_header(tune, rng.choice(self.alike[kind(tune)]))
         jitter = self.params.number_jitter
-        return renumbered(tune, rng.randint(-jitter, jitter))
+        tune = renumbered(tune, rng.randint(-jitter, jitter))
+        form = self._forms[index]
+        return with_codes(tune, form) if form and rng.random() < self.params.form_share else tune
 
     def variants_of(self, index: int) -> dict[str, int]:
         """Training tune `index` in every key, and how often each is drawn. Made once: most of it is transposing."""
@@ -71,6 +84,14 @@ def in_other_keys(tune: str, keys: Counter[str], alphabet: set[str]) -> dict[str
         if set(moved) <= alphabet:
             variants[moved] = count
     return variants if any(variants.values()) else {tune: 1}
+
+
+def with_codes(tune: str, form: Form) -> str:
+    """The tune with the codes that a model reads when it writes a tune of this form; GIVEN stands around each."""
+    start = music_start(tune)
+    lines = tune[start:].split("\n")
+    coded = [f"{GIVEN}{code}{GIVEN}{line}" for code, line in zip(form.codes, lines, strict=False)]
+    return f"{GIVEN}{form.head}{GIVEN}{tune[:start]}" + "\n".join([*coded, *lines[len(coded) :]])
 
 
 def with_header(tune: str, other: str) -> str:

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.datasets.music.reader import TUNE_END, TUNE_START, read_added, read_texts
+from components.datasets.music.reader import TUNE_END, TUNE_START, read_added, read_forms, read_texts
 from components.errors import UserError
 from components.files import read_json
 from components.labs.music.params import Train
 from components.labs.music.training.attention import Attention
-from components.labs.music.training.augment import Augmentation
+from components.labs.music.training.augment import GIVEN, Augmentation
 from components.labs.music.training.optimizer import MuonAdamW
 from components.training.epochs import EpochData
 from components.training.lr_schedule import with_one_cycle
@@ -34,9 +34,10 @@ class Batch(NamedTuple):
     """Whole tunes of about one length, padded at the end."""
 
     inputs: Tensor
-    """(B, T) int64: TUNE_START, then the tune."""
+    """(B, T) int64: TUNE_START, then the tune, perhaps with the codes of its form."""
     targets: Tensor
-    """(B, T) int64: the character that follows each input, IGNORED beyond the tune's end."""
+    """(B, T) int64: the character that follows each input, IGNORED beyond the tune's end, and where codes follow:
+    they are given, and nothing that the model is to write."""
 
 
 class MusicModel(pl.LightningModule):
@@ -162,7 +163,7 @@ class MusicData(EpochData[Batch]):
         self.vocabulary = read_vocabulary(prepared)
         self.train, self.validation = read_texts(prepared, "train"), read_texts(prepared, "validation")
         self.added = read_added(prepared) if params.collections_share else []
-        self.augmentation = Augmentation(self.train, self.vocabulary, params, self.added)
+        self.augmentation = Augmentation(self.train, self.vocabulary, params, self.added, read_forms(prepared))
 
     def validation_batches(self) -> list[Batch]:
         return evaluation_batches(self.validation, self.vocabulary)
@@ -223,14 +224,20 @@ def evaluation_batches(tunes: Iterable[str], vocabulary: Sequence[str], size: in
 
 
 def to_batches(tunes: Sequence[str], vocabulary: Sequence[str], size: int) -> list[Batch]:
-    """Tunes in their order, `size` to a batch."""
+    """Tunes in their order, `size` to a batch. What stands between two GIVEN is no target."""
     index = {character: number for number, character in enumerate(vocabulary)}
-    ids = [torch.tensor([index[character] for character in TUNE_START + tune]) for tune in tunes]
+    ids, targets = [], []
+    for tune in tunes:
+        pieces = tune.split(GIVEN)
+        text = "".join(pieces)
+        given = torch.tensor([place % 2 == 1 for place, piece in enumerate(pieces) for _ in piece], dtype=torch.bool)
+        ids.append(torch.tensor([index[character] for character in TUNE_START + text]))
+        targets.append(ids[-1][1:].masked_fill(given, IGNORED))
     pad = nn.utils.rnn.pad_sequence
     return [
         Batch(
             pad([row[:-1] for row in ids[first : first + size]], batch_first=True, padding_value=index[TUNE_START]),
-            pad([row[1:] for row in ids[first : first + size]], batch_first=True, padding_value=IGNORED),
+            pad(targets[first : first + size], batch_first=True, padding_value=IGNORED),
         )
         for first in range(0, len(ids), size)
     ]

@@ -2,6 +2,7 @@
 
 import { play, stream } from './api.js'
 import { beginning } from './beginning.js'
+import { known as isKnown } from './forms.js'
 import { hasMusic, Score } from './score.js'
 import { fault } from './shared/form.js'
 import { item, showModel } from './shared/model.js'
@@ -13,7 +14,8 @@ const CHARACTERS_A_FRAME = 24 // at most, or a slow device would show a tune in 
 const DRAW_EVERY_MS = 150
 const TUNE_BUTTONS = ['listen', 'save-abc', 'save-midi', 'save-wav', 'share']
 const SOUND_BUTTONS = ['listen', 'save-midi', 'save-wav']
-const NUMBERS = ['seed', 'temperature', 'top_k', 'top_p', 'max_length']
+const NUMBERS = ['seed', 'temperature', 'top_k', 'top_p', 'parts', 'bars', 'max_length']
+const FORM = ['parts', 'bars', 'repeats']
 
 const $ = (id) => document.getElementById(id)
 const form = $('controls')
@@ -65,7 +67,12 @@ function startFault() {
 /** What the form asks for; empty fields are left out. */
 function request() {
   const entries = [...new FormData(form)].filter(([, value]) => value !== '')
-  return Object.fromEntries(entries.map(([name, value]) => [name, NUMBERS.includes(name) ? Number(value) : value]))
+  return Object.fromEntries(entries.map(([name, value]) => [name, typed(name, value)]))
+}
+
+function typed(name, value) {
+  if (name === 'repeats') return value === 'true'
+  return NUMBERS.includes(name) ? Number(value) : value
 }
 
 function writeFromAddress() {
@@ -264,7 +271,8 @@ function fail(error) {
   $('problem').hidden = false
 }
 
-/** Leaves out kinds that do not go with the metre that is chosen, and metres that do not go with the kind. */
+/** Leaves out kinds that do not go with the metre that is chosen, metres that do not go with the kind, and forms that
+ * no tune of them has. */
 function offer() {
   if (!info) return
   const { type, metre } = form.elements
@@ -272,6 +280,12 @@ function offer() {
   const goes = (metre, type) => !metre || (metre in typesByMetre && (!type || type in typesByMetre[metre]))
   for (const option of metre.options) option.disabled = !goes(option.value, type.value)
   for (const option of type.options) option.disabled = !goes(metre.value, option.value)
+  const asked = Object.fromEntries(['metre', 'type', ...FORM].map((name) => [name, form.elements[name].value]))
+  for (const name of FORM) {
+    for (const option of form.elements[name].options) {
+      option.disabled = option.value !== '' && !isKnown(info.spec.forms ?? {}, { ...asked, [name]: option.value })
+    }
+  }
 }
 
 function showTemperature() {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_what_is_not_valid_abc_is_said() -> None:
         ({"start": TUNE + "\n"}, {"start": TUNE + "\nA"}),
     ],
 )
-def test_a_tune_must_be_what_was_asked_for(asked: dict[str, str], other: dict[str, str]) -> None:
+def test_a_tune_must_be_what_was_asked_for(asked: dict[str, Any], other: dict[str, Any]) -> None:
     assert problems(Sample(TUNE, ended=True), Conditions(**asked)) == []
     (problem,) = problems(Sample(TUNE, ended=True), Conditions(**other))
     assert problem.startswith(next(iter(other)))

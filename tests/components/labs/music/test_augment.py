@@ -8,11 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from components.datasets.music.abc_notation import check
+from components.datasets.music.abc_notation import check, parse_tune
+from components.datasets.music.form import coded_form
+from components.datasets.music.form_reader import Form
 from components.datasets.music.reader import read_texts
 from components.labs.music.params import Train
-from components.labs.music.training.augment import Augmentation, field, in_other_keys, kind, renumbered, with_header
-from components.labs.music.training.model import read_vocabulary
+from components.labs.music.training.augment import (
+    GIVEN,
+    Augmentation,
+    field,
+    in_other_keys,
+    kind,
+    renumbered,
+    with_codes,
+    with_header,
+)
+from components.labs.music.training.model import IGNORED, read_vocabulary, to_batches
 from components.labs.music.training.transpose import mode, pitches
 from tests.face_data import section
 
@@ -42,7 +53,8 @@ def out_of_range(tune: str) -> int:
 
 def augmentation(tunes: list[str], vocabulary: list[str], **changes: object) -> Augmentation:
     params = section(Train, "music", "train")
-    return Augmentation(tunes, vocabulary, params.model_copy(update=changes))
+    forms = {tune: form.line for tune in tunes if (form := coded_form(parse_tune(tune), tune))}
+    return Augmentation(tunes, vocabulary, params.model_copy(update=changes), forms=forms)
 
 
 def test_a_tune_moves_to_keys_of_its_own_mode_only_as_often_as_they_occur(vocabulary: list[str]) -> None:
@@ -102,7 +114,7 @@ def test_a_tune_in_a_key_that_the_lab_does_not_write_is_shown_in_those_that_it_d
 
 
 def test_without_any_of_it_a_tune_is_shown_as_it_is(tunes: list[str], vocabulary: list[str]) -> None:
-    plain = augmentation(tunes, vocabulary, transpose=False, header_shuffle=0.0, number_jitter=0)
+    plain = augmentation(tunes, vocabulary, transpose=False, header_shuffle=0.0, number_jitter=0, form_share=0.0)
     assert [draw(plain, index) for index in range(len(tunes))] == tunes
 
 
@@ -111,3 +123,42 @@ def test_what_is_drawn_depends_on_the_random_numbers_only(tunes: list[str], voca
     drawn = [draw(one, index) for index in range(len(tunes))]
     assert drawn == [draw(other, index) for index in range(len(tunes))]
     assert sum(shown != tune for shown, tune in zip(drawn, tunes, strict=True)) > len(tunes) / 2
+
+
+def test_the_codes_of_a_tune_are_its_form_in_every_key_and_under_every_header(
+    tunes: list[str], vocabulary: list[str]
+) -> None:
+    shown = augmentation(tunes, vocabulary, form_share=1.0)
+    for index, tune in enumerate(tunes):
+        form = coded_form(parse_tune(tune), tune)
+        head, *pieces = draw(shown, index).split(GIVEN)[1:] if form else ("", draw(shown, index))
+        music = "".join(pieces[::2])
+        assert GIVEN not in music
+        assert coded_form(parse_tune(music), music) == form
+        if form:
+            assert [head, *pieces[1::2]] == [form.head, *form.codes]
+            assert [piece.count("\n") for piece in pieces[2:-1:2]] == [1] * (len(form.codes) - 1), (
+                "one before each line"
+            )
+
+
+def test_a_share_of_the_tunes_has_codes(tunes: list[str], vocabulary: list[str]) -> None:
+    shown = augmentation(tunes, vocabulary, form_share=0.5)
+    coded = sum(
+        GIVEN in shown.draw(index, random.Random(f"{index}/{time}"))  # noqa: S311
+        for index in range(len(tunes))
+        for time in range(8)
+    )
+    assert coded / (8 * len(tunes)) == pytest.approx(0.42, abs=0.05)  # one of six has no form that codes say
+
+
+def test_codes_are_read_and_nothing_is_learned_of_them(vocabulary: list[str]) -> None:
+    tune = "X:1\nK:D\nABcd|!\nefga:|!"
+    plain, coded = (
+        to_batches([text], vocabulary, 1)[0] for text in (tune, with_codes(tune, Form.of_line("r:2 ....1111:")))
+    )
+    characters = "".join(vocabulary[index] for index in coded.inputs[0])
+    assert characters == "\nr:2 8:\nX:1\nK:D\n2....-ABcd|!\n21111:efga:|"
+    kept = coded.targets[0] != IGNORED
+    assert (coded.targets[0][kept] == plain.targets[0]).all()
+    assert (~kept).sum() == len("r:2 8:\n2....-21111:")

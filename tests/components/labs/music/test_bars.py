@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from components.datasets.music.abc_notation import TICKS, check, parse_tune
 from components.datasets.music.abc_parser import Reader
-from components.labs.music.runtime.bars import BarJudge, Verdict, as_ended
+from components.labs.music.runtime.bars import BarJudge, Verdict
 from components.labs.music.runtime.plain_bars import LengthReader, plain_ticks
+from components.labs.music.runtime.repair import as_ended
 from tests.music_data import real_tunes
 
 HEADER = "X:1\nT:A\nZ: id:dc-reel-1\nM:C\nL:1/8\nK:D Major\n"

@@ -32,9 +32,12 @@ def test_four_four_is_common_time(texts: list[str]) -> None:
     assert options.forced_lines(Conditions(metre="4/4"), 1)[3] == "M:4/4\n"
 
 
-def test_a_bundle_says_what_can_be_asked_of_it(music_bundle: Path, texts: list[str]) -> None:
+def test_a_bundle_says_what_can_be_asked_of_it(
+    music_bundle: Path, texts: list[str], overfitted_tunes: list[str]
+) -> None:
     said, known = Options.of_spec(Bundle.open(music_bundle).spec), Options.of_tunes(texts, 3)
-    assert said == known
+    assert said.types_by_metre == known.types_by_metre
+    assert said.forms == Options.of_tunes(overfitted_tunes, 1).forms
     assert [said.draw_type("6/8", seed) for seed in range(20)] == [known.draw_type("6/8", seed) for seed in range(20)]
     with pytest.raises(UserError, match="export the model again"):
         Options.of_spec({})

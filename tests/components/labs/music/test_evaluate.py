@@ -67,9 +67,25 @@ def test_what_may_be_asked_for_is_measured_one_by_one(evaluated: tuple[Evaluatio
     assert metrics["accepted_sample_rate"] <= metrics["checked_rate"] == 1
     assert metrics["drawn_per_character"] < 2
     html = (evaluated[1] / "report.html").read_text()
-    assert len(re.findall(rf"\d of {PARAMS.requests}</td>", html)) == len(options.types_by_metre) + len(options.types)
+    forms = [name for name in metrics if name.startswith("request_rate_form_")]
+    assert sorted(forms) == ["request_rate_form_2x4", "request_rate_form_2x8"]
+    asked = len(options.types_by_metre) + len(options.types) + len(forms)
+    assert len(re.findall(rf"\d of {PARAMS.requests}</td>", html)) == asked
     assert "<td>the metre 6/8</td>" in html
     assert "up to 32 times" in html
+
+
+def test_the_form_of_what_was_written_is_measured_beside_that_of_real_tunes(
+    evaluated: tuple[Evaluation, Path],
+) -> None:
+    metrics = evaluated[0].metrics
+    for name in ("regular_form_rate", "eights_rate"):
+        assert 0 <= metrics[name] <= 1
+    assert 0.4 < metrics["eights_rate_real"] <= metrics["regular_form_rate_real"] <= 1
+    assert metrics["form_followed_rate"] <= 1
+    html = (evaluated[1] / "report.html").read_text()
+    assert "Does it keep to a form?" in html
+    assert "<td>2x8 2x8</td>" in html
 
 
 def test_every_variant_is_measured_and_the_one_to_serve_is_named(evaluated: tuple[Evaluation, Path]) -> None:

@@ -17,7 +17,8 @@ from components.labs.music.runtime.history import LayerState
 from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.request import Sample, TuneRequest
 from components.labs.music.runtime.sampler import Batch, generate
-from components.labs.music.runtime.tune import ENDINGS, FURTHER_BACK, Tune
+from components.labs.music.runtime.tune import ENDINGS, Tune
+from components.labs.music.runtime.tune_state import FURTHER_BACK
 from components.labs.music.runtime.vocabulary import Vocabulary
 
 HEADER = "X:1\nT:A\nZ: id:dc-reel-1\nM:C\nL:1/8\nK:D Major\n"
