@@ -53,11 +53,15 @@ class Forms(NamedTuple):
     @property
     def regular_rate(self) -> float:
         """Share of tunes all of whose parts have 4, 8, 12 or 16 bars, pickup and end together one of them."""
-        return self.shapes.total() / max(1, self.tunes)
+        return self.rate(self.shapes.total())
 
     @property
     def eights_rate(self) -> float:
-        return self.eights / max(1, self.tunes)
+        return self.rate(self.eights)
+
+    def rate(self, count: int) -> float:
+        """As a share of the tunes; 0 where there are none."""
+        return count / max(1, self.tunes)
 
 
 def shape(form: Form) -> str:
@@ -98,15 +102,20 @@ def by_form(model: TuneModel, options: Options, params: params.Evaluate, most: i
 
 
 def metrics(forms: Mapping[str, Forms], tunes: Sequence[CheckedTune]) -> dict[str, float]:
-    """forms: of accepted tunes, whose bars were drawn again (GENERATED), and of real ones. tunes: all asked for."""
+    """forms: of accepted tunes, whose bars were drawn again (GENERATED), and of real ones. tunes: all asked for.
+
+    How forms are followed is left out where no tune has one.
+    """
     parts, bars = followed(tunes)
     generated, real, training = forms[GENERATED], forms[REAL], forms[TRAINING]
-    return {
+    measured = {
         "regular_form_rate": generated.regular_rate,
         "regular_form_rate_real": real.regular_rate,
         "eights_rate": generated.eights_rate,
         "eights_rate_real": real.eights_rate,
         "checked_repeated_bars_js_distance": jensen_shannon_distance(generated.again, training.again),
         "repeated_bars_js_distance_real": jensen_shannon_distance(real.again, training.again),
-        **({"form_followed_rate": parts, "bars_followed_rate": bars} if any(tune.form for tune in tunes) else {}),
+        "form_followed_rate": parts,
+        "bars_followed_rate": bars,
     }
+    return {name: value for name, value in measured.items() if np.isfinite(value)}

@@ -19,7 +19,7 @@ def form_section(forms: Mapping[str, Forms], metrics: Mapping[str, float]) -> st
     rows = [
         ("every part has 4, 8, 12 or 16 bars", *(f"{found.regular_rate:.0%}" for found in forms.values())),
         ("every part has 8 or 16 bars", *(f"{found.eights_rate:.0%}" for found in forms.values())),
-        *((escape(name), *(f"{found.shapes[name] / found.tunes:.0%}" for found in forms.values())) for name in shapes),
+        *((escape(name), *(f"{found.rate(found.shapes[name]):.0%}" for found in forms.values())) for name in shapes),
     ]
     distances = (
         f"Distance of the bars that accepted tunes have had before from the training tunes': "
@@ -27,7 +27,7 @@ def form_section(forms: Mapping[str, Forms], metrics: Mapping[str, float]) -> st
         f"{metrics['repeated_bars_js_distance_real']:.2f}."
     )
     lines = [f"<p>{distances}</p>"]
-    if "form_followed_rate" in metrics:
+    if {"form_followed_rate", "bars_followed_rate"} <= metrics.keys():
         lines.append(
             "<p>Most tunes are written after control codes of a form that is drawn as often as training tunes have it: "
             f"{metrics['form_followed_rate']:.0%} of these have its parts and bars, and "
