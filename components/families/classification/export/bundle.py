@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -56,7 +57,7 @@ def export(network: nn.Module, prepared: Path, out: Path, params: Export) -> Bun
     path = out / f"{DISTANCE}.onnx"
     onnx.save(chosen.model, path)
     # This graph has no torch model that it was made from: ONNX's own, in numpy, says what it means.
-    meant = ReferenceEvaluator(chosen.model)
+    meant: Any = ReferenceEvaluator(chosen.model)
     some = [validation.images[np.arange(batch) % len(validation.images)] for batch in PARITY_BATCHES]
     cases = compare(
         path,
