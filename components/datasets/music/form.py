@@ -52,7 +52,7 @@ def coded_form(tune: Tune, text: str) -> Form | None:
 class _Section(NamedTuple):
     bars: Sequence[Bar]
     notes: Sequence[object]
-    """Of each bar."""
+    """What each bar plays: pitches and lengths."""
     repeated: bool
 
 

@@ -20,10 +20,12 @@ FIELD = "r:"
 PHRASE = 4
 """Bars of a phrase, which is a line of the collection. Parts of another number of bars than a few phrases are odd."""
 MOST_PHRASES = 4
-"""Of a part."""
+"""A part has at most as many."""
 NEW, TWO_AGO, ELSEWHERE = ".", "b", "x"
 PICKUPS = {Fraction(1, 2): "h", **{Fraction(eighths): str(eighths) for eighths in range(6)}}
 """Codes of the pickups that tunes have, by their eighths."""
+CODES = frozenset(f"{FIELD} 0123456789/|:[-\n{NEW}{TWO_AGO}{ELSEWHERE}{''.join(PICKUPS.values())}")
+"""Characters that codes are made of: a model that reads them must know all of these."""
 
 _LINE = re.compile(rf"{FIELD}([0-9]+(?:/[0-9]+)?) ((?:(?:[.bx1-9]{{{PHRASE}}}){{1,{MOST_PHRASES}}}[:|[])+)")
 _PART = re.compile(r"([.bx0-9]+)([:|[])")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from components.datasets.music.abc_notation import parse_tune
 from components.datasets.music.added_tunes import add_tunes
 from components.datasets.music.form import coded_form
+from components.datasets.music.form_reader import CODES
 from components.datasets.music.params import MusicDatasetParams
 from components.datasets.music.raw import FILE, Block, read_blocks, read_text
 from components.datasets.music.reader import SPLITS
@@ -47,7 +48,7 @@ def prepare(raw: Path, out: Path, params: MusicDatasetParams) -> dict[str, Any]:
         tunes, added = add_tunes(raw, params, own, set(text))
         rows += [_row(Block(tune.text, 0), tune.printed.collection, tune.printed.place) for tune in tunes]
     write_text(out / "tunes.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    write_json(out / "vocabulary.json", sorted(set(text)))
+    write_json(out / "vocabulary.json", sorted(CODES.union(text)))
     report = {
         "file": FILE.as_posix(),
         "blocks": len(blocks),

@@ -44,7 +44,7 @@ DIRECTION = f"""{BLUR}
     positive_length = Max (length, least)
     direction = Div (blurred, positive_length)
 """
-"""Of length 1; paper without ink stays zero, as far as can be."""
+"""Blurred ink of length 1; paper without ink stays zero, as far as can be."""
 ANGLE = f"""{DIRECTION}
     reduced = MatMul (direction, components)
     cosines = MatMul (reduced, prototypes)

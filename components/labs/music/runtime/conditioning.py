@@ -39,7 +39,7 @@ class Conditions:
     """ABC that the tune begins with, where it begins with a header, and that its music begins with otherwise."""
     parts: int = 0
     bars: int = 0
-    """Of every part; 0 where any number will do, as for `parts`."""
+    """Bars of every part; 0 where any number will do, as for `parts`."""
     repeats: bool | None = None
     """Whether every part is played twice, or every part once."""
 

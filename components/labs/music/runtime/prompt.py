@@ -36,20 +36,21 @@ def conditioned(request: TuneRequest, conditions: Conditions, options: Options) 
 
 
 def _with_metre_and_type(conditions: Conditions, options: Options, seed: int) -> Conditions:
-    """where a type or a start is asked for and its metre is not, or a metre and not its type, they are drawn."""
+    """Where a type or a start is asked for and its metre is not, or a metre and not its type, they are drawn."""
     if not conditions.metre and (conditions.start or conditions.type):
         # After a type that it has seldom read the model writes any metre, and then no bar that fits it.
         metres = _fitting(conditions, options) if conditions.start else _metres(conditions, options)
-        with_form = [metre for metre in metres if fitting_forms(replace(conditions, metre=metre), options, seed)]
-        metres = with_form if conditions.of_form and with_form else metres
+        if conditions.of_form:
+            with_form = [metre for metre in metres if fitting_forms(replace(conditions, metre=metre), options, seed)]
+            metres = with_form or metres
         type = "" if conditions.start else conditions.type
         conditions = replace(conditions, metre=options.draw_metre(metres, seed, type))
     types = options.types_in(conditions.metre)
     if types and not conditions.type:
-        among = [type for type in types if fitting_forms(replace(conditions, type=type), options, seed)]
-        conditions = replace(
-            conditions, type=options.draw_type(conditions.metre, seed, among if conditions.of_form else ())
-        )
+        among: list[str] = []
+        if conditions.of_form:
+            among = [type for type in types if fitting_forms(replace(conditions, type=type), options, seed)]
+        conditions = replace(conditions, type=options.draw_type(conditions.metre, seed, among))
     return conditions
 
 

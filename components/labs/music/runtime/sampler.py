@@ -103,15 +103,15 @@ class Batch(Generic[TuneT]):
         return True
 
     def _read_together(self, pairs: Sequence[tuple[TuneT, History]]) -> None:
-        """Reads all unread text of these, those with as much of it in one call."""
-        lengths = {len(tune.unread) for tune, _ in pairs} - {0}
-        for length in sorted(lengths):
-            group = [(tune, history) for tune, history in pairs if len(tune.unread) == length]
+        """Reads all unread text of these: in one call as much of all as the one with the least of it has left."""
+        while group := [(tune, history) for tune, history in pairs if len(tune.unread)]:
+            length = min(len(tune.unread) for tune, _ in group)
             ids = np.stack([tune.to_read(length) for tune, _ in group])
             state, _ = self.model.read(ids, History.together([history for _, history in group]))
             for row, (tune, history) in enumerate(group):
                 history.add_read(ids[row], state.row(row))
-                tune.save_read(history.layers)
+                if not len(tune.unread):
+                    tune.save_read(history.layers)
 
     def _read(self) -> None:
         """Moves tunes through their forced text, each in turn; those that have read all of theirs are written next."""

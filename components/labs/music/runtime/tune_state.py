@@ -11,9 +11,9 @@ import numpy as np
 from components.datasets.music.reader import TUNE_START
 from components.labs.music.runtime.bars import BarJudge, Verdict
 from components.labs.music.runtime.checkpoint import BarLine, Checkpoint, Layers, RandomNumbers, nothing_read
+from components.labs.music.runtime.form_text import LineCodes, mended, said_again
 from components.labs.music.runtime.history import LayerState
 from components.labs.music.runtime.model import TuneModel
-from components.labs.music.runtime.plan import LineCodes, mended, said_again
 from components.labs.music.runtime.repair import as_ended
 from components.labs.music.runtime.request import TuneRequest
 

@@ -10,8 +10,9 @@ import pytest
 
 from components.datasets.music.abc_notation import parse_tune
 from components.datasets.music.form import coded_form, find_form
-from components.datasets.music.form_reader import Form, Part
+from components.datasets.music.form_reader import CODES, Form, Part
 from components.datasets.music.reader import read_forms, read_texts, read_tunes
+from components.files import read_json
 
 HEADER = "X:1\nT:A\nM:C\nL:1/8\nK:D\n"
 FOUR = "abcd efga|bcde fgab|cdef gabc|"
@@ -145,3 +146,9 @@ def test_prepared_tunes_say_their_form_for_the_training(prepared_music: Path) ->
     forms = read_forms(prepared_music)
     assert set(forms) <= set(read_texts(prepared_music, "train"))
     assert len(forms) > 500
+
+
+def test_a_vocabulary_has_all_that_codes_are_made_of(texts: list[str], prepared_music: Path) -> None:
+    forms = [form for text in texts if (form := coded_form(parse_tune(text), text))]
+    assert {character for form in forms for character in form.head + "".join(form.codes)} <= CODES
+    assert CODES <= {*read_json(prepared_music / "vocabulary.json")}

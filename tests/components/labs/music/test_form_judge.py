@@ -17,8 +17,8 @@ from components.datasets.music.reader import read_texts
 from components.labs.music.runtime.acceptance import generate_checked
 from components.labs.music.runtime.bars import BarJudge, Verdict
 from components.labs.music.runtime.conditioning import Conditions, Options
+from components.labs.music.runtime.form_text import bar_line, said_again
 from components.labs.music.runtime.model import TuneModel
-from components.labs.music.runtime.plan import bar_line, said_again
 from components.labs.music.runtime.prompt import conditioned, may_have_form
 from components.labs.music.runtime.request import TuneRequest
 from components.labs.music.runtime.sampler import generate
@@ -201,7 +201,7 @@ def test_bars_that_the_form_says_again_are_the_very_bars_and_the_lines_are_the_c
 
 
 def test_bars_that_are_said_again_are_not_drawn(model: TuneModel, options: Options) -> None:
-    """Of the accepted tunes with the form that was drawn, each bar that is to come again is the one that it names."""
+    """Each bar that is to come again is the one that the form names, in accepted tunes with the form that was drawn."""
     wanted = [(TuneRequest(seed=seed, max_length=400, redraws=64), Conditions(parts=2)) for seed in range(24)]
     again = 0
     for tune in generate_checked(model, options, wanted):
