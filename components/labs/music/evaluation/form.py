@@ -65,8 +65,8 @@ class Forms(NamedTuple):
 
 
 def shape(form: Form) -> str:
-    """Bars of each part, and whether it is played twice: "2x8 8" is AAB."""
-    return " ".join(f"{'2x' if part.repeated else ''}{part.bars}" for part in form.parts)
+    """Bars of each part, and whether it is played twice: "2x8 + 8" is AAB."""
+    return " + ".join(f"{'2x' if part.repeated else ''}{part.bars}" for part in form.parts)
 
 
 def followed(tunes: Sequence[CheckedTune]) -> tuple[float, float]:

@@ -19,7 +19,10 @@ def form_section(forms: Mapping[str, Forms], metrics: Mapping[str, float]) -> st
     rows = [
         ("every part has 4, 8, 12 or 16 bars", *(f"{found.regular_rate:.0%}" for found in forms.values())),
         ("every part has 8 or 16 bars", *(f"{found.eights_rate:.0%}" for found in forms.values())),
-        *((escape(name), *(f"{found.rate(found.shapes[name]):.0%}" for found in forms.values())) for name in shapes),
+        *(
+            (f"{escape(name)} bars", *(f"{found.rate(found.shapes[name]):.0%}" for found in forms.values()))
+            for name in shapes
+        ),
     ]
     distances = (
         f"Distance of the bars that accepted tunes have had before from the training tunes': "

@@ -85,7 +85,7 @@ def test_the_form_of_what_was_written_is_measured_beside_that_of_real_tunes(
     assert metrics["form_followed_rate"] <= 1
     html = (evaluated[1] / "report.html").read_text()
     assert "Does it keep to a form?" in html
-    assert "<td>2x8 2x8</td>" in html
+    assert "<td>2x8 + 2x8 bars</td>" in html
 
 
 def test_every_variant_is_measured_and_the_one_to_serve_is_named(evaluated: tuple[Evaluation, Path]) -> None:

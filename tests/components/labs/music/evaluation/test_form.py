@@ -14,6 +14,6 @@ def test_a_model_that_writes_no_tune_that_is_accepted_has_a_report_too() -> None
     measured = metrics(forms, [])
     assert measured["regular_form_rate"] == 0
     assert "form_followed_rate" not in measured
-    shown = form_section({**forms, TRAINING: none._replace(shapes=Counter({"2x8": 1}))}, measured)
+    shown = form_section({**forms, TRAINING: none._replace(shapes=Counter({"8": 1}))}, measured)
     assert "nan" not in shown
-    assert "2x8" in shown
+    assert "<td>8 bars</td>" in shown, "words, and no number"
