@@ -8,14 +8,14 @@ can still follow completes it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeVar
 
 from components.datasets.music.abc_notation import REQUIRED, Bar, unfitting
 from components.datasets.music.abc_parser import Reader
 from components.datasets.music.form_reader import Form
+from components.labs.music.runtime.copies import copied, shallow_copy
 from components.labs.music.runtime.form_judge import Place, place
 from components.labs.music.runtime.plain_bars import LengthReader, plain_ticks, ticks
 from components.labs.music.runtime.repair import beyond_repair, sounds, unfillable, written
@@ -37,8 +37,6 @@ _AFTER_BAR = frozenset(" \t\n!|:[]0123456789,-")
 
 `[` and `!` may also begin the next bar, which the character after them shows.
 """
-
-CopiedT = TypeVar("CopiedT")
 
 
 class Verdict(Enum):
@@ -84,9 +82,13 @@ class BarJudge:
     _unjudged: BarJudge | None = None
     """As it was before it judged the last bar, at the end of its bar line."""
 
+    def __post_init__(self) -> None:
+        if self.form:
+            self.place = place(self.form, (), ending=False)
+
     def copy(self) -> BarJudge:
         """A judge that goes on from here by itself."""
-        return _copy(self)
+        return shallow_copy(self)
 
     def before_last_bar_line(self) -> BarJudge:
         """A judge that has read as much, for which the last bar line may go on: `|` may still become `||` or `|:`.
@@ -94,6 +96,14 @@ class BarJudge:
         It is to be copied before anything is pushed.
         """
         return self._unjudged or self.copy()
+
+    def after_bars(self, text: str) -> BarJudge | None:
+        """A judge that has read this text, which ends with a bar line that goes no further; None where it is wrong."""
+        judge = self.copy()
+        if any(judge.push(character) is Verdict.BAD for character in f"{text}A"):
+            return None
+        judge.pending = ""
+        return judge
 
     def begins_bar_line(self, character: str) -> bool:
         return character in "|:" and not (self._barred or self._in_header)
@@ -199,7 +209,7 @@ class BarJudge:
         if match is None:
             return self._bad("a line before K: that is no field")
         letter, value = match[1], match[2]
-        reader = _copied(self._reader, ())
+        reader = copied(self._reader, ())
         reader.read_field(letter, value.strip())
         if reader.faults:
             return self._bad(reader.faults[0])
@@ -268,7 +278,7 @@ class BarJudge:
 
     def _read(self, text: str) -> Reader:
         """A reader that has read this, too."""
-        reader = _copied(self._reader, self._bars)
+        reader = copied(self._reader, self._bars)
         first, *others = text.split("\n")
         if self._begins_line:
             others.insert(0, first)
@@ -283,18 +293,3 @@ class BarJudge:
     def _bad(self, fault: str) -> Verdict:
         self.fault = fault
         return Verdict.BAD
-
-
-def _copy(value: CopiedT) -> CopiedT:
-    """As copy.copy, which takes four times as long."""
-    other = object.__new__(type(value))
-    other.__dict__.update(value.__dict__)
-    return other
-
-
-def _copied(reader: Reader, bars: Sequence[Bar]) -> Reader:
-    """One with these bars that can be thrown away."""
-    other = _copy(reader)
-    other.notes, other.bars, other.marks, other.faults = [], list(bars), [], []
-    other.start_bar()
-    return other

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,15 +45,9 @@ class Checkpoint:
     unread: np.ndarray
     """Ids after `last` that the model has to read."""
     layers: LayerState | None = None
-    """Before `last` is read; None where nothing was read yet."""
-
-
-class BarLine(NamedTuple):
-    """Where a bar line begins: the length of the text before it, its last character, the model before it reads that."""
-
-    length: int
-    last: int
-    layers: LayerState | None
+    """Before `last` is read; None where nothing was read yet, or not all of `unread`."""
+    bars: Sequence[str] | None = None
+    """Those of the text, as the form counts them; None where nobody has counted them yet."""
 
 
 class RandomNumbers:

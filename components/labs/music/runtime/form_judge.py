@@ -19,8 +19,10 @@ class Place(NamedTuple):
     """Full bars between plain bar lines that may follow before the bar that ends the part."""
     complete: bool = False
     """All parts are there, and the last one has ended."""
-    next: int = -1
-    """Index of the bar that comes next, pickups not counted; -1 where a pickup does."""
+    next: int = 0
+    """Index of the bar that comes next, pickups not counted."""
+    pickup: bool = False
+    """A pickup comes before it."""
 
 
 def place(form: Form, bars: Sequence[Bar], ending: bool, marks: Sequence[Mark] = ()) -> Place:
@@ -38,14 +40,14 @@ def place(form: Form, bars: Sequence[Bar], ending: bool, marks: Sequence[Mark] =
         if not last and not _ended(part, section, ending=False):
             return Place(f"part {number + 1} has not ended")
     if not sections:
-        return Place()
+        return Place(pickup=pickup > 0)
     part, section = form.parts[len(sections) - 1], sections[-1]
     full = section[0].full or 1
     left = max(0, -((sum(bar.ticks for bar in _passes(section)[-1]) - part.bars * full) // full) - 1)
     ended = _ended(part, section, ending)
     count = sum(part.bars for part in form.parts[: len(sections) - 1 + ended])
-    following = (-1 if pickup else count) if ended else count + len(section) - (1 if pickup else 0)
-    return Place("", left, len(sections) == len(form.parts) and ended, following)
+    begun = 0 if ended else len(section) - (pickup > 0)
+    return Place("", left, len(sections) == len(form.parts) and ended, count + begun, ended and pickup > 0)
 
 
 def _sections(bars: Sequence[Bar]) -> Iterator[Sequence[Bar]]:

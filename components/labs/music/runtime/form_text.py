@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from components.datasets.music.form_reader import PHRASE, Form, music_start
-from components.labs.music.runtime.bars import BarJudge, Verdict
-from components.labs.music.runtime.checkpoint import Checkpoint
+
+UNKNOWN = ""
+"""In place of a bar of the tune that is not known, or not written yet."""
 
 _BAR_LINE = re.compile(r"[|:\]!\n]+")
 
@@ -28,16 +31,43 @@ class LineCodes:
         number = -1 if self._music_line is None else line - self._music_line
         return self._codes[number] if 0 <= number < len(self._codes) else ""
 
+    def within(self, text: str, line: int) -> str:
+        """The text, of which the first line is `line`, with the codes before its other lines."""
+        first, *others = text.splitlines(keepends=True)
+        others += [""] if text.endswith("\n") else []
+        return first + "".join(self.before(line + 1 + number) + other for number, other in enumerate(others))
 
-def mended(place: Checkpoint, notes: str) -> tuple[BarJudge, str] | None:
-    """The bar line that the form says after these notes of the bar that follows the place, and a judge that has read
-    the notes; None where the bar is wrong with that bar line, too."""
-    judge = place.judge.copy()
-    if judge.form is None or any(judge.push(character) is Verdict.BAD for character in notes):
-        return None
-    line, ends = bar_line(judge.form, place.judge.place.next), judge.copy()
-    verdicts = [ends.push(character) for character in f"{line}A"]
-    return (judge, line) if verdicts[-1] is Verdict.BAR else None
+
+class Given(NamedTuple):
+    """What the form says from the end of a bar's notes to the next notes that the model chooses."""
+
+    bar_line: str
+    """Of that bar."""
+    again: str
+    """The bars after it that the tune has had before, with their bar lines."""
+    bars: list[str]
+    """Those of the tune with these, pickups not counted."""
+    pickup: bool
+    """The model chooses a pickup next."""
+    cut: bool
+    """More is said, of bars that are not known."""
+
+
+def given_after(form: Form, bars: Sequence[str], pickup: bool) -> Given:
+    """bars: those of the tune, pickups not counted, UNKNOWN where they are not known; the last one has no bar line yet,
+    or where `pickup` the pickup after it has none."""
+    codes = "".join(part.again for part in form.parts)
+    starts = [sum(part.bars for part in form.parts[:number]) for number in range(len(form.parts))]
+    known, again, cut = list(bars), "", False
+    line = "|" if pickup else bar_line(form, len(bars) - 1)
+    opens = set(starts) if form.pickup else set()  # bars before which there is a pickup, which the model chooses
+    while (index := len(known)) < len(codes) and (index not in opens or (pickup and not again)):
+        source = _source(codes, index)
+        if not source or (cut := known[-source] == UNKNOWN):
+            break
+        known.append(known[-source])
+        again += known[-1] + bar_line(form, index)
+    return Given(line, again, known, len(known) in opens and not (pickup and not again), cut)
 
 
 def bar_line(form: Form, index: int) -> str:
@@ -51,34 +81,8 @@ def bar_line(form: Form, index: int) -> str:
     return "|"
 
 
-def said_again(form: Form, text: str, index: int) -> str:
-    """The next bars of a tune as far as the form says that it has had them, with their bar lines; "" where it does not.
-
-    text: of the tune so far. index: of the bar that comes next, pickups not counted.
-    """
-    again = "".join(part.again for part in form.parts)
-    ends = [sum(part.bars for part in form.parts[: number + 1]) for number in range(len(form.parts))]
-    if not 0 <= index < len(again) or not _source(again, index):
-        return ""
-    bars = _bars(form, text, index)
-    found = ""
-    while bars and index < len(again) and (source := _source(again, index)):
-        bars.append(bars[-source])
-        found += bars[-1] + bar_line(form, index)
-        index += 1
-        if index in ends and form.pickup:
-            break
-    return found
-
-
-def _source(again: str, index: int) -> int:
-    """How many bars ago the tune had this one; 0 where it is new, or elsewhere."""
-    code = again[index]
-    return PHRASE * int(code) if code.isdigit() else 2 if code == "b" else 0
-
-
-def _bars(form: Form, text: str, count: int) -> list[str]:
-    """The bars of the tune so far, without pickups; [] where they are not as many as these."""
+def bars_of(form: Form, text: str, count: int) -> list[str]:
+    """The first `count` bars of the tune so far, without pickups; UNKNOWN where they are not as many as these."""
     pieces = [piece.strip() for piece in _BAR_LINE.split(text[music_start(text) :]) if piece.strip()]
     found: list[str] = []
     for part in form.parts:
@@ -86,4 +90,10 @@ def _bars(form: Form, text: str, count: int) -> list[str]:
             pieces = pieces[1:] if form.pickup else pieces
             found += pieces[: part.bars]
             pieces = pieces[part.bars :]
-    return found if len(found) == count and not pieces else []
+    return found if len(found) == count and not pieces else [UNKNOWN] * count
+
+
+def _source(codes: str, index: int) -> int:
+    """How many bars ago the tune had this one; 0 where it is new, or elsewhere."""
+    code = codes[index]
+    return PHRASE * int(code) if code.isdigit() else 2 if code == "b" else 0

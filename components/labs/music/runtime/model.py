@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from components.bundle import Bundle
 
+BAR_LINE = "|:"
+"""Characters that begin a bar line."""
+
 INT8_ZERO = 128
 """What stands for 0 in the hidden state of int8 graphs, which is uint8."""
 
@@ -89,6 +92,7 @@ class TuneModel:
         self._longest_call: int = spec["attention_lag"]
         self._reader = reader
         self._sampler = sampler
+        self._openers = np.array([character in BAR_LINE for character in self.vocabulary.characters])
         self._starts: dict[str, State] = {}
 
     @classmethod
@@ -99,10 +103,10 @@ class TuneModel:
         if variant not in variants:
             raise UserError(f"{bundle.folder} has no variant '{variant}': it has {', '.join(variants)}")
         reader, sampler = (bundle.session(f"{variant}_{use}", threads) for use in ("read", "sample"))
-        if "hidden_steps" not in {value.name for value in sampler.get_outputs()}:
+        if "given" not in {value.name for value in sampler.get_inputs()}:
             raise UserError(
-                f"the sampling graph of {bundle.folder} does not give the state after each step: an older version "
-                "exported it; export the model again"
+                f"the sampling graph of {bundle.folder} takes no given text: an older version exported it; export the "
+                "model again"
             )
         return cls(bundle.spec, reader, sampler)
 
@@ -158,21 +162,28 @@ class TuneModel:
         temperature: np.ndarray,
         top_k: np.ndarray,
         top_p: np.ndarray,
+        given: np.ndarray | None = None,
     ) -> tuple[np.ndarray, Steps]:
         """Writes K more characters of each tune: ids (B, K) int64, and the steps: reading `last`, and all but the last.
 
         last: (B,) int64, each tune's last character so far. uniforms: (B, K) float32 in [0, 1), K from 1.
         temperature: (B,) float32 above 0. top_k: (B,) int64, 1 to V (V: no limit). top_p: (B,) float32 above 0, up to
         1 (no limit). What they mean is said in graphs.sampling_graph.
+
+        given: (B, N) int64, what is written in place of what the model chooses: at once, and then from the next bar
+        lines on, a piece at each. V stands behind each piece, and fills the row. A text longer than a call of the
+        graph (the attention's lag) has it in its first call only.
         """
-        settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        nothing = np.full((len(last), 1), len(self.vocabulary))
+        settings = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "openers": self._openers}
         written: list[np.ndarray] = []
         calls: list[Steps] = []
         for part in self._calls(uniforms):
             if calls:
                 state = calls[-1].after(state)
-            given = {"last": last, "uniforms": part, **settings, **state.named()}
-            ids, hidden, cell, keys = self._sampler.run(None, given)
+            text = nothing if calls or given is None else given
+            inputs = {"last": last, "uniforms": part, "given": text, **settings, **state.named()}
+            ids, hidden, cell, keys = self._sampler.run(None, inputs)
             calls.append(Steps(hidden, cell, keys, np.concatenate([last[:, None], ids[:, :-1]], axis=1)))
             written.append(ids)
             last = ids[:, -1]

@@ -71,14 +71,15 @@ class Batch(Generic[TuneT]):
             return []
         tunes, histories = zip(*self._playing, strict=True)
         settings = [tune.sampling for tune in tunes]
-        characters = len(self.model.vocabulary)
+        characters, steps_of_call = len(self.model.vocabulary), count or self.model.steps_per_call
         ids, steps = self.model.sample(
             History.together(histories),
             np.array([tune.last for tune in tunes], np.int64),
-            np.stack([tune.uniforms(count or self.model.steps_per_call) for tune in tunes]),
+            np.stack([tune.uniforms(steps_of_call) for tune in tunes]),
             np.array([each.temperature for each in settings], np.float32),
             np.array([min(each.top_k or characters, characters) for each in settings], np.int64),
             np.array([each.top_p for each in settings], np.float32),
+            together([tune.given(steps_of_call) for tune in tunes], characters),
         )
         self.sampled += ids.size
         playing = []
@@ -87,31 +88,11 @@ class Batch(Generic[TuneT]):
             if tune.finished:
                 continue
             history.add(steps, row)
-            if goes_on or self._go_back(tune, history):
-                playing.append((tune, history))
-        self._read_together(playing)
+            if not goes_on and tune.resumed is not None:
+                history.go_back(tune.resumed)
+            playing.append((tune, history))
         self._playing = playing
         return list(tunes)
-
-    def _go_back(self, tune: TuneT, history: History) -> bool:
-        """Returns whether the tune is written on at once; one that has much to read goes on in `_read`."""
-        if tune.resumed is not None:
-            history.go_back(tune.resumed)
-        if self._read_chars and len(tune.unread) > self._read_chars:
-            self._reading.append((tune, history))
-            return False
-        return True
-
-    def _read_together(self, pairs: Sequence[tuple[TuneT, History]]) -> None:
-        """Reads all unread text of these: in one call as much of all as the one with the least of it has left."""
-        while group := [(tune, history) for tune, history in pairs if len(tune.unread)]:
-            length = min(len(tune.unread) for tune, _ in group)
-            ids = np.stack([tune.to_read(length) for tune, _ in group])
-            state, _ = self.model.read(ids, History.together([history for _, history in group]))
-            for row, (tune, history) in enumerate(group):
-                history.add_read(ids[row], state.row(row))
-                if not len(tune.unread):
-                    tune.save_read(history.layers)
 
     def _read(self) -> None:
         """Moves tunes through their forced text, each in turn; those that have read all of theirs are written next."""
@@ -131,6 +112,14 @@ class Batch(Generic[TuneT]):
             state, _ = self.model.read(ids[None], History.together([history]))
             history.add_read(ids, state)
         return len(ids)
+
+
+def together(pieces: Sequence[np.ndarray], beyond: int) -> np.ndarray:
+    """Rows (B, N) of pieces (n,) of different lengths, with at least one of `beyond` behind each."""
+    rows = np.full((len(pieces), 1 + max(map(len, pieces))), beyond)
+    for row, piece in zip(rows, pieces, strict=True):
+        row[: len(piece)] = piece
+    return rows
 
 
 def generate(model: TuneModel, requests: Sequence[TuneRequest], batch: int = 32) -> list[Sample]:

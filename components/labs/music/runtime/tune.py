@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from components.labs.music.runtime.bars import Verdict
-from components.labs.music.runtime.checkpoint import After, BarLine, Layers, Sampling, nothing_read
+from components.labs.music.runtime.checkpoint import After, Layers, Sampling, nothing_read
 from components.labs.music.runtime.history import LayerState
 from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.request import Sample, TuneRequest
@@ -62,29 +62,38 @@ class Tune(TuneState):
     def uniforms(self, count: int) -> np.ndarray:
         """(count,) float32 in [0, 1) for the next characters. A number belongs to a character that is looked at: those
         of characters that are thrown away unseen are used again."""
-        return self._random.part(self._drawn, count)
+        return self._random.part(self._used, count)
 
     def take(self, chars: np.ndarray, after: After = nothing_read) -> bool:
-        """Adds the characters (K,) that the model chose next, up to the tune's end or to where forced text begins.
+        """Adds the characters (K,) of a call, which the model chose or was given, up to the tune's end or to where
+        other text is to be given than what the call was told.
 
         after: the model's state after the first so many of what it has read in this call: `last`, and then `chars`.
         Returns whether all were taken and the model may go on from them. Else the tune is finished, or the model goes
-        on from `resumed`: it reads `unread` there.
+        on from `resumed`: it is given `unread` there.
         """
-        text, position = self._vocabulary.decode(chars), 0
-        while position < len(text):
+        text, position = self._vocabulary.decode(chars), self._pass_given(chars, 0, after)
+        while 0 <= position < len(text):
             start, (position, verdict) = position, self._push_line(text, position)
             if position > start:
-                self._drawn += position - start
+                self._count(position - start)
                 self._add(text[start:position], int(chars[position - 1]))
                 if self._sampled >= self.request.max_length:
                     return self._cut()
                 if position == len(text):
                     return True
-            if not self._take_last(text[position], int(chars[position]), verdict, after, position):
+            if self._may_end_bar(text[position]):
+                position = self._take_bar_line(chars, position, after)
+            elif self._take_last(text[position], int(chars[position]), verdict, after, position):
+                position += 1
+            else:
                 return False
-            position += 1
-        return True
+        return position >= 0
+
+    def _count(self, characters: int) -> None:
+        """The model chose so many more."""
+        self._drawn += characters
+        self._used += characters
 
     def _push_line(self, text: str, start: int) -> tuple[int, Verdict]:
         """Where the characters from `start` stop: before the first one with a verdict, or before the line's end."""
@@ -94,22 +103,50 @@ class Tune(TuneState):
         end = text.find("\n", start, most)
         return most if end < 0 else end, Verdict.OPEN
 
+    def _pass_given(self, chars: np.ndarray, position: int, after: After) -> int:
+        """Passes `unread`, as far as the call was given it from this position on; returns the position then.
+
+        Where it was not, returns -1: the model goes on from there.
+        """
+        count = min(len(self.unread), len(chars) - position)
+        if not count:
+            return position
+        if not np.array_equal(chars[position : position + count], self.unread[:count]):
+            self.resumed = after(position)
+            return -1
+        self.last, self.unread = int(self.unread[count - 1]), self.unread[count:]
+        self._used += count
+        position += count
+        if not len(self.unread) and (layers := after(position - 1)):
+            self.save_read(layers)
+        return position
+
+    def _may_end_bar(self, character: str) -> bool:
+        judge = self._judge
+        return bool(judge and judge.form and self.checkpoint and judge.begins_bar_line(character))
+
+    def _take_bar_line(self, chars: np.ndarray, position: int, after: After) -> int:
+        """The model ends a bar at this position of a tune with a form; as `_pass_given`."""
+        self._drawn += 1
+        judge, place = self._judge, self.checkpoint
+        if not (judge and judge.form and place and self._end_bar(judge, judge.form, place)):
+            self._used += 1
+            self._draw_again()
+            return -1
+        stubborn, self._tries = self._tries >= STUBBORN, 0
+        if self.ended or stubborn:  # what follows is drawn as the request says
+            self.resumed = after(position)
+            return -1
+        return self._pass_given(chars, position, after)
+
     def _take_last(self, character: str, chosen: int, verdict: Verdict, after: After, position: int) -> bool:
         """As `take`, of the character at this position: one with a verdict, or a line's end, which has none yet."""
-        self._drawn += 1
+        self._count(1)
         if chosen == self.last == self._newline:
             return self._end(partial(after, position))
-        if self._judge and self._judge.form and self._judge.begins_bar_line(character):
-            self._bar_line = BarLine(len(self._text), self.last, after(position))
         if self._judge and verdict is Verdict.OPEN:
             verdict = self._judge.push(character)
-        if verdict is Verdict.BAR and self._judge and self._judge.form and self._judge.place.complete:
-            self.ended = True  # the last part is over
-            return False
         if verdict is Verdict.BAR and self._keep_place(partial(after, position), character):
-            return False
-        if verdict is Verdict.BAR and self._say_again():
-            self.resumed = after(position)
             return False
         self._add(character, chosen)
         if verdict is Verdict.BAD:
@@ -138,7 +175,7 @@ class Tune(TuneState):
     def _start_line(self, layers: Layers, judged: bool) -> bool:
         """Begins the next line. layers: before the model reads the line's end. judged: all before it is good.
 
-        Returns whether the model must read `unread` before it goes on.
+        Returns whether the model must be given `unread` before it goes on.
         """
         self._line += 1
         self._codes.begin_line(self._text, self._line)

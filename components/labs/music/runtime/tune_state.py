@@ -1,17 +1,20 @@
 """The places that a tune which is being written goes back to, and the text that its form says.
 
-A bar that the form says again is written as it stands earlier in the tune, and a bar line that the form does not have
-is replaced, because a tune would seldom be drawn exactly as a form says.
+Where a tune has a form, the model chooses notes, and where a bar ends. The bar line is the form's, and bars that the
+form says again are written as they stand earlier in the tune, because a tune would seldom be drawn exactly as it says.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from components.datasets.music.form_reader import Form
 from components.datasets.music.reader import TUNE_START
-from components.labs.music.runtime.bars import BarJudge, Verdict
-from components.labs.music.runtime.checkpoint import BarLine, Checkpoint, Layers, RandomNumbers, nothing_read
-from components.labs.music.runtime.form_text import LineCodes, mended, said_again
+from components.labs.music.runtime.bars import BarJudge
+from components.labs.music.runtime.checkpoint import Checkpoint, Layers, RandomNumbers, nothing_read
+from components.labs.music.runtime.form_text import UNKNOWN, LineCodes, bars_of, given_after
 from components.labs.music.runtime.history import LayerState
 from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.repair import as_ended
@@ -26,6 +29,9 @@ FURTHER_BACK = 8
 
 OPENING = 4
 """Full bars from which on a tune is not begun anew."""
+
+AHEAD = 2
+"""Bar lines for which a call of the model is told what follows them: more have seldom room in it."""
 
 BAR_END = " \n!|:[]123456789,-"
 """Characters at the end of a good bar that closing the tune may replace."""
@@ -52,7 +58,9 @@ class TuneState:
         self._sampled = 0
         """Characters of the text that the model chose."""
         self._drawn = 0
-        """Random numbers used: a number for each character that was looked at, those that were drawn again included."""
+        """Characters that the model chose, those that were drawn again included."""
+        self._used = 0
+        """Random numbers used: a number for each character that was looked at, chosen or given within a call."""
         self._line = 0
         self._codes = LineCodes(request.form)
         self._text = ""
@@ -63,10 +71,10 @@ class TuneState:
         self._endings = 0
         """How often the tune could not end where the model wanted to."""
         self._closed = self._given_up = False
-        self._bar_line: BarLine | None = None
-        """Where the newest bar line begins."""
+        self._following: tuple[Checkpoint, list[np.ndarray]] | None = None
+        """What follows the next bar lines after a place."""
         self.unread = np.empty(0, np.int64)
-        """Ids (T,) that the model must read before it goes on."""
+        """Ids (T,) that the model is given before it goes on."""
         self.resumed: LayerState | None = None
         """Where the model goes on when `take` has returned False; None before it has read anything."""
 
@@ -83,67 +91,89 @@ class TuneState:
         judge.pending = judge.pending.removesuffix(begun)
         at_bar_line = judge.before_last_bar_line() if begun else judge
         place = Checkpoint(self._text, self._line, self._sampled, judge, at_bar_line, self.last, self.unread, layers())
-        self.previous = before if begun and before and before.judge.full_bars else None
-        if judge.full_bars >= OPENING:
-            self.opening = None
-        elif judge.in_music and self.opening is None:
-            self.opening = place
-        self.checkpoint = place
+        self._set_place(place, before if begun else None)
         stubborn, self._tries = self._tries >= STUBBORN, 0
         if stubborn:
-            self._restore(self.checkpoint)
+            self._restore(place)
         return stubborn
+
+    def _set_place(self, place: Checkpoint, before: Checkpoint | None) -> None:
+        """before: the last one, where there is a bar between the two."""
+        self.previous = before if before and before.judge.full_bars else None
+        if place.judge.full_bars >= OPENING:
+            self.opening = None
+        elif place.judge.in_music and self.opening is None:
+            self.opening = place
+        self.checkpoint = place
 
     def _restore(self, place: Checkpoint) -> None:
         self._text, self._line, self._sampled = place.text, place.line, place.sampled
         self._judge, self.last, self.unread = place.at_bar_line.copy(), place.last, place.unread
-        self._bar_line = None
         if 2 * self._redrawn > self.request.redraws:  # better a tune of another form than one that is cut off
             self._judge.form = None
-        elif place.judge.form and (text := said_again(place.judge.form, place.text, place.judge.place.next)):
-            unread = place.unread
-            if self._write(text, place.judge.copy()):
-                self.unread = np.concatenate([unread, self.unread])
         self.resumed = place.layers
 
-    def _say_again(self) -> bool:
-        """Writes the bars after the checkpoint that the form says again. Returns whether there are any."""
-        place = self.checkpoint
-        if place is None or place.text != self._text or not place.judge.form:
-            return False
-        text = said_again(place.judge.form, self._text, place.judge.place.next)
-        return bool(text) and self._write(text, place.judge.copy())
+    def _end_bar(self, judge: BarJudge, form: Form, place: Checkpoint) -> bool:
+        """The model has ended a bar of this form: writes its bar line, and the bars after it that the form says again.
 
-    def _write(self, text: str, judge: BarJudge) -> bool:
-        """Writes text that the form says after what the judge has read. Returns whether the judge takes it."""
-        if any(judge.push(character) is Verdict.BAD for character in text):
+        Returns whether the bar is right.
+        """
+        bars, pickup = self._bars_at(place, form), judge.place.pickup
+        notes = (place.judge.pending + self._text[len(place.text) :]).strip(" \n!|:")
+        said = given_after(form, bars if pickup else [*bars, notes], pickup)
+        ended = judge.after_bars(said.bar_line)
+        if ended is None:
             return False
-        given = ""
-        for line in text.splitlines(keepends=True):
-            self._line += line.endswith("\n")
-            given += line + (self._codes.before(self._line) if line.endswith("\n") else "")
-        self._judge, self._text, self.unread = judge, self._text + text, self._vocabulary.encode(given)
-        self._bar_line = None
-        self.ended = text.endswith("\n") and judge.ends_well()
+        text, bars = said.bar_line, said.bars
+        if said.again and self._vocabulary.knows(said.again) and (after := ended.after_bars(said.again)):
+            text, ended = text + said.again, after
+        elif said.again:
+            bars = said.bars[: ended.place.next]
+        self._text += text
+        self.unread = self._vocabulary.encode(self._codes.within(text, self._line))
+        self._line += text.count("\n")
+        self.ended, self._judge = ended.place.complete, ended.copy()
+        last = int(self.unread[-1])
+        new = Checkpoint(self._text, self._line, self._sampled, ended, ended, last, self.unread, None, bars)
+        self._set_place(new, place)
         return True
 
-    def _mend(self) -> bool:
-        """Puts the bar line that the form says in place of another one. Returns whether the bar is right then."""
-        place, begun = self.checkpoint, self._bar_line
-        if place is None or begun is None or begun.length <= len(place.text):
-            return False
-        notes = self._text[len(place.text) : begun.length]
-        if (found := mended(place, notes)) is None:
-            return False
-        judge, line = found
-        self._text, self._line, self._sampled = self._text[: begun.length], place.line, place.sampled + len(notes)
-        self.last, self.resumed = begun.last, begun.layers
-        return self._write(line, judge)
+    def _bars_at(self, place: Checkpoint, form: Form) -> Sequence[str]:
+        if place.bars is None:
+            text = place.text.removesuffix(place.judge.pending)
+            place.bars = bars_of(form, text, place.judge.place.next)
+        return place.bars
+
+    def given(self, count: int) -> np.ndarray:
+        """Ids (N,) that the next call, of so many characters, is given: `given` of `TuneModel.sample`."""
+        pieces = [self.unread[:count]]
+        if self._judge and self._judge.form and self.checkpoint and self._judge.in_music:
+            pieces += self._after_bar_lines(self._judge.form, self.checkpoint)
+        elif not len(pieces[0]):
+            return pieces[0]
+        beyond = len(self._vocabulary)
+        return np.concatenate([part for piece in pieces for part in (piece[:count], [beyond])])
+
+    def _after_bar_lines(self, form: Form, place: Checkpoint) -> list[np.ndarray]:
+        """What will be given after the next bar lines, as far as that is known before the bars are."""
+        if self._following and self._following[0] is place:
+            return self._following[1]
+        bars, pickup, line = self._bars_at(place, form), place.judge.place.pickup, place.line
+        found: list[np.ndarray] = []
+        for _ in range(AHEAD):
+            said = given_after(form, bars if pickup else [*bars, UNKNOWN], pickup)
+            text = said.bar_line + said.again
+            if not self._vocabulary.knows(text):
+                break
+            found.append(self._vocabulary.encode(self._codes.within(text, line)))
+            if said.cut:
+                break
+            bars, pickup, line = said.bars, said.pickup, line + text.count("\n")
+        self._following = (place, found)
+        return found
 
     def _draw_again(self) -> bool:
         """Goes back to the checkpoint; a tune that was drawn again as often as its request allows is cut."""
-        if self._mend():
-            return False
         self._redrawn += 1
         self._tries += 1
         if self.checkpoint is None or self._redrawn > self.request.redraws:

@@ -32,5 +32,9 @@ class Vocabulary:
             f"leave it out; it knows {''.join(self.characters).strip()}"
         )
 
+    def knows(self, text: str) -> bool:
+        """Whether it has every character."""
+        return set(text) <= self._ids.keys()
+
     def decode(self, ids: np.ndarray) -> str:
         return "".join(map(self.characters.__getitem__, ids.tolist()))

@@ -74,7 +74,7 @@ def test_every_request_ends_in_a_tune_and_the_same_seeds_give_the_same_tunes(bun
     asked = [Conditions(metre=metre) for metre in options.metres] + [Conditions(type=type) for type in options.types]
     start = Conditions(start="X:7\nT:New\nM:6/8\nL:1/8\nK:G Major\n")
     wanted = [
-        (TuneRequest(seed=seed, max_length=300, temperature=1.2, redraws=64), conditions)
+        (TuneRequest(seed=seed, max_length=300, redraws=64), conditions)
         for seed, conditions in enumerate([*asked, start, start])
     ]
     tunes = generate_checked(model, options, wanted)

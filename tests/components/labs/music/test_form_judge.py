@@ -17,11 +17,12 @@ from components.datasets.music.reader import read_texts
 from components.labs.music.runtime.acceptance import generate_checked
 from components.labs.music.runtime.bars import BarJudge, Verdict
 from components.labs.music.runtime.conditioning import Conditions, Options
-from components.labs.music.runtime.form_text import bar_line, said_again
+from components.labs.music.runtime.form_text import UNKNOWN, bar_line, bars_of, given_after
 from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.prompt import conditioned, may_have_form
 from components.labs.music.runtime.request import TuneRequest
-from components.labs.music.runtime.sampler import generate
+from components.labs.music.runtime.sampler import Batch, generate
+from components.labs.music.runtime.tune import Tune
 
 HEADER = "X:1\nT:A\nM:C\nL:1/8\nK:D\n"
 THREE = "abcd efga|bcde fgab|cdef gabc|"
@@ -184,20 +185,44 @@ def test_a_start_has_only_forms_that_go_on_from_it(prepared_music: Path) -> None
 
 def test_bars_that_the_form_says_again_are_the_very_bars_and_the_lines_are_the_collections() -> None:
     form = Form.of_line("r:1 ....11.b:....1.22:")
-    text = f"{HEADER}A|aaaa|bbbb|cccc|dddd|!\n"
-    text += (added := said_again(form, text, 4))
-    assert added == "aaaa|bbbb|"
-    text += "eeee|"
-    text += (added := said_again(form, text, 7))
-    assert added == "bbbb:|!\n", "the next part begins with a pickup of the model's"
-    assert said_again(form, text, -1) == ""
-    text += "B|ffff|gggg|hhhh|iiii|!\n"
-    assert said_again(form, text, 12) == "ffff|"
-    text += "ffff|kkkk|"
-    assert said_again(form, text, 14) == "eeee|bbbb:|!\n"
-    assert said_again(form, text.replace("eeee|", ""), 14) == "", "bars are missing"
+    bars = ["aaaa", "bbbb", "cccc", "dddd"]
+    assert bars_of(form, f"{HEADER}A|aaaa|bbbb|cccc|dddd|!\n", 4) == bars
+    assert bars_of(form, f"{HEADER}A|aaaa|bbbb|cccc|dddd|!\n", 5) == [UNKNOWN] * 5, "bars are missing"
+    said = given_after(form, bars, pickup=False)
+    assert (said.bar_line, said.again, said.pickup) == ("|!\n", "aaaa|bbbb|", False)
+    said = given_after(form, [*said.bars, "eeee"], pickup=False)
+    assert (said.bar_line, said.again) == ("|", "bbbb:|!\n")
+    assert said.pickup, "the next part begins with a pickup of the model's"
+    said = given_after(form, said.bars, pickup=True)
+    assert (said.bar_line, said.again, said.pickup) == ("|", "", False)
+    said = given_after(form, [*said.bars, "ffff", "gggg", "hhhh", "iiii"], pickup=False)
+    assert (said.bar_line, said.again) == ("|!\n", "ffff|")
+    said = given_after(form, [*said.bars, "kkkk"], pickup=False)
+    assert (said.bar_line, said.again) == ("|", "eeee|bbbb:|!\n")
     assert [bar_line(form, index) for index in (0, 3, 7, 15)] == ["|", "|!\n", ":|!\n", ":|!\n"]
     assert bar_line(Form.of_line("r:0 ....|"), 3) == "|]!\n"
+
+
+def test_a_bar_that_is_not_known_yet_is_not_said_again() -> None:
+    form = Form.of_line("r:0 ..b.:")
+    assert given_after(form, [UNKNOWN], pickup=False).cut is False
+    assert given_after(form, [UNKNOWN, "bbbb"], pickup=False)[:2] == ("|", "")
+    assert given_after(form, [UNKNOWN, "bbbb"], pickup=False).cut
+
+
+def test_a_call_is_told_what_follows_its_bar_lines(model: TuneModel) -> None:
+    """What the graph writes after the bar line that it chooses is what the tune then finds, in calls of any length."""
+    form = Form.of_line("r:0 ....11..:....1...:")
+    requests = [TuneRequest(seed=seed, max_length=300, redraws=64, form=form) for seed in range(6)]
+    whole = generate(model, requests)
+    for count in (1, 5):
+        for request, sample in zip(requests, whole, strict=True):
+            batch, tune = Batch[Tune](model), Tune(request, model)
+            batch.join(tune)
+            while len(batch):
+                batch.step(count)
+            assert tune.sample == sample
+    assert any(":|!\n" in sample.text for sample in whole)
 
 
 def test_bars_that_are_said_again_are_not_drawn(model: TuneModel, options: Options) -> None:

@@ -39,6 +39,8 @@ def written(pieces: list[str], **asked: Any) -> tuple[Tune, list[str]]:
         TuneRequest(seed=1, forced={0: HEADER}, **asked), cast(TuneModel, SimpleNamespace(vocabulary=vocabulary))
     )
     told, layers = [tune.new_text()], LayerState(np.zeros(1), np.zeros(1), read=0)
+    tune.to_read(len(tune.unread))
+    tune.save_read(layers)
     for piece in pieces:
         if tune.finished:
             break

@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto
 
 from components.labs.music.export.graphs.choice import Settings, choose
+from components.labs.music.export.graphs.given_text import GivenText
 from components.labs.music.export.graphs.memory import Memory, memory_states
 from components.labs.music.export.graphs.nodes import Nodes, Value
 from components.labs.music.export.graphs.step import advance
@@ -46,7 +47,8 @@ def reading_graph(weights: Weights, variant: Variant) -> onnx.ModelProto:
 
 
 def sampling_graph(weights: Weights, variant: Variant) -> onnx.ModelProto:
-    """last (B,), uniforms (B, K) in [0, 1), temperature, top_k, top_p (B,), state -> ids (B, K), state after each step.
+    """last (B,), uniforms (B, K) in [0, 1), temperature, top_k, top_p (B,), given (B, N), openers (V,), state -> ids
+    (B, K), state after each step.
 
     hidden_steps and cell_steps (K, B, layers * H) are the layers' state after each character that was read, and
     new_keys (B, size, K) are the keys of these characters: a tune goes on from any of them without being read again.
@@ -55,31 +57,34 @@ def sampling_graph(weights: Weights, variant: Variant) -> onnx.ModelProto:
     keeps, of these, the fewest likeliest that hold this share of them, the one that crosses it included (1: all).
     Characters exactly as likely as the last one kept stay too. The uniform picks from what is left by the inverse
     cumulative distribution in the vocabulary's order. K is whatever `uniforms` has, from 1 to the lag, and may change
-    at every call.
+    at every call. What `given` and `openers` do is said in GivenText.
     """
     main, step = Nodes(""), Nodes("step_")
-    settings = Settings.of(main, weights.characters)
+    settings, given = Settings.of(main, weights.characters), GivenText.of(main, weights.characters)
     first = main.add("Unsqueeze", "last", main.constant(np.array([1])))
     # Only the first character of the call can be seen, and it is known: what follows it is younger than the lag.
     memory = Memory.before(main, weights, first, steps="uniforms")
     logits, key = advance(step, weights, variant, memory, "step_last")
-    chosen = choose(step, settings, logits, "step_uniform", weights.characters)
+    chosen = given.replace(step, choose(step, settings, logits, "step_uniform", weights.characters))
     body = step.graph(
         [
             *_layer_states("", weights, variant),
             ("step_last", TensorProto.INT64, ["B"]),
+            *given.states("step_"),
             *_step_inputs(weights, ("step_uniform", TensorProto.FLOAT, ["B", 1])),
         ],
         [
             *_layer_states("_next", weights, variant),
             (chosen, TensorProto.INT64, ["B"]),
+            *given.states("next_"),
             (key, TensorProto.FLOAT, ["B", weights.key_size]),
             (step.add("Identity", chosen), TensorProto.INT64, ["B"]),
             *_all_layers(step, weights, variant),
         ],
     )
     columns = main.add("Unsqueeze", "uniforms", main.constant(np.array([2])))
-    _scan(main, body, weights, memory, states=["last"], sequence=columns, output="ids", each_step=True)
+    states = ["last", *given.before_first_step(main, first)]
+    _scan(main, body, weights, memory, states, sequence=columns, output="ids", each_step=True)
     shape = ["K", "B", weights.layers * weights.hidden_size]
     return main.model(
         [
@@ -88,6 +93,8 @@ def sampling_graph(weights: Weights, variant: Variant) -> onnx.ModelProto:
             ("temperature", TensorProto.FLOAT, ["B"]),
             ("top_k", TensorProto.INT64, ["B"]),
             ("top_p", TensorProto.FLOAT, ["B"]),
+            ("given", TensorProto.INT64, ["B", "N"]),
+            ("openers", TensorProto.BOOL, [weights.characters]),
             *_states("", weights, variant),
         ],
         [
