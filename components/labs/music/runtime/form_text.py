@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
 
 from components.datasets.music.form_reader import PHRASE, Form, music_start
@@ -49,25 +51,28 @@ class Given(NamedTuple):
     """Those of the tune with these, pickups not counted."""
     pickup: bool
     """The model chooses a pickup next."""
-    cut: bool
-    """More is said, of bars that are not known."""
 
 
 def given_after(form: Form, bars: Sequence[str], pickup: bool) -> Given:
     """bars: those of the tune, pickups not counted, UNKNOWN where they are not known; the last one has no bar line yet,
     or where `pickup` the pickup after it has none."""
-    codes = "".join(part.again for part in form.parts)
-    starts = [sum(part.bars for part in form.parts[:number]) for number in range(len(form.parts))]
-    known, again, cut = list(bars), "", False
+    codes, opens = _codes_of(form)
+    known, again = list(bars), ""
     line = "|" if pickup else bar_line(form, len(bars) - 1)
-    opens = set(starts) if form.pickup else set()  # bars before which there is a pickup, which the model chooses
     while (index := len(known)) < len(codes) and (index not in opens or (pickup and not again)):
         source = _source(codes, index)
-        if not source or (cut := known[-source] == UNKNOWN):
+        if not source or known[-source] == UNKNOWN:
             break
         known.append(known[-source])
         again += known[-1] + bar_line(form, index)
-    return Given(line, again, known, len(known) in opens and not (pickup and not again), cut)
+    return Given(line, again, known, len(known) in opens and not (pickup and not again))
+
+
+@lru_cache(1024)
+def _codes_of(form: Form) -> tuple[str, frozenset[int]]:
+    """The codes of all bars, and the bars before which there is a pickup."""
+    starts = accumulate((part.bars for part in form.parts[:-1]), initial=0)
+    return "".join(part.again for part in form.parts), frozenset(starts if form.pickup else ())
 
 
 def bar_line(form: Form, index: int) -> str:

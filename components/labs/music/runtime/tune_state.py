@@ -30,9 +30,6 @@ FURTHER_BACK = 8
 OPENING = 4
 """Full bars from which on a tune is not begun anew."""
 
-AHEAD = 2
-"""Bar lines for which a call of the model is told what follows them: more have seldom room in it."""
-
 BAR_END = " \n!|:[]123456789,-"
 """Characters at the end of a good bar that closing the tune may replace."""
 
@@ -71,8 +68,8 @@ class TuneState:
         self._endings = 0
         """How often the tune could not end where the model wanted to."""
         self._closed = self._given_up = False
-        self._following: tuple[Checkpoint, list[np.ndarray]] | None = None
-        """What follows the next bar lines after a place."""
+        self._after_bar_line: tuple[Checkpoint, np.ndarray] | None = None
+        """What a call of the model is given for the next bar line after a place."""
         self.unread = np.empty(0, np.int64)
         """Ids (T,) that the model is given before it goes on."""
         self.resumed: LayerState | None = None
@@ -146,31 +143,21 @@ class TuneState:
 
     def given(self, count: int) -> np.ndarray:
         """Ids (N,) that the next call, of so many characters, is given: `given` of `TuneModel.sample`."""
-        pieces = [self.unread[:count]]
+        beyond = [len(self._vocabulary)]
         if self._judge and self._judge.form and self.checkpoint and self._judge.in_music:
-            pieces += self._after_bar_lines(self._judge.form, self.checkpoint)
-        elif not len(pieces[0]):
-            return pieces[0]
-        beyond = len(self._vocabulary)
-        return np.concatenate([part for piece in pieces for part in (piece[:count], [beyond])])
+            following = self._expected(self._judge.form, self.checkpoint)
+            return np.concatenate([self.unread[:count], beyond, following[:count], beyond])
+        return self.unread[:count]
 
-    def _after_bar_lines(self, form: Form, place: Checkpoint) -> list[np.ndarray]:
-        """What will be given after the next bar lines, as far as that is known before the bars are."""
-        if self._following and self._following[0] is place:
-            return self._following[1]
-        bars, pickup, line = self._bars_at(place, form), place.judge.place.pickup, place.line
-        found: list[np.ndarray] = []
-        for _ in range(AHEAD):
+    def _expected(self, form: Form, place: Checkpoint) -> np.ndarray:
+        """What will follow the next bar line, as far as it is known before the bar is."""
+        if self._after_bar_line is None or self._after_bar_line[0] is not place:
+            bars, pickup = self._bars_at(place, form), place.judge.place.pickup
             said = given_after(form, bars if pickup else [*bars, UNKNOWN], pickup)
-            text = said.bar_line + said.again
-            if not self._vocabulary.knows(text):
-                break
-            found.append(self._vocabulary.encode(self._codes.within(text, line)))
-            if said.cut:
-                break
-            bars, pickup, line = said.bars, said.pickup, line + text.count("\n")
-        self._following = (place, found)
-        return found
+            text = self._codes.within(said.bar_line + said.again, place.line)
+            known = self._vocabulary.knows(text)
+            self._after_bar_line = (place, self._vocabulary.encode(text if known else ""))
+        return self._after_bar_line[1]
 
     def _draw_again(self) -> bool:
         """Goes back to the checkpoint; a tune that was drawn again as often as its request allows is cut."""
