@@ -16,7 +16,7 @@ from components.errors import UserError
 from components.labs.music.runtime.history import History
 from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.request import TuneRequest, sample_seed
-from components.labs.music.runtime.sampler import Batch, generate
+from components.labs.music.runtime.sampler import Batch, generate, together
 from components.labs.music.runtime.tune import Tune
 from components.labs.music.runtime.vocabulary import Vocabulary
 
@@ -134,6 +134,35 @@ def test_the_largest_uniform_chooses_a_character_that_is_possible(model: TuneMod
         )
         _, log_probs = model.read(last[None], state)
         assert log_probs[0, 0, ids[0, 0]] >= np.sort(log_probs[0, 0])[-top_k]
+
+
+@SAME_FIXTURES
+@given(
+    seed=st.integers(0, 2**32),
+    pieces=st.lists(st.lists(st.text(alphabet="ab|: ", max_size=6), max_size=4), min_size=2, max_size=2),
+)
+def test_a_call_writes_what_it_is_given_at_once_and_in_place_of_bar_lines(
+    model: TuneModel, seed: int, pieces: list[list[str]]
+) -> None:
+    """As one character a call does, where what was chosen is replaced by hand."""
+    vocabulary, nothing = model.vocabulary, len(model.vocabulary)
+    rows = [[number for piece in row for number in (*vocabulary.encode(piece), nothing)] for row in pieces]
+    given_text = together([np.array(row, np.int64) for row in rows], nothing)
+    uniforms = np.random.default_rng(seed).random((2, 16), dtype=np.float32)
+    limits = (np.ones(2, np.float32), np.full(2, nothing), np.ones(2, np.float32))
+    state, last = model.initial_state(2), vocabulary.encode("A|")
+    together_ids, _ = model.sample(state, last, uniforms, *limits, given_text)
+
+    places, giving = [0, 0], [True, True]
+    for step in range(16):
+        chosen, steps = model.sample(state, last, uniforms[:, step : step + 1], *limits)
+        state, last = steps.after(state), chosen[:, 0]
+        for row in range(2):
+            if giving[row] or vocabulary.decode(last[row : row + 1]) in "|:":
+                following = rows[row][places[row]] if places[row] < len(rows[row]) else nothing
+                places[row], giving[row] = places[row] + 1, following != nothing
+                last[row] = following if giving[row] else last[row]
+        np.testing.assert_array_equal(together_ids[:, step], last)
 
 
 def test_reading_a_text_at_once_or_in_pieces_leaves_the_same_state(model: TuneModel) -> None:
