@@ -79,7 +79,7 @@ class Batch(Generic[TuneT]):
             np.array([each.temperature for each in settings], np.float32),
             np.array([min(each.top_k or characters, characters) for each in settings], np.int64),
             np.array([each.top_p for each in settings], np.float32),
-            together([tune.given(steps_of_call) for tune in tunes], characters),
+            padded([tune.given(steps_of_call) for tune in tunes], characters),
         )
         self.sampled += ids.size
         playing = []
@@ -114,7 +114,7 @@ class Batch(Generic[TuneT]):
         return len(ids)
 
 
-def together(pieces: Sequence[np.ndarray], beyond: int) -> np.ndarray:
+def padded(pieces: Sequence[np.ndarray], beyond: int) -> np.ndarray:
     """Rows (B, N) of pieces (n,) of different lengths, with at least one of `beyond` behind each."""
     rows = np.full((len(pieces), 1 + max(map(len, pieces))), beyond)
     for row, piece in zip(rows, pieces, strict=True):

@@ -16,7 +16,7 @@ from components.errors import UserError
 from components.labs.music.runtime.history import History
 from components.labs.music.runtime.model import TuneModel
 from components.labs.music.runtime.request import TuneRequest, sample_seed
-from components.labs.music.runtime.sampler import Batch, generate, together
+from components.labs.music.runtime.sampler import Batch, generate, padded
 from components.labs.music.runtime.tune import Tune
 from components.labs.music.runtime.vocabulary import Vocabulary
 
@@ -147,7 +147,7 @@ def test_a_call_writes_what_it_is_given_at_once_and_in_place_of_bar_lines(
     """As one character a call does, where what was chosen is replaced by hand."""
     vocabulary, nothing = model.vocabulary, len(model.vocabulary)
     rows = [[number for piece in row for number in (*vocabulary.encode(piece), nothing)] for row in pieces]
-    given_text = together([np.array(row, np.int64) for row in rows], nothing)
+    given_text = padded([np.array(row, np.int64) for row in rows], nothing)
     uniforms = np.random.default_rng(seed).random((2, 16), dtype=np.float32)
     limits = (np.ones(2, np.float32), np.full(2, nothing), np.ones(2, np.float32))
     state, last = model.initial_state(2), vocabulary.encode("A|")
