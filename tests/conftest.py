@@ -133,9 +133,11 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
     from components.records import Provenance
     from tests.face_data import section
 
-    # Its own sizes throughout, so that other defaults do not make it another model.
+    # Its own numbers throughout, so that other defaults do not make it another model.
     sizes = {"hidden_size": 128, "layers": 1, "embedding_size": 32, "attention_heads": 4, "attention_window": 256}
-    small = section(Train, "music", "train", **sizes)
+    small = section(
+        Train, "music", "train", **sizes, input_dropout=0.1, output_dropout=0.5, weight_drop=0.15, form_share=0.6
+    )
     torch.manual_seed(0)
     model = MusicModel.create(prepared_music, small).eval()
     optimizer = torch.optim.Adam(model.parameters())

@@ -23,6 +23,9 @@ from components.labs.music.runtime.repair import beyond_repair, sounds, unfillab
 HEADER = "XTZMLK"
 """The fields of a tune of the collection, in their order."""
 
+UNIT = "1/8"
+"""The unit length (L:) of all its tunes. After another one, which the model seldom writes, no bar adds up."""
+
 LONGEST = 200
 """Characters of a bar or a line of the header; the longest of a real tune has 85."""
 
@@ -226,6 +229,8 @@ class BarJudge:
         if letter == "X" and not (value.strip().isascii() and value.strip().isdigit()):
             return False
         if letter == "Z" and not _TYPE.fullmatch(value):
+            return False
+        if letter == "L" and value.strip() != UNIT:
             return False
         if self.all_fields:
             return self._fields + letter == HEADER[: len(self._fields) + 1]

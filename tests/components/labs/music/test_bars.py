@@ -156,7 +156,9 @@ def test_a_short_bar_that_another_one_completes_is_good(music: str) -> None:
     assert accepted(HEADER + music)
 
 
-@pytest.mark.parametrize("line", ["X:one", "X:1\nT:A\nZ: jig", "X:1\nT:A\nL:1/8", HEADER[:30] + "K:Q", "no field"])
+@pytest.mark.parametrize(
+    "line", ["X:one", "X:1\nT:A\nZ: jig", "X:1\nT:A\nL:1/8", HEADER[:28] + "L:1/4", HEADER[:30] + "K:Q", "no field"]
+)
 def test_a_line_that_belongs_to_no_header_is_refused(line: str) -> None:
     assert judged(f"{line}\n")[1] == "\n"
 
