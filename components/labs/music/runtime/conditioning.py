@@ -26,6 +26,12 @@ MUSIC_LINE = 6
 SPELLINGS = {"4/4": "C"}
 """Metres that may be asked for by another name than most training tunes call them."""
 
+FEW_FORMS = 8
+"""Training tunes of a type with a form, below which the type is too few to draw from."""
+
+FORMS_FOR_NONE = 5
+"""Tunes with a form for each without one, at least: as in the whole collection."""
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -152,16 +158,28 @@ class Options:
         return str(np.random.default_rng([seed, 2]).choice(metres, p=counts / counts.sum()))
 
     def forms_of(self, conditions: Conditions) -> dict[str, int]:
-        """The forms that tunes of the metre and the type have, of those that are asked for, and how many have them."""
-        asked, type = SPELLINGS.get(conditions.metre, conditions.metre), conditions.type
+        """The forms that tunes of the metre and the type have, of those that are asked for, and how many have them.
+
+        Where no form is asked for, a type with FEW_FORMS has those of its metre too, and at most every sixth tune has
+        none: without one a tune seldom finds its end.
+        """
+        metre, type = SPELLINGS.get(conditions.metre, conditions.metre), conditions.type
+        counts = self._forms_in(metre, type)
+        if not conditions.of_form:
+            if type and counts.total() - counts[""] < FEW_FORMS:
+                counts = self._forms_in(metre, "")
+            counts[""] = min(counts[""], (counts.total() - counts[""]) // FORMS_FOR_NONE)
+            return +counts
+        return {line: count for line, count in counts.items() if line and conditions.has_form(form_of(line))}
+
+    def _forms_in(self, metre: str, type: str) -> Counter[str]:
+        """Of this metre and type, "" for any."""
         counts: Counter[str] = Counter()
-        for metre in (asked,) if asked else self.forms:
-            for kind, forms in self.forms.get(metre, {}).items():
+        for types in (self.forms.get(metre, {}),) if metre else self.forms.values():
+            for kind, forms in types.items():
                 if type in ("", kind):
                     counts.update(forms)
-        if not conditions.of_form:
-            return counts
-        return {line: count for line, count in counts.items() if line and conditions.has_form(form_of(line))}
+        return counts
 
     def draw_form(self, forms: Mapping[str, int], seed: int) -> Form | None:
         """One of these, as often as they are counted; None for "", and where there are none."""

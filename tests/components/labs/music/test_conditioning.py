@@ -58,3 +58,17 @@ def test_the_lines_that_are_forced() -> None:
     assert options.forced_lines(Conditions(metre="7/8", type="reel"), 1) == {2: "Z: id:dc-reel-", 3: "M:7/8\n"}
     assert options.forced_lines(Conditions(key="D Major", start="A|"), 1) == {5: "K:D Major\n", 6: "A|"}
     assert options.forced_lines(Conditions(start="X:1\nM:9/8\n"), 1) == {0: "X:1\nM:9/8\n"}
+
+
+def test_a_type_with_few_forms_has_those_of_its_metre_and_seldom_none(prepared_music: Path) -> None:
+    options = Options.of_tunes(read_texts(prepared_music, "train"), 3)
+    waltzes = options.forms_of(Conditions(metre="3/4", type="waltz"))
+    counted = options.forms["3/4"]["waltz"]
+    assert counted[""] > 4, "this tests something"
+    assert set(counted) - {""} <= set(waltzes)
+    assert 6 * waltzes[""] <= sum(waltzes.values())
+    asked = Conditions(metre="2/4", type="miscellaneous")
+    assert len(options.forms_of(asked)) > len(options.forms["2/4"]["miscellaneous"])
+    reels = Conditions(metre="4/4", type="reel")
+    assert options.forms_of(reels) == options.forms["C"]["reel"], "many forms are drawn as they are counted"
+    assert Options.of_tunes(read_texts(prepared_music, "train"), 3, forms=False).forms_of(asked) == {}
