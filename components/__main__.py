@@ -158,8 +158,8 @@ def train(lab: LabName, params: ParamsFile = PARAMS, build: Build = BUILD) -> No
         follow(found, parameters.load(found, params).train, inputs_of(found, build), checkpoints)
         return
     with lab_step("train", lab, params, build, live=True) as this:
-        logger = lightning_logger(this.run)
-        metrics = step(this.lab, this.params.train, this.inputs, this.out, checkpoints, [logger])
+        inputs, logger = this.inputs, lightning_logger(this.run)
+        metrics = step(this.lab, this.params.train, inputs, this.out, checkpoints, [logger])
         this.run.log_metrics({f"best_{name}": value for name, value in metrics.items()})
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import Distribution, DistributionFinder, PackageNotFoundError
 from importlib.util import LazyLoader
 from types import ModuleType
 
@@ -14,7 +16,8 @@ from types import ModuleType
 @contextmanager
 def deferred(later: Sequence[str] = (), absent: Sequence[str] = ()) -> Iterator[None]:
     """While it lasts, modules named in `later` are loaded when something of them is first used, and `absent` ones, with
-    what is below them, cannot be imported: a library then takes them for optional packages that are not installed.
+    what is below them, cannot be imported and have no version: a library then takes them for optional packages that are
+    not installed.
 
     Modules that are loaded already stay as they are, and afterwards everything can be imported as always.
     """
@@ -24,6 +27,20 @@ def deferred(later: Sequence[str] = (), absent: Sequence[str] = ()) -> Iterator[
         yield
     finally:
         sys.meta_path.remove(finder)
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """For imports of large libraries: what they make stays, and looking through it again and again takes a quarter of
+    their time. Afterwards collections pass over all that there is by then."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
 
 
 class _Finder(MetaPathFinder):
@@ -41,3 +58,9 @@ class _Finder(MetaPathFinder):
         if spec is not None and spec.loader is not None:
             spec.loader = LazyLoader(spec.loader)
         return spec
+
+    def find_distributions(self, context: DistributionFinder.Context) -> Iterable[Distribution]:
+        """Called by importlib.metadata, which asks the next finder where this one finds nothing."""
+        if context.name in self._absent:
+            raise PackageNotFoundError(context.name)
+        return ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ hypothesis.settings.register_profile("explore", hypothesis.settings.get_profile(
 hypothesis.settings.load_profile("here")
 
 PROJECT = Path(__file__).resolve().parent.parent
+GARBAGE_THRESHOLDS = 100_000, 50, 100
+"""New objects after which Python looks for cycles, and how often it also looks through the older two generations."""
 OVERFIT_STEPS = 500
 OVERFIT_TUNES = {"C": 3, "6/8": 2, "3/4": 1}
 """How many tunes of which metre the model of `music_bundle` learns by heart."""
@@ -37,6 +40,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     from tests.schedule import slow_files_first
 
     slow_files_first(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Looks for garbage seldom, and never in what is imported and collected: it costs up to a quarter of an import."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+        gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 @pytest.hookimpl(optionalhook=True)

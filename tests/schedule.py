@@ -12,6 +12,16 @@ from xdist.scheduler import LoadFileScheduling
 
 TOGETHER = {"tests/pipelines/test_tasks.py": "tests/pipelines/test_local.py"}
 """Files that look at what one run of a whole pipeline left, which each process would make for itself."""
+FOLDERS = (
+    "tests/components/labs/faces",
+    "tests/components/labs/music",
+    "tests/components/labs/music/evaluation",
+    "tests/serving/digits",
+    "tests/serving/faces",
+    "tests/serving/generation",
+    "tests/serving/transfer",
+)
+"""Of files that share a trained model or a server of one; what is in other folders below these is not meant."""
 
 
 class LongFilesFirst(LoadFileScheduling):  # type: ignore[misc]
@@ -19,7 +29,8 @@ class LongFilesFirst(LoadFileScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return TOGETHER.get(file, file)
+        folder = file.rpartition("/")[0]
+        return folder.removesuffix("/evaluation") if folder in FOLDERS else TOGETHER.get(file, file)
 
 
 def make(config: pytest.Config, log: Any) -> LongFilesFirst | None:

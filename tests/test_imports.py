@@ -168,6 +168,14 @@ def test_the_command_line_loads_nothing_slow() -> None:
     assert not loaded_after("import pipelines.__main__") & {*SLOW, "kfp", "kubernetes", "docker"}
 
 
+def test_lightning_loads_no_package_for_metrics_that_no_lab_has_and_leaves_them_to_be_used() -> None:
+    load = "from components.lightning import OPTIONAL, load_lightning; load_lightning(); import sys"
+    unused = "assert not {*OPTIONAL} & {*sys.modules}, sys.modules"
+    used = "import importlib.metadata, matplotlib, scipy.signal; importlib.metadata.version('scipy')"
+    trainer = "import pytorch_lightning; pytorch_lightning.Trainer(logger=False, accelerator='cpu')"
+    assert {"matplotlib", "scipy"} <= loaded_after("; ".join((load, unused, used, trainer)))
+
+
 TORCH_FREE = [
     name
     for name in NAMES

@@ -106,6 +106,9 @@ class Lab(ABC):
         A lab whose module wraps a plain network gives that one instead: importing Lightning takes longer than to
         export a small network.
         """
+        from components.lightning import load_lightning
+
+        load_lightning()
         return self.module(inputs, params)
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,15 +37,22 @@ def use_profile(path: Path, dataset: str, profile: Profile) -> None:
 
 
 def _parsed(path: Path, dataset: str) -> Any:
-    """The dataset's block, with the places of its values in the file."""
-    from ruamel.yaml import YAML
+    """The dataset's block, with the places of its values in the file; it is not to be changed."""
     from ruamel.yaml.error import YAMLError
 
     try:
-        params = YAML().load(path.read_text(encoding="utf-8"))["datasets"][dataset]
+        params = _loaded(path.read_text(encoding="utf-8"))["datasets"][dataset]
         params["profile"]
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the project's folder") from None
     except (YAMLError, UnicodeDecodeError, KeyError, TypeError):
         raise UserError(f"{path} has no datasets.{dataset}.profile: it must be one of {', '.join(PROFILES)}") from None
     return params
+
+
+@lru_cache(maxsize=2)
+def _loaded(text: str) -> Any:
+    """One text is asked for every dataset, and the parser that knows places takes tenths of a second."""
+    from ruamel.yaml import YAML
+
+    return YAML().load(text)

@@ -60,7 +60,10 @@ def train(
 
 def follow(lab: Lab, params: TrainParams, inputs: Inputs, checkpoints: Path) -> None:
     """Trains up to the end with the process of rank zero, for the other processes that torchrun started."""
+    from components.lightning import load_lightning
+
     folder = _folder(lab, params, inputs, checkpoints)
+    load_lightning()
     from components.training.trainer import finished_in, fit
 
     if finished_in(folder) is None:

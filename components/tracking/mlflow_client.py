@@ -9,10 +9,11 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.deferred_imports import without_garbage_collection
 from components.errors import UserError, one_line
 from components.settings import settings
 
@@ -61,7 +62,8 @@ def connect() -> MlflowClient:
     """A client of the tracking server and registry. Takes about two seconds the first time in a process."""
     check_reachable()
     with failures_named():
-        from mlflow import MlflowClient, environment_variables
+        with without_garbage_collection() if "mlflow" not in sys.modules else nullcontext():
+            from mlflow import MlflowClient, environment_variables
 
         for variable, value in (
             (environment_variables.MLFLOW_HTTP_REQUEST_TIMEOUT, TIMEOUT),

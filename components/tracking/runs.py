@@ -161,6 +161,9 @@ def _step_run(run: Recorded, artifacts: dict[str, str]) -> StepRun:
 
 def lightning_logger(run: Run) -> Logger:
     """A Lightning logger that journals metrics. Parameters are logged by `tracked`."""
+    from components.lightning import load_lightning
+
+    load_lightning()
     from pytorch_lightning.loggers.logger import Logger
 
     class JournalLogger(Logger):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,14 @@ def test_an_absent_module_is_one_that_is_not_installed_until_the_block_ends(pack
         library = importlib.import_module("deferring_library")
     assert library.optional_module is None
     assert importlib.import_module("optional_module").value == 7
+
+
+def test_an_absent_module_has_no_version_until_the_block_ends() -> None:
+    with deferred(absent=["numpy"]):
+        with pytest.raises(PackageNotFoundError):
+            version("numpy")
+        assert version("pytest")
+    assert version("numpy")
 
 
 def test_what_is_loaded_already_stays(packages: Path) -> None:

@@ -19,6 +19,8 @@ import yaml
 from components.labs import find
 from components.params import load
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # every server is given parameters: seven times as fast
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 PROJECT = Path(__file__).resolve().parent.parent.parent
 PATIENT = {
     **{"request_seconds": 600.0, "body_seconds": 600.0, "audio_seconds": 600.0},
@@ -78,12 +80,12 @@ def write_params(folder: Path, project: Path = PROJECT, **limits: Any) -> Path:
 
     They are laid on top of PATIENT.
     """
-    params = yaml.safe_load((project / "params.yaml").read_text())
+    params = yaml.load((project / "params.yaml").read_text(), LOADER)  # noqa: S506 - it is a safe loader
     for block_name, block in params.items():
         known = block if block_name == "server" else block.get("serve", {})
         known |= {name: value for name, value in (PATIENT | limits).items() if name in known}
     path = folder / "params.yaml"
-    path.write_text(yaml.safe_dump(params))
+    path.write_text(yaml.dump(params, Dumper=DUMPER))
     return path
 
 

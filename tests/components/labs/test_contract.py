@@ -177,7 +177,7 @@ class Training:
     def _process(self, moment: str | int | None) -> int | None:
         # It forks from a server that has imported the slow libraries already.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["pytorch_lightning", "components.training.callbacks"])
+        context.set_forkserver_preload(["tests.preloaded"])
         process = context.Process(target=_train, args=(self, moment))
         process.start()
         process.join()

@@ -43,7 +43,7 @@ def music_inputs(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> In
 def processes() -> ForkServerContext:
     """Forks from a server that has imported the slow libraries already: a restart costs what training costs."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["components.labs.music.training.model", "components.training.callbacks"])
+    context.set_forkserver_preload(["tests.preloaded"])
     return context
 
 
