@@ -2,6 +2,7 @@
 
 The checkpoint of a training is exported with each scale of `chat.export.adapter_scale`, and the bundle answers
 validation questions in the style and VALIDATION_FACTS, which `evaluate` asks none of. The base answers the facts once.
+Intervals are of 95 %.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from components.bundle import Bundle, write_bundle
 from components.datasets.styles.reader import PLAIN, read_conversations
 from components.files import write_json
 from components.labs import Inputs, find
-from components.labs.chat.evaluation.evaluate import judged_answers, judges_of, right_answers
-from components.labs.chat.evaluation.facts import VALIDATION_FACTS
+from components.labs.chat.evaluation.evaluate import facts_lost_interval, judged_answers, judges_of, right_answers
+from components.labs.chat.evaluation.validation_facts import VALIDATION_FACTS
 from components.labs.chat.params import Params
 from components.labs.chat.runtime.model import ChatModel
 from components.params import load
+from components.stats import wilson_interval
 
 ROOT = Path(__file__).resolve().parent.parent
 log = logging.getLogger("benchmarks")
@@ -44,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 1.1, 1.2, 1.3])
     parser.add_argument(
-        "--questions", type=int, default=150, help="validation questions that are answered in the style"
+        "--questions", type=int, default=380, help="validation questions that are answered in the style"
     )
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="with chat/train and styles/prepare")
     parser.add_argument("--pretrained", type=Path, default=ROOT / "data", help="folder of the base's folder")
@@ -58,20 +60,24 @@ def main() -> None:
     inputs = Inputs(prepared, {name: options.pretrained / name for name in lab.pretrained})
     validation = read_conversations(prepared, "validation")
     questions = [each.question for each in validation][: options.questions]
-    evaluate, found, base = params.evaluate, dict[str, Any](), None
+    evaluate, found, base, judges = params.evaluate, dict[str, Any](), None, None
     for scale in options.scales:
         with TemporaryDirectory() as folder:
             checkpoint = options.build / "chat" / "train" / "model.ckpt"
             bundle = exported(params, inputs, checkpoint, scale, Path(folder) / "bundle")
             model = ChatModel.load(bundle, evaluate.slots)
-            judges = judges_of(model, prepared, validation, evaluate)
+            judges = judges or judges_of(model, prepared, validation, evaluate)
             written = judged_answers(model, questions, evaluate.style, evaluate, judges)
             facts = right_answers(model, VALIDATION_FACTS, evaluate.style, evaluate)
             base = base or right_answers(model, VALIDATION_FACTS, PLAIN, evaluate)
+        styled, right = sum(each.in_style for each in written), sum(right for _, right in facts)
         found[f"{scale:g}"] = {
-            "style_rate": sum(each.in_style for each in written) / len(written),
+            "style_rate": styled / len(written),
+            "style_rate_interval": wilson_interval(styled, len(written)),
             "degenerate_rate": sum(each.degenerate for each in written) / len(written),
-            "facts_right": sum(right for _, right in facts),
+            "facts_right": right,
+            "facts_lost": (sum(fine for _, fine in base) - right) / len(facts),
+            "facts_lost_interval": facts_lost_interval(base, facts),
         }
         log.info("scale %g: %s", scale, found[f"{scale:g}"])
     asked = {"questions": len(questions), "facts": len(VALIDATION_FACTS)}

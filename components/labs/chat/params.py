@@ -104,7 +104,7 @@ class Evaluate(Section):
     other_questions: int = Field(ge=1)
     """Those of them that are also answered in other styles, plainly and by the base."""
     facts: int = Field(ge=1)
-    """Most factual questions that are asked; the list has 117."""
+    """Most factual questions that are asked; the list has 442."""
     max_quantisation_cost: float = Field(ge=0)
     """Most bits per byte of validation answers in the style that int8 may lose against float to be served."""
     likelihood: int = Field(ge=1)
