@@ -78,7 +78,10 @@ class Export(ExportParams):
     context: int = Field(ge=64)
     """Most tokens of a conversation, its answer included."""
     adapter_scale: float = Field(gt=0, le=4)
-    """What the adapters' outputs are multiplied by, beyond alpha / rank: more is more in the style, and less exact."""
+    """What the adapters' outputs are multiplied by while an answer is written, beyond alpha / rank: more is more in the
+    style, and less exact."""
+    reading_scale: float = Field(ge=0, le=4)
+    """As `adapter_scale`, while the conversation before the answer is read: less keeps more of what the base knows."""
 
 
 class Judge(Section):

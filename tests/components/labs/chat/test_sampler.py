@@ -13,6 +13,7 @@ from hypothesis import strategies as some
 from components.bundle import Bundle
 from components.datasets.styles.template_reader import Message
 from components.errors import BundleError, UserError
+from components.labs.chat.evaluation.likelihood import nats, of_answer
 from components.labs.chat.params import Sampling
 from components.labs.chat.runtime.model import ChatModel
 from components.labs.chat.runtime.sampler import Answer, Batch, ask, choose, write_all
@@ -65,6 +66,39 @@ def test_each_style_has_its_adapter_and_the_base_has_none(bundle: Bundle) -> Non
     yoda, leprechaun, off, again = (model.read(0, ids, 0, style) for style in ("yoda", "leprechaun", None, "yoda"))
     assert min(np.abs(one - other).max() for one, other in combinations((yoda, leprechaun, off), 2)) > 0.1
     assert np.array_equal(yoda, again)
+
+
+def test_a_conversation_is_read_with_one_scale_of_the_adapter_and_its_answer_written_with_another(
+    bundle: Bundle,
+) -> None:
+    ids = list(range(5, 25))
+
+    def loaded(scale: float) -> ChatModel:
+        spec = {**bundle.spec, "reading_scale": scale}
+        template = ChatModel.load(bundle).template
+        return ChatModel(spec, bundle.session("float", 1), template, slots=1)
+
+    unread, halved, equal = (loaded(share * bundle.spec["adapter_scale"]) for share in (0, 0.5, 1))
+    base, full = equal.read(0, ids, 0, None), equal.read(0, ids, 0, "yoda")
+    assert np.array_equal(unread.read(0, ids, 0, "yoda"), base)
+    assert all(np.abs(halved.read(0, ids, 0, "yoda") - other).max() > 0.1 for other in (base, full))
+    for model in (unread, halved):
+        assert np.array_equal(model.read(0, ids, 0, "yoda", written=True), full)
+        model.read(0, ids[:-1], 0, "yoda", written=True)
+        stepped = model.step(np.array(ids[-1:]), np.array([len(ids) - 1], np.int32), ["yoda"])
+        assert np.abs(stepped - full).max() < 1e-3
+
+
+def test_the_likelihood_of_an_answer_is_that_of_writing_it(bundle: Bundle) -> None:
+    model = ChatModel.load(bundle, variant="float")
+    prompt = model.template.prompt([Message("system", "You are terse."), Message("user", "What is gold?")])
+    answer = model.template.answer("A metal, gold is.")
+    logits = [model.read(0, prompt, 0, "yoda")]
+    for place, token in enumerate(answer[:-1], len(prompt)):
+        logits.append(model.step(np.array([token]), np.array([place], np.int32), ["yoda"]))
+    wanted = nats(np.concatenate(logits), answer).sum()
+    found = of_answer(model, "You are terse.", "What is gold?", "A metal, gold is.", "yoda")
+    assert (found.nats, found.tokens) == (pytest.approx(float(wanted), abs=1e-2), len(answer))
 
 
 def test_the_int8_variant_rounds_and_computes_nearly_the_same(bundle: Bundle) -> None:
