@@ -1,6 +1,6 @@
 """What an adapter's scales gain in style and cost in facts, on validation data: `python -m benchmarks.chat_scale`.
 
-The checkpoint of a training is exported with each `chat.export.adapter_scale,reading_scale`, and the bundle answers
+The checkpoint of a training is exported with each `chat.export.adapter_scale,question_scale`, and the bundle answers
 validation questions in the style and VALIDATION_FACTS, which `evaluate` asks none of. The base answers the facts once.
 Intervals are of 95 %.
 """
@@ -37,20 +37,20 @@ def exported(params: Params, inputs: Inputs, checkpoint: Path, scales: tuple[flo
     module = lab.module(inputs, params.train)
     module.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
     out.mkdir()
-    asked = params.export.model_copy(update=dict(zip(("adapter_scale", "reading_scale"), scales, strict=True)))
+    asked = params.export.model_copy(update=dict(zip(("adapter_scale", "question_scale"), scales, strict=True)))
     write_bundle(out, lab.name, lab.export(module, inputs, out, asked), UNKNOWN)
     return Bundle.open(out)
 
 
 def pair(text: str) -> tuple[float, float]:
-    writing, reading = map(float, text.split(","))
-    return writing, reading
+    adapter, question = map(float, text.split(","))
+    return adapter, question
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     default: list[tuple[float, float]] = [(1.0, 1.0), (1.1, 1.1), (1.1, 0.7), (1.2, 0.7)]
-    parser.add_argument("--scales", type=pair, nargs="+", default=default, help="adapter_scale,reading_scale")
+    parser.add_argument("--scales", type=pair, nargs="+", default=default, help="adapter_scale,question_scale")
     parser.add_argument(
         "--questions", type=int, default=380, help="validation questions that are answered in the style"
     )

@@ -78,10 +78,11 @@ class Export(ExportParams):
     context: int = Field(ge=64)
     """Most tokens of a conversation, its answer included."""
     adapter_scale: float = Field(gt=0, le=4)
-    """What the adapters' outputs are multiplied by while an answer is written, beyond alpha / rank: more is more in the
-    style, and less exact."""
-    reading_scale: float = Field(ge=0, le=4)
-    """As `adapter_scale`, while the conversation before the answer is read: less keeps more of what the base knows."""
+    """What the adapters' outputs are multiplied by while the system message is read and an answer written, beyond alpha
+    / rank: more is more in the style, and less exact."""
+    question_scale: float = Field(ge=0, le=4)
+    """As `adapter_scale`, while what stands between the system message and the answer is read: less keeps more of what
+    the base knows."""
 
 
 class Judge(Section):

@@ -58,7 +58,7 @@ def export(model: Trained, prepared: Path, out: Path, params: Export) -> BundleS
         "styles": list(STYLES),
         "rank": network.rank,
         "adapter_scale": params.adapter_scale,
-        "reading_scale": params.reading_scale,
+        "question_scale": params.question_scale,
         "base_sha256": base.sha256,
         "tokenizer_sha256": hashlib.sha256(base.tokenizer.encode()).hexdigest(),
     }
@@ -72,8 +72,7 @@ def export(model: Trained, prepared: Path, out: Path, params: Export) -> BundleS
     for variant, path in graphs.items():
         onnx.save(build(network, params.context, rounded=variant == "int8"), path)
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        exported = ChatModel({**spec, "reading_scale": params.adapter_scale}, session, template, len(sequences))
-        report[variant] = parity(model, exported, sequences)  # the model has one scale
+        report[variant] = parity(model, ChatModel(spec, session, template, len(sequences)), sequences)
     check_parity(report, params.parity_tolerance)
     write_json(out / "parity.json", report)
     if "float" not in params.variants:

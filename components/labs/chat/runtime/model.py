@@ -22,6 +22,14 @@ TOKENIZER = "tokenizer.json"
 Floats = NDArray[np.float32]
 
 
+class Prompt(NamedTuple):
+    """What stands before an answer. instruction: how many of its tokens are the system message and what follows of the
+    next message before its text."""
+
+    tokens: list[int]
+    instruction: int
+
+
 class _Kept(NamedTuple):
     """The beginning of a conversation: its tokens, and each part of the cache (kv_heads, T, head_size)."""
 
@@ -44,9 +52,9 @@ class ChatModel:
             zip(self.styles, np.eye(len(self.styles), dtype=np.float32), strict=True)
         )
         self._switch[None] = np.zeros(len(self.styles), np.float32)
-        # The graph's adapters are scaled for writing, and their outputs are proportional to the input `adapter`.
-        share = np.float32(spec.get("reading_scale", spec["adapter_scale"]) / spec["adapter_scale"])
-        self._reading_switch = {style: share * row for style, row in self._switch.items()}
+        # The graph holds adapters times `adapter_scale`, and what they add is proportional to its input `adapter`.
+        share = np.float32(spec.get("question_scale", spec["adapter_scale"]) / spec["adapter_scale"])
+        self._question_switch = {style: share * row for style, row in self._switch.items()}
         self._kept: dict[str | None, _Kept] = {}
         shape = (slots, spec["kv_heads"], spec["context"], spec["head_size"])
         # Slot by slot: the first n slots, and any one, are one piece of memory, in which the graph works in place.
@@ -79,11 +87,11 @@ class ChatModel:
         start: int,
         style: str | None,
         every: bool = False,
-        written: bool = False,
+        question: bool = False,
     ) -> Floats:
         """Reads tokens (T,) into a slot from position `start` on, with a style's adapter, or None for the base alone.
 
-        written: whether the tokens are of an answer, and read as `step` reads those that it writes.
+        question: whether the tokens stand between the system message and the answer, where the adapter counts less.
         Returns logits (1, vocabulary) of what follows the last one, or with `every` (T, vocabulary) of what follows
         each. Raises UserError where the slot cannot hold them.
         """
@@ -92,8 +100,21 @@ class ChatModel:
             raise UserError(f"a conversation has from 1 to {self.context} tokens, not {start + count}")
         take = np.arange(count) if every else np.array([count - 1])
         last = np.array([start + count - 1], np.int32)
-        switch = self._switch if written else self._reading_switch
+        switch = self._question_switch if question else self._switch
         return self._run(slot, np.array([tokens], np.int64), switch[style][None], take, last)
+
+    def prompt(self, messages: Sequence[Message]) -> Prompt:
+        """The prompt of messages, of which the first is the system's."""
+        beginning = [*self.template.message(messages[0]), *self.template.opening("user")]
+        return Prompt(self.template.prompt(messages), len(beginning))
+
+    def read_prompt(self, slot: int, prompt: Prompt, style: str | None) -> Floats:
+        """Reads a whole prompt into a slot; logits (1, vocabulary) of the answer's first token."""
+        start = self.begin(slot, prompt.tokens, style)
+        if start < prompt.instruction:
+            self.read(slot, prompt.tokens[start : prompt.instruction], start, style)
+            start = prompt.instruction
+        return self.read(slot, prompt.tokens[start:], start, style, question=True)
 
     def keep(self, tokens: Sequence[int], style: str | None) -> None:
         """Reads tokens once, so that conversations of a style that begin with them need not."""
