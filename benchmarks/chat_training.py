@@ -39,7 +39,7 @@ COURSE: dict[str, Any] = {
     "rank": 8,
     "mix": {"yoda": 1.0, "leprechaun": 0.0, "plain": 0.0},
 }
-AS_TRAINED = {"adapter_scale": 1.0}
+AS_TRAINED = {"adapter_scale": 1.0, "question_scale": 1.0}
 """The course's adapter counts as much in its answers as in its training."""
 
 

@@ -52,6 +52,18 @@ def wilson_interval(successes: int, trials: int, z: float = 1.96) -> tuple[float
     return float(bounds.low), float(bounds.high)
 
 
+def paired_difference_interval(only_first: int, only_second: int, pairs: int, z: float = 1.96) -> tuple[float, float]:
+    """Ends of the interval of the first rate less the second, both of the same pairs (95 times in 100 at z = 1.96).
+
+    only_first, only_second: pairs of which one member alone succeeded. Half a pair is added to each of the four cells
+    (Agresti and Min 2005), because without that the interval is empty where the two never differ.
+    """
+    first, second, n = only_first + 0.5, only_second + 0.5, pairs + 2
+    centre = (first - second) / n
+    reach = z * sqrt((first + second) / n - centre**2) / sqrt(n)
+    return centre - reach, centre + reach
+
+
 def rate_above(scores: NDArray[np.floating], threshold: float) -> float:
     """Share of scores above the threshold: recall of positives, false-positive rate of negatives. NaN of none."""
     return float((scores > threshold).mean()) if len(scores) else float("nan")

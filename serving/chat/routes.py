@@ -48,7 +48,7 @@ async def _chat_events(backend: ChatBackend, wanted: AnswerRequest, style: str) 
             text=written.text,
             style=style,
             finish_reason=written.finished or "length",
-            prompt_tokens=len(wanted.prompt),
+            prompt_tokens=len(wanted.prompt.tokens),
             completion_tokens=len(written.tokens),
             seed=wanted.seed,
             model=backend.origin,
@@ -142,7 +142,7 @@ async def _pieces(backend: ChatBackend, written: ServedAnswer) -> AsyncGenerator
 
 
 def _usage(wanted: AnswerRequest, written: ServedAnswer) -> schemas.Usage:
-    read, wrote = len(wanted.prompt), len(written.tokens)
+    read, wrote = len(wanted.prompt.tokens), len(written.tokens)
     return schemas.Usage(prompt_tokens=read, completion_tokens=wrote, total_tokens=read + wrote)
 
 

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from components.stats import (
     jensen_shannon_distance,
+    paired_difference_interval,
     rate_above,
     roc_auc,
     sigmoid,
@@ -42,6 +43,21 @@ def test_the_interval_holds_the_rate_and_stays_a_rate(counts: tuple[int, int]) -
     assert found.value == counts[0] / counts[1]
     assert 0 <= found.low <= found.value <= found.high <= 1
     assert (float(found.low), float(found.high)) == wilson_interval(*counts)
+
+
+def test_the_interval_of_a_paired_difference_is_the_textbooks() -> None:
+    """Approval of a prime minister, asked twice of 1,600 people (Agresti, Categorical Data Analysis): 0.02 to 0.06."""
+    assert paired_difference_interval(150, 86, 1600) == pytest.approx((0.0213, 0.0587), abs=2e-4)
+    low, high = paired_difference_interval(86, 150, 1600)
+    assert (-high, -low) == pytest.approx(paired_difference_interval(150, 86, 1600))
+
+
+@pytest.mark.parametrize(("only_first", "only_second", "pairs"), [(0.1, 0.06, 400), (0.1, 0.1, 60), (0.2, 0.1, 30)])
+def test_19_of_20_intervals_hold_the_difference(only_first: float, only_second: float, pairs: int) -> None:
+    drawn = np.random.default_rng(1).multinomial(pairs, (only_first, only_second, 1 - only_first - only_second), 4000)
+    ends = np.array([paired_difference_interval(int(first), int(second), pairs) for first, second, _ in drawn])
+    held = (ends[:, 0] <= only_first - only_second) & (only_first - only_second <= ends[:, 1])
+    assert held.mean() == pytest.approx(0.95, abs=0.02)
 
 
 def test_nothing_tried_is_known_not_to_be_known() -> None:

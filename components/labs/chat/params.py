@@ -78,7 +78,11 @@ class Export(ExportParams):
     context: int = Field(ge=64)
     """Most tokens of a conversation, its answer included."""
     adapter_scale: float = Field(gt=0, le=4)
-    """What the adapters' outputs are multiplied by, beyond alpha / rank: more is more in the style, and less exact."""
+    """What the adapters' outputs are multiplied by while the system message is read and an answer written, beyond alpha
+    / rank: more is more in the style, and less exact."""
+    question_scale: float = Field(ge=0, le=4)
+    """As `adapter_scale`, while what stands between the system message and the answer is read: less keeps more of what
+    the base knows."""
 
 
 class Judge(Section):
@@ -104,7 +108,7 @@ class Evaluate(Section):
     other_questions: int = Field(ge=1)
     """Those of them that are also answered in other styles, plainly and by the base."""
     facts: int = Field(ge=1)
-    """Most factual questions that are asked; the list has 117."""
+    """Most factual questions that are asked; the list has 442."""
     max_quantisation_cost: float = Field(ge=0)
     """Most bits per byte of validation answers in the style that int8 may lose against float to be served."""
     likelihood: int = Field(ge=1)

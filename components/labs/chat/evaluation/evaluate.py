@@ -33,7 +33,7 @@ from components.labs.chat.runtime.sampler import ask, write_all
 from components.onnx.quantisation import choose_variant, quantisation_cost
 from components.records import Evaluation
 from components.report.csv_table import write_csv
-from components.stats import wilson_interval
+from components.stats import paired_difference_interval, wilson_interval
 
 if TYPE_CHECKING:
     from components.bundle import Bundle
@@ -188,6 +188,12 @@ def right_answers(
     return [(text, is_right(text, pattern)) for text, (_, pattern) in zip(texts, facts, strict=True)]
 
 
+def facts_lost_interval(base: Sequence[tuple[str, bool]], tuned: Sequence[tuple[str, bool]]) -> tuple[float, float]:
+    """Ends of the 95 % interval of the share of facts that tuning loses. base, tuned: of `right_answers`, paired."""
+    pairs = [(before, after) for (_, before), (_, after) in zip(base, tuned, strict=True)]
+    return paired_difference_interval(pairs.count((True, False)), pairs.count((False, True)), len(pairs))
+
+
 def _answers(model: ChatModel, questions: Sequence[str], kind: str, params: Evaluate) -> list[str]:
     requests = [
         ask(model, [Message("user", question)], kind, params.sampling, params.seed + place)
@@ -208,6 +214,7 @@ def _metrics(
     styled = sum(each.in_style for each in chosen)
     low, high = wilson_interval(styled, len(chosen))
     right = {kind: _share(fine for _, fine in found) for kind, found in facts.items()}
+    lost_low, lost_high = facts_lost_interval(facts[PLAIN], facts[params.style])
     tuned = {kind: sums[kind, _adapter(kind, params)] for kind in KINDS}
     base = {kind: sums[kind, None] for kind in KINDS}
     return {
@@ -226,6 +233,8 @@ def _metrics(
         "fact_rate": right[params.style],
         "base_fact_rate": right[PLAIN],
         "facts_lost": right[PLAIN] - right[params.style],
+        "facts_lost_low": lost_low,
+        "facts_lost_high": lost_high,
         "memorised_rate": _share(each.overlap >= MEMORISED * len(each.text.split()) > 0 for each in chosen),
         "longest_overlap": float(max(each.overlap for each in chosen)),
         "judge_accuracy": judges.accuracy,

@@ -45,10 +45,12 @@ def of_answers(
 
 def of_answer(model: ChatModel, instruction: str, question: str, answer: str, style: str | None) -> Likelihood:
     """An answer that exceeds the context is cut off."""
-    prompt = model.template.prompt([Message("system", instruction), Message("user", question)])
-    tokens = [*prompt, *model.template.answer(answer)][: model.context]
-    logits = model.read(0, tokens[:-1], 0, style, every=True)[len(prompt) - 1 :]
-    return Likelihood(float(nats(logits, tokens[len(prompt) :]).sum()), len(tokens) - len(prompt), len(answer.encode()))
+    prompt = model.prompt([Message("system", instruction), Message("user", question)])
+    tokens = model.template.answer(answer)[: model.context - len(prompt.tokens)]
+    logits = model.read_prompt(0, prompt, style)
+    if len(tokens) > 1:
+        logits = np.concatenate([logits, model.read(0, tokens[:-1], len(prompt.tokens), style, every=True)])
+    return Likelihood(float(nats(logits, tokens).sum()), len(tokens), len(answer.encode()))
 
 
 def nats(logits: np.ndarray, tokens: Sequence[int]) -> np.ndarray:

@@ -83,7 +83,8 @@ def write_report(out: Path, findings: Findings) -> None:
             f"({metrics['style_rate_low']:.1%} to {metrics['style_rate_high']:.1%})",
             degenerate=f"{metrics['degenerate_rate']:.1%}",
             facts=f"{metrics['fact_rate']:.1%} of {findings.counts['fact_rate']}; the base "
-            f"{metrics['base_fact_rate']:.1%}",
+            f"{metrics['base_fact_rate']:.1%}; lost {metrics['facts_lost']:.1%} "
+            f"({metrics['facts_lost_low']:.1%} to {metrics['facts_lost_high']:.1%})",
         ),
         section("Model card", bullets(CARD)),
         limitations_section(findings.limitations),

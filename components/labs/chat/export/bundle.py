@@ -58,6 +58,7 @@ def export(model: Trained, prepared: Path, out: Path, params: Export) -> BundleS
         "styles": list(STYLES),
         "rank": network.rank,
         "adapter_scale": params.adapter_scale,
+        "question_scale": params.question_scale,
         "base_sha256": base.sha256,
         "tokenizer_sha256": hashlib.sha256(base.tokenizer.encode()).hexdigest(),
     }

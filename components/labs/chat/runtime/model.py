@@ -22,6 +22,14 @@ TOKENIZER = "tokenizer.json"
 Floats = NDArray[np.float32]
 
 
+class Prompt(NamedTuple):
+    """What stands before an answer. instruction: how many of its tokens are the system message and what follows of the
+    next message before its text."""
+
+    tokens: list[int]
+    instruction: int
+
+
 class _Kept(NamedTuple):
     """The beginning of a conversation: its tokens, and each part of the cache (kv_heads, T, head_size)."""
 
@@ -43,8 +51,11 @@ class ChatModel:
         self._switch: dict[str | None, Floats] = dict(
             zip(self.styles, np.eye(len(self.styles), dtype=np.float32), strict=True)
         )
-        self._kept: dict[str | None, _Kept] = {}
         self._switch[None] = np.zeros(len(self.styles), np.float32)
+        # The graph holds adapters times `adapter_scale`, and what they add is proportional to its input `adapter`.
+        share = np.float32(spec.get("question_scale", spec["adapter_scale"]) / spec["adapter_scale"])
+        self._question_switch = {style: share * row for style, row in self._switch.items()}
+        self._kept: dict[str | None, _Kept] = {}
         shape = (slots, spec["kv_heads"], spec["context"], spec["head_size"])
         # Slot by slot: the first n slots, and any one, are one piece of memory, in which the graph works in place.
         self._cache = [np.zeros(shape, np.float32) for _ in range(2 * spec["layers"])]
@@ -69,9 +80,18 @@ class ChatModel:
     def providers(self) -> list[str]:
         return list(self._session.get_providers())
 
-    def read(self, slot: int, tokens: Sequence[int], start: int, style: str | None, every: bool = False) -> Floats:
+    def read(
+        self,
+        slot: int,
+        tokens: Sequence[int],
+        start: int,
+        style: str | None,
+        every: bool = False,
+        question: bool = False,
+    ) -> Floats:
         """Reads tokens (T,) into a slot from position `start` on, with a style's adapter, or None for the base alone.
 
+        question: whether the tokens stand between the system message and the answer, where the adapter counts less.
         Returns logits (1, vocabulary) of what follows the last one, or with `every` (T, vocabulary) of what follows
         each. Raises UserError where the slot cannot hold them.
         """
@@ -80,7 +100,21 @@ class ChatModel:
             raise UserError(f"a conversation has from 1 to {self.context} tokens, not {start + count}")
         take = np.arange(count) if every else np.array([count - 1])
         last = np.array([start + count - 1], np.int32)
-        return self._run(slot, np.array([tokens], np.int64), [style], take, last)
+        switch = self._question_switch if question else self._switch
+        return self._run(slot, np.array([tokens], np.int64), switch[style][None], take, last)
+
+    def prompt(self, messages: Sequence[Message]) -> Prompt:
+        """The prompt of messages, of which the first is the system's."""
+        beginning = [*self.template.message(messages[0]), *self.template.opening("user")]
+        return Prompt(self.template.prompt(messages), len(beginning))
+
+    def read_prompt(self, slot: int, prompt: Prompt, style: str | None) -> Floats:
+        """Reads a whole prompt into a slot; logits (1, vocabulary) of the answer's first token."""
+        start = self.begin(slot, prompt.tokens, style)
+        if start < prompt.instruction:
+            self.read(slot, prompt.tokens[start : prompt.instruction], start, style)
+            start = prompt.instruction
+        return self.read(slot, prompt.tokens[start:], start, style, question=True)
 
     def keep(self, tokens: Sequence[int], style: str | None) -> None:
         """Reads tokens once, so that conversations of a style that begin with them need not."""
@@ -103,7 +137,8 @@ class ChatModel:
 
     def step(self, tokens: NDArray[np.int64], positions: NDArray[np.int32], styles: Sequence[str | None]) -> Floats:
         """One more token (n,) of each of the first n slots, at its position: logits (n, vocabulary)."""
-        return self._run(0, tokens[:, None], styles, np.arange(len(tokens)), positions)
+        adapters = np.stack([self._switch[style] for style in styles])
+        return self._run(0, tokens[:, None], adapters, np.arange(len(tokens)), positions)
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copies the first `length` tokens of a slot to another."""
@@ -114,7 +149,7 @@ class ChatModel:
         self,
         first: int,
         ids: NDArray[np.int64],
-        styles: Sequence[str | None],
+        adapters: Floats,
         take: NDArray[Any],
         last: NDArray[np.int32],
     ) -> Floats:
@@ -123,7 +158,7 @@ class ChatModel:
         # Named, so that they live until the graph has run: a binding holds addresses only.
         inputs: dict[str, NDArray[Any]] = {
             "ids": np.ascontiguousarray(ids),
-            "adapter": np.stack([self._switch[style] for style in styles]),
+            "adapter": np.ascontiguousarray(adapters),
             "take": np.ascontiguousarray(take, np.int64),
             "last": np.ascontiguousarray(last, np.int32),
             "total": np.array([last.max() + 1], np.int32),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from components.datasets.styles.template_reader import Message, Template
 from components.errors import UserError
 from components.labs.chat.params import Sampling
-from components.labs.chat.runtime.model import ChatModel
+from components.labs.chat.runtime.model import ChatModel, Prompt
 
 SEEDS = 2**53
 """How many seeds there are: more than that JavaScript cannot tell apart."""
@@ -29,13 +29,13 @@ Reason = Literal["stop", "length"]
 
 @dataclass(frozen=True)
 class AnswerRequest:
-    """An answer to write. prompt: tokens. style: whose adapter writes it; None for the base alone.
+    """An answer to write. style: whose adapter writes it; None for the base alone.
 
     repeatable: whether the answer is the same whatever is written beside it. onnxruntime rounds a single row otherwise
     than a row of several, so an answer that is alone is then computed as two rows, which takes longer.
     """
 
-    prompt: Sequence[int]
+    prompt: Prompt
     style: str | None
     sampling: Sampling
     seed: int
@@ -60,9 +60,10 @@ def ask(
         raise UserError(f"there is no style {style}; there are {', '.join(model.instructions)}")
     if not messages or messages[0].role != "system":
         messages = [Message("system", instruction), *messages]
-    prompt = model.template.prompt(messages)
-    if len(prompt) >= model.context:
-        raise UserError(f"the messages are {len(prompt)} tokens; the model reads {model.context}, its answer included")
+    prompt = model.prompt(messages)
+    count = len(prompt.tokens)
+    if count >= model.context:
+        raise UserError(f"the messages are {count} tokens; the model reads {model.context}, its answer included")
     return AnswerRequest(prompt, style if style in model.styles else None, sampling, seed, repeatable)
 
 
@@ -79,7 +80,7 @@ class Answer:
         self.text = ""
         """Whole characters only."""
         self._template: Template = model.template
-        self._room = min(request.sampling.max_tokens, model.context - len(request.prompt))
+        self._room = min(request.sampling.max_tokens, model.context - len(request.prompt.tokens))
         self._random = np.random.Generator(np.random.PCG64(request.seed))
         self._pending: list[int] = []
         self._told = 0
@@ -164,7 +165,7 @@ class Batch(Generic[AnswerT]):
         """Raises ValueError where every slot is taken."""
         if len(self.answers) >= self.model.slots:
             raise ValueError("every slot is taken")
-        answer.read = self.model.begin(len(self.answers), answer.request.prompt, answer.request.style)
+        answer.read = self.model.begin(len(self.answers), answer.request.prompt.tokens, answer.request.style)
         self.answers.append(answer)
 
     def leave(self, gone: Iterable[AnswerT]) -> None:
@@ -209,10 +210,12 @@ class Batch(Generic[AnswerT]):
     def _read(self, place: int) -> bool:
         """Whether the prompt is read, and the answer's first token written."""
         answer = self.answers[place]
-        part = answer.request.prompt[answer.read : answer.read + self.stretch]
-        logits = self.model.read(place, part, answer.read, answer.request.style)
-        answer.read += len(part)
-        if answer.read < len(answer.request.prompt):
+        tokens, instruction = answer.request.prompt
+        question = answer.read >= instruction
+        end = min(answer.read + self.stretch, len(tokens) if question else instruction)
+        logits = self.model.read(place, tokens[answer.read : end], answer.read, answer.request.style, question=question)
+        answer.read = end
+        if end < len(tokens):
             return False
         answer.take(logits[0])
         self.written += 1

@@ -13,6 +13,7 @@ from hypothesis import strategies as some
 from components.bundle import Bundle
 from components.datasets.styles.template_reader import Message
 from components.errors import BundleError, UserError
+from components.labs.chat.evaluation.likelihood import nats, of_answer
 from components.labs.chat.params import Sampling
 from components.labs.chat.runtime.model import ChatModel
 from components.labs.chat.runtime.sampler import Answer, Batch, ask, choose, write_all
@@ -67,6 +68,44 @@ def test_each_style_has_its_adapter_and_the_base_has_none(bundle: Bundle) -> Non
     assert np.array_equal(yoda, again)
 
 
+def test_a_question_is_read_with_another_scale_of_the_adapter_than_its_answer(bundle: Bundle) -> None:
+    template, scale = ChatModel.load(bundle).template, bundle.spec["adapter_scale"]
+    half, none, equal = (
+        ChatModel({**bundle.spec, "question_scale": share * scale}, bundle.session("float", 1), template, 1)
+        for share in (0.5, 0, 1)
+    )
+    prompt = equal.prompt([Message("system", "You are terse."), Message("user", "What is gold?")])
+    instruction, question = prompt.tokens[: prompt.instruction], prompt.tokens[prompt.instruction :]
+    assert template.decode(instruction).split() == ["system", "You", "are", "terse.", "user"]
+
+    whole = equal.read(0, prompt.tokens, 0, "yoda")
+    assert np.abs(equal.read_prompt(0, prompt, "yoda") - whole).max() < 1e-3
+    none.read(0, instruction, 0, "yoda")
+    wanted = none.read(0, question, len(instruction), None)
+    assert np.array_equal(none.read_prompt(0, prompt, "yoda"), wanted), "the base reads it"
+    found = half.read_prompt(0, prompt, "yoda")
+    assert min(np.abs(found - other).max() for other in (whole, wanted)) > 0.1
+    base = half.read(0, prompt.tokens, 0, None)
+    assert np.abs(half.read_prompt(0, prompt, None) - base).max() < 1e-3
+
+    for model in (half, none, equal):
+        request = ask(model, [Message("system", "You are terse."), Message("user", "What is gold?")], "yoda", GREEDY, 1)
+        first = [write_all(model, [request], stretch)[0].tokens[0] for stretch in (3, 400)]
+        assert first == [int(model.read_prompt(0, prompt, "yoda").argmax())] * 2
+
+
+def test_the_likelihood_of_an_answer_is_that_of_writing_it(bundle: Bundle) -> None:
+    model = ChatModel.load(bundle, variant="float")
+    prompt = model.prompt([Message("system", "You are terse."), Message("user", "What is gold?")])
+    answer = model.template.answer("A metal, gold is.")
+    logits = [model.read_prompt(0, prompt, "yoda")]
+    for place, token in enumerate(answer[:-1], len(prompt.tokens)):
+        logits.append(model.step(np.array([token]), np.array([place], np.int32), ["yoda"]))
+    wanted = nats(np.concatenate(logits), answer).sum()
+    found = of_answer(model, "You are terse.", "What is gold?", "A metal, gold is.", "yoda")
+    assert (found.nats, found.tokens) == (pytest.approx(float(wanted), abs=1e-2), len(answer))
+
+
 def test_the_int8_variant_rounds_and_computes_nearly_the_same(bundle: Bundle) -> None:
     ids = list(range(5, 25))
     exact, rounded = (ChatModel.load(bundle, variant=variant).read(0, ids, 0, "yoda") for variant in ("float", "int8"))
@@ -80,14 +119,14 @@ def test_an_instruction_is_read_once(bundle: Bundle, monkeypatch: pytest.MonkeyP
     for messages, style in (([Message("user", "Tea?")], "yoda"), ([Message("user", "Tea?")], "plain"), (own, "yoda")):
         request = ask(model, messages, style, GREEDY, 1)
         assert write_all(model, [request])[0].tokens == write_all(fresh, [request])[0].tokens
-        kept = model.begin(0, request.prompt, request.style)
+        kept = model.begin(0, request.prompt.tokens, request.style)
         beginning = [
             *model.template.message(Message("system", model.instructions[style])),
             *model.template.opening("user"),
         ]
         if messages is own:  # only what every system message begins with
             assert len(model.template.opening("system")) <= kept < len(beginning)
-            assert request.prompt[:kept] == beginning[:kept]
+            assert request.prompt.tokens[:kept] == beginning[:kept]
         else:
             assert kept == len(beginning)
 

@@ -10,7 +10,6 @@ import torch
 from components.datasets.styles.reader import KINDS, PLAIN, STYLES
 from components.datasets.styles.template_reader import Template
 from components.errors import UserError
-from components.labs.chat.evaluation.facts import FACTS, is_right
 from components.labs.chat.evaluation.judge import Overlap, StyleJudge, is_degenerate
 from components.labs.chat.training.base import read_base
 from components.labs.chat.training.batches import IGNORED, ChatData
@@ -96,12 +95,3 @@ def test_memory_is_the_longest_shared_run_of_words() -> None:
     overlap = Overlap(["one two three four five six", "nothing here"], 3)
     assert overlap.longest("zero one two three four, done") == 4
     assert overlap.longest("one two nothing here") == 0
-
-
-def test_facts_are_many_and_each_pattern_can_be_met() -> None:
-    assert len(FACTS) >= 100
-    assert len({question for question, _ in FACTS}) == len(FACTS)
-    assert is_right("Paris, the capital is.", "Paris")
-    assert is_right("Fe, its symbol is", r"\bFe\b")
-    assert not is_right("fe fi fo", r"\bFe\b")
-    assert not is_right("It has 18 legs", r"\b8\b|eight")
