@@ -134,7 +134,10 @@ class Tune(TuneState):
             self._draw_again()
             return -1
         stubborn, self._tries = self._tries >= STUBBORN, 0
-        if self.ended or stubborn:  # what follows is drawn as the request says
+        rest = len(chars) - position
+        other = self._foreseen is not None and not np.array_equal(self._foreseen[:rest], self.unread[:rest])
+        self._foreseen = None
+        if self.ended or stubborn or other:  # what the call has after this is drawn otherwise, or not drawn
             self.resumed = after(position)
             return -1
         return self._pass_given(chars, position, after)

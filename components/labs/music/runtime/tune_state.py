@@ -6,6 +6,7 @@ form says again are written as they stand earlier in the tune, because a tune wo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,6 +30,8 @@ FURTHER_BACK = 8
 
 OPENING = 4
 """Full bars from which on a tune is not begun anew."""
+
+_BARS = re.compile("[|:\n]")
 
 BAR_END = " \n!|:[]123456789,-"
 """Characters at the end of a good bar that closing the tune may replace."""
@@ -68,8 +71,8 @@ class TuneState:
         self._endings = 0
         """How often the tune could not end where the model wanted to."""
         self._closed = self._given_up = False
-        self._after_bar_line: tuple[Checkpoint, np.ndarray] | None = None
-        """What a call of the model is given for the next bar line after a place."""
+        self._foreseen: np.ndarray | None = None
+        """What the running call is given for its first bar line; None where that is nothing, or behind it."""
         self.unread = np.empty(0, np.int64)
         """Ids (T,) that the model is given before it goes on."""
         self.resumed: LayerState | None = None
@@ -115,49 +118,46 @@ class TuneState:
 
         Returns whether the bar is right.
         """
-        bars, pickup = self._bars_at(place, form), judge.place.pickup
-        notes = (place.judge.pending + self._text[len(place.text) :]).strip(" \n!|:")
-        said = given_after(form, bars if pickup else [*bars, notes], pickup)
+        bars, notes = self._bars_and_notes(judge, form, place)
+        said = given_after(form, bars if judge.place.pickup else [*bars, notes], judge.place.pickup)
         ended = judge.after_bars(said.bar_line)
         if ended is None:
             return False
-        text, bars = said.bar_line, said.bars
+        text, known = said.bar_line, said.bars
         if said.again and self._vocabulary.knows(said.again) and (after := ended.after_bars(said.again)):
             text, ended = text + said.again, after
         elif said.again:
-            bars = said.bars[: ended.place.next]
+            known = said.bars[: ended.place.next]
         self._text += text
         self.unread = self._vocabulary.encode(self._codes.within(text, self._line))
         self._line += text.count("\n")
         self.ended, self._judge = ended.place.complete, ended.copy()
         last = int(self.unread[-1])
-        new = Checkpoint(self._text, self._line, self._sampled, ended, ended, last, self.unread, None, bars)
+        new = Checkpoint(self._text, self._line, self._sampled, ended, ended, last, self.unread, None, known)
         self._set_place(new, place)
         return True
 
-    def _bars_at(self, place: Checkpoint, form: Form) -> Sequence[str]:
-        if place.bars is None:
-            text = place.text.removesuffix(place.judge.pending)
-            place.bars = bars_of(form, text, place.judge.place.next)
-        return place.bars
+    def _bars_and_notes(self, judge: BarJudge, form: Form, place: Checkpoint) -> tuple[Sequence[str], str]:
+        """The bars of the tune, pickups not counted, and the notes since. judge: of all that is written."""
+        notes = _BARS.split(place.judge.pending + self._text[len(place.text) :])[-1]
+        bars = place.bars
+        if bars is None or len(bars) != judge.place.next:
+            bars = bars_of(form, self._text.removesuffix(notes), judge.place.next)
+        return bars, notes.strip(" !")
 
     def given(self, count: int) -> np.ndarray:
         """Ids (N,) that the next call, of so many characters, is given: `given` of `TuneModel.sample`."""
-        beyond = [len(self._vocabulary)]
-        if self._judge and self._judge.form and self.checkpoint and self._judge.in_music:
-            following = self._expected(self._judge.form, self.checkpoint)
-            return np.concatenate([self.unread[:count], beyond, following[:count], beyond])
-        return self.unread[:count]
-
-    def _expected(self, form: Form, place: Checkpoint) -> np.ndarray:
-        """What will follow the next bar line, as far as it is known before the bar is."""
-        if self._after_bar_line is None or self._after_bar_line[0] is not place:
-            bars, pickup = self._bars_at(place, form), place.judge.place.pickup
-            said = given_after(form, bars if pickup else [*bars, UNKNOWN], pickup)
-            text = self._codes.within(said.bar_line + said.again, place.line)
-            known = self._vocabulary.knows(text)
-            self._after_bar_line = (place, self._vocabulary.encode(text if known else ""))
-        return self._after_bar_line[1]
+        self._foreseen = None
+        judge, place, beyond = self._judge, self.checkpoint, [len(self._vocabulary)]
+        if not (judge and judge.form and place and judge.begins_bar_line("|")):
+            return self.unread[:count]
+        bars, _ = self._bars_and_notes(judge, judge.form, place)
+        said = given_after(judge.form, bars if judge.place.pickup else [*bars, UNKNOWN], judge.place.pickup)
+        text = said.bar_line + said.again
+        if not self._vocabulary.knows(text):
+            return self.unread[:count]
+        self._foreseen = self._vocabulary.encode(self._codes.within(text, self._line))[:count]
+        return np.concatenate([self.unread[:count], beyond, self._foreseen, beyond])
 
     def _draw_again(self) -> bool:
         """Goes back to the checkpoint; a tune that was drawn again as often as its request allows is cut."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -209,19 +210,22 @@ def test_a_bar_that_is_not_known_yet_is_not_said_again() -> None:
     assert given_after(form, ["aaaa", UNKNOWN], pickup=False)[:2] == ("|", "aaaa|")
 
 
-def test_a_call_is_told_what_follows_its_bar_lines(model: TuneModel) -> None:
+@pytest.mark.parametrize("start", ["", "AB|", "AB|cd", "cdef gabc'|", "cdef gabc'|d", "cdef gabc'|abcd efga|"])
+def test_a_call_is_told_what_follows_its_bar_lines(model: TuneModel, options: Options, start: str) -> None:
     """What the graph writes after the bar line that it chooses is what the tune then finds, in calls of any length."""
-    form = Form.of_line("r:0 ....11..:....1...:")
-    requests = [TuneRequest(seed=seed, max_length=300, redraws=64, form=form) for seed in range(6)]
+    asked = [TuneRequest(seed=seed, max_length=300, redraws=64) for seed in range(4)]
+    requests = [conditioned(request, Conditions(start=start, metre="C"), options) for request in asked]
+    forms = ["r:2 ....11..:....1.b.:" if start.startswith("AB") else "r:0 ..b.11..:....1...:", "r:0 ..b.11..:....1...|"]
+    requests += [replace(request, form=Form.of_line(line)) for request in requests for line in forms]
     whole = generate(model, requests)
-    for count in (1, 5):
+    for count in (1, 4, 5):
         for request, sample in zip(requests, whole, strict=True):
-            batch, tune = Batch[Tune](model), Tune(request, model)
+            batch, tune = Batch[Tune](model, 7), Tune(request, model)
             batch.join(tune)
             while len(batch):
                 batch.step(count)
             assert tune.sample == sample
-    assert any(":|!\n" in sample.text for sample in whole)
+    assert start or any(":|!\n" in sample.text for sample in whole)
 
 
 def test_bars_that_are_said_again_are_not_drawn(model: TuneModel, options: Options) -> None:
