@@ -196,8 +196,9 @@ def _with_another_title(tune: str, draw: random.Random) -> str:
 def prepared_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few hundred real faces and crops of photographs, as the step prepare leaves them."""
     from tests.face_data import write_prepared
+    from tests.shared import made_once
 
-    return write_prepared(tmp_path_factory.mktemp("faces"))
+    return made_once(tmp_path_factory, "prepared_faces", write_prepared)
 
 
 @pytest.fixture(scope="session")
@@ -211,15 +212,23 @@ def train_params() -> Train:
 
 
 @pytest.fixture(scope="session")
-def trained(prepared_faces: Path, train_params: Train) -> FaceClassifier:
+def trained(prepared_faces: Path, train_params: Train, tmp_path_factory: pytest.TempPathFactory) -> FaceClassifier:
     import torch
 
     from components.labs.faces.training.batches import FaceData
     from components.labs.faces.training.model import FaceClassifier
     from tests.face_model import fitted
+    from tests.shared import made_once
 
-    torch.manual_seed(0)
-    return fitted(FaceClassifier(train_params), FaceData(prepared_faces, train_params))
+    def write_weights(folder: Path) -> None:
+        torch.manual_seed(0)
+        model = fitted(FaceClassifier(train_params), FaceData(prepared_faces, train_params))
+        torch.save(model.state_dict(), folder / "weights.pt")
+
+    model = FaceClassifier(train_params)
+    folder = made_once(tmp_path_factory, "trained_faces", write_weights)
+    model.load_state_dict(torch.load(folder / "weights.pt", weights_only=True))
+    return model.eval()
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ from tests.components.bundles import PROVENANCE
 from tests.digits_data import raw_folders
 from tests.serving.browsing import chromium
 from tests.serving.servers import Server, params_of, serving
+from tests.shared import made_once
 
 LIMITATION = "It knows six tunes."
 FACES_LIMITATION = "It has seen few faces."
@@ -135,13 +136,15 @@ def faces_server(promoted_faces: Path, tmp_path_factory: pytest.TempPathFactory)
 def prepared_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if "mnist" not in raw_folders():
         pytest.skip("no MNIST: `make data` fetches it")
-    folder = tmp_path_factory.mktemp("digits")
-    raw = read_raw(raw_folders()["mnist"])
-    for split, published, first in (("train", "train", 0), ("validation", "train", DIGITS), ("test", "test", 0)):
-        rows = np.flatnonzero(raw.published == published)[first : first + DIGITS]
-        np.save(folder / f"{split}_images.npy", raw.images[rows])
-        np.save(folder / f"{split}_labels.npy", raw.labels[rows])
-    return folder
+
+    def prepare(folder: Path) -> None:
+        raw = read_raw(raw_folders()["mnist"])
+        for split, published, first in (("train", "train", 0), ("validation", "train", DIGITS), ("test", "test", 0)):
+            rows = np.flatnonzero(raw.published == published)[first : first + DIGITS]
+            np.save(folder / f"{split}_images.npy", raw.images[rows])
+            np.save(folder / f"{split}_labels.npy", raw.labels[rows])
+
+    return made_once(tmp_path_factory, "prepared_digits", prepare)
 
 
 @pytest.fixture(scope="session")
@@ -152,6 +155,13 @@ def test_digits(prepared_digits: Path) -> Split:
 @pytest.fixture(scope="session")
 def digits_bundle(prepared_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that reads nine of ten digits. It has passed no gate."""
+    made = made_once(
+        tmp_path_factory, "digits_bundle", lambda folder: _write_digits(folder / "digits", prepared_digits)
+    )
+    return made / "digits"
+
+
+def _write_digits(folder: Path, prepared_digits: Path) -> None:
     import torch
     from torch.nn import functional
 
@@ -173,11 +183,9 @@ def digits_bundle(prepared_digits: Path, tmp_path_factory: pytest.TempPathFactor
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    folder = tmp_path_factory.mktemp("bundle") / "digits"
     folder.mkdir()
     spec = export(model.eval(), prepared_digits, folder, params.export.model_copy(update={"variants": ("float",)}))
     write_bundle(folder, "digits", spec, PROVENANCE)
-    return folder
 
 
 @pytest.fixture(scope="session")
