@@ -7,6 +7,7 @@ names it. cyclonedx-bom writes the bills of materials: Python packages, not thos
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -96,8 +97,14 @@ def sbom(into: Annotated[Path, typer.Option(help="A folder.")] = Path("build", "
     into.mkdir(parents=True, exist_ok=True)
     try:
         _cyclonedx(into / "environment.cdx.json", "environment", sys.executable, root=root)
+        written: dict[str, Path] = {}
         for name in IMAGES:
-            _cyclonedx(into / f"{name}.cdx.json", "requirements", "-", root=root, text=locked(name, root))
+            text, path = locked(name, root), into / f"{name}.cdx.json"
+            if text in written:  # most images that serve hold the same packages
+                shutil.copyfile(written[text], path)
+            else:
+                _cyclonedx(path, "requirements", "-", root=root, text=text)
+            written[text] = path
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from None

@@ -107,10 +107,9 @@ def prepared_music(raw_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """All real tunes, as the step prepare leaves them."""
     from components.datasets.music.prepare import prepare
     from tests.music_data import ALL
+    from tests.shared import made_once
 
-    folder = tmp_path_factory.mktemp("prepared")
-    prepare(raw_data, folder, ALL)
-    return folder
+    return made_once(tmp_path_factory, "prepared_music", lambda folder: prepare(raw_data, folder, ALL))
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +133,19 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
 
     Most of what it writes at temperature 1 in the metres and keys that it knows is valid ABC.
     """
+    from tests.shared import made_once
+
+    return (
+        made_once(
+            tmp_path_factory,
+            "music_bundle",
+            lambda folder: _write_music_bundle(folder / "music", prepared_music, overfitted_tunes),
+        )
+        / "music"
+    )
+
+
+def _write_music_bundle(folder: Path, prepared_music: Path, overfitted_tunes: list[str]) -> None:
     import torch
 
     from components.bundle import write_bundle
@@ -171,7 +183,6 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
         optimizer.step()
         schedule.step()
 
-    folder = tmp_path_factory.mktemp("bundle") / "music"
     folder.mkdir()
     spec = export(model, prepared_music, folder, section(Export, "music", "export"))
     spec.spec["forms"] = Options.of_tunes(overfitted_tunes, 1).forms  # of the tunes that it knows, not of all
@@ -184,7 +195,6 @@ def music_bundle(prepared_music: Path, overfitted_tunes: list[str], tmp_path_fac
         code_hash="0" * 64,
     )
     write_bundle(folder, "music", spec, made_here)
-    return folder
 
 
 def _with_another_title(tune: str, draw: random.Random) -> str:
@@ -234,6 +244,11 @@ def trained(prepared_faces: Path, train_params: Train, tmp_path_factory: pytest.
 @pytest.fixture(scope="session")
 def faces_bundle(trained: FaceClassifier, prepared_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A bundle of a small face model; most of the audit faces it finds."""
+    from components.bundle import Bundle
     from tests.face_model import bundle_of
+    from tests.shared import made_once
 
-    return bundle_of(trained, prepared_faces, tmp_path_factory.mktemp("standard"))
+    def write(folder: Path) -> None:
+        bundle_of(trained, prepared_faces, folder)
+
+    return Bundle.open(made_once(tmp_path_factory, "faces_bundle", write))

@@ -190,6 +190,10 @@ def _write_digits(folder: Path, prepared_digits: Path) -> None:
 
 @pytest.fixture(scope="session")
 def generation_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_once(tmp_path_factory, "generation_bundle", _write_generation) / "digit_generation"
+
+
+def _write_generation(made: Path) -> None:
     import torch
 
     from components.families.generation.export.bundle import export
@@ -201,13 +205,12 @@ def generation_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     small: dict[str, Any] = {"widths": (8, 8), "latent_dim": 6, "max_epochs": 1}
     model = Vae(Shape(28, 1), params.train.model_copy(update=small)).eval()
-    folder = tmp_path_factory.mktemp("bundle") / "digit_generation"
+    folder = made / "digit_generation"
     folder.mkdir()
     pictures = np.zeros((4, 28, 28, 1), np.uint8)
     prior = Prior(np.array([0.5, 0.5]), np.array([[-1.0] * 6, [1.0] * 6]), np.stack([np.eye(6)] * 2))
     spec = export(model, pictures, folder, params.export.model_copy(update={"variants": ("float",)}), prior)
     write_bundle(folder, "digit_generation", spec, PROVENANCE)
-    return folder
 
 
 @pytest.fixture(scope="module")

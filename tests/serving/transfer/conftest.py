@@ -13,19 +13,23 @@ from components.steps.train import train
 from tests.components.bundles import PROVENANCE
 from tests.components.labs.transfer.made import LAB, params, weights, write_prepared
 from tests.serving.servers import Server, serving
+from tests.shared import made_once
 
 
 @pytest.fixture(scope="session")
 def transfer_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("transfer")
-    prepared = folder / "prepared"
-    prepared.mkdir()
-    chosen = params(max_epochs=1, patience=1)
-    chosen = chosen.model_copy(update={"export": chosen.export.model_copy(update={"variants": ("float",)})})
-    inputs = Inputs(write_prepared(prepared), weights())
-    train(LAB, chosen.train, inputs, folder / "train", folder / "kept")
-    export(LAB, chosen, PROVENANCE, inputs, folder / "train", folder / "export")
-    return folder / "export"
+    backbone = weights()
+
+    def make(folder: Path) -> None:
+        prepared = folder / "prepared"
+        prepared.mkdir()
+        chosen = params(max_epochs=1, patience=1)
+        chosen = chosen.model_copy(update={"export": chosen.export.model_copy(update={"variants": ("float",)})})
+        inputs = Inputs(write_prepared(prepared), backbone)
+        train(LAB, chosen.train, inputs, folder / "train", folder / "kept")
+        export(LAB, chosen, PROVENANCE, inputs, folder / "train", folder / "export")
+
+    return made_once(tmp_path_factory, "transfer_bundle", make) / "export"
 
 
 @pytest.fixture(scope="session")
