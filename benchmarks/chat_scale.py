@@ -49,7 +49,7 @@ def pair(text: str) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    default: list[tuple[float, float]] = [(1.0, 1.0), (1.1, 1.1), (1.1, 0.7), (1.2, 0.7)]
+    default: list[tuple[float, float]] = [(1.0, 1.0), (1.1, 1.1), (1.0, 0.5), (1.1, 0.5), (1.1, 0.4)]
     parser.add_argument("--scales", type=pair, nargs="+", default=default, help="adapter_scale,question_scale")
     parser.add_argument(
         "--questions", type=int, default=380, help="validation questions that are answered in the style"

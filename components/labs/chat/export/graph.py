@@ -3,8 +3,8 @@
 The base's 4-bit weights are kept as they are, all others as floats: W = d (q - 8) + (m + 8 d), with a scale d and an
 offset m for each block of 32 inputs. The first term is onnxruntime's MatMulNBits; the second needs only the sum of each
 block of inputs, and shares a small float product with the adapters: both are (x D) U, where D sums blocks beside the
-adapters' A, and U holds m + 8 d beside the adapters' B. A row's input `adapter` has a 1 for the style whose adapter it
-is read with, and 0 for the others: zeros alone give the base exactly. Attention is GroupQueryAttention, which writes
+adapters' A, and U holds m + 8 d beside the adapters' B. A row's input `adapter` is the weight of each style's adapter
+in it, 1 for one and 0 for the others: zeros alone give the base exactly. Attention is GroupQueryAttention, which writes
 keys and values in place where past and present are one buffer.
 """
 

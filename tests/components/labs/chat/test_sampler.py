@@ -103,7 +103,8 @@ def test_the_likelihood_of_an_answer_is_that_of_writing_it(bundle: Bundle) -> No
         logits.append(model.step(np.array([token]), np.array([place], np.int32), ["yoda"]))
     wanted = nats(np.concatenate(logits), answer).sum()
     found = of_answer(model, "You are terse.", "What is gold?", "A metal, gold is.", "yoda")
-    assert (found.nats, found.tokens) == (pytest.approx(float(wanted), abs=1e-2), len(answer))
+    assert found.nats == pytest.approx(float(wanted), abs=1e-2)
+    assert found.tokens == len(answer)
 
 
 def test_the_int8_variant_rounds_and_computes_nearly_the_same(bundle: Bundle) -> None:
