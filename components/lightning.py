@@ -21,6 +21,7 @@ def load_lightning() -> None:
         return
     with without_garbage_collection():
         import_module("torch")  # before: torchmetrics alone is to miss them
-        with deferred(absent=OPTIONAL):
+        # What is loaded in part already is found, and would be missed further down.
+        with deferred(absent=[name for name in OPTIONAL if name not in sys.modules]):
             import_module("torchmetrics")
         import_module("pytorch_lightning")

@@ -176,6 +176,12 @@ def test_lightning_loads_no_package_for_metrics_that_no_lab_has_and_leaves_them_
     assert {"matplotlib", "scipy"} <= loaded_after("; ".join((load, unused, used, trainer)))
 
 
+def test_lightning_loads_where_a_package_for_metrics_is_loaded_in_part_already() -> None:
+    assert "pytorch_lightning" in loaded_after(
+        "import scipy; from components.lightning import load_lightning; load_lightning()"
+    )
+
+
 TORCH_FREE = [
     name
     for name in NAMES
