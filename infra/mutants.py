@@ -40,8 +40,8 @@ PYTEST = (
     *("env", "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1", "PYTHONDONTWRITEBYTECODE=1"),
     *(sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider"),
 )
-"""Loading plugins that no test here needs takes longer than most of the tests. Byte code is recognised by the size and the
-second of its module, which a mutant may share with it."""
+"""Loading plugins that no test here needs takes longer than most of the tests. Byte code is recognised by the size and
+the second of its module, which a mutant may share with it."""
 LEAST_SECONDS, PATIENCE = 120.0, 10.0
 """A mutant counts as killed when its tests take so many times as long as without it, and at least so long."""
 
