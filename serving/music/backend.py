@@ -26,7 +26,7 @@ class MusicBackend(Backend):
         limits: Serve = params.serve
         options = Options.of_spec(served.bundle.spec)
         model = TuneModel.load(served.bundle, served.variant)
-        warm_up(model, limits.active_tunes)
+        warm_up(model, limits.active_tunes, options)
         self.batcher = TuneBatcher(
             model, limits.active_tunes, limits.waiting_tunes, limits.read_chars, limits.opening_steps
         )
@@ -48,8 +48,11 @@ class MusicBackend(Backend):
         self.player.stop()
 
 
-def warm_up(model: TuneModel, active: int) -> None:
-    """Runs what requests will run, so that the first one finds memory allocated and code loaded."""
+def warm_up(model: TuneModel, active: int, options: Options) -> None:
+    """Runs what requests will run, so that the first one finds memory allocated, code loaded, and what stands before a
+    tune of each form read."""
+    for head in options.heads():
+        model.start_after(head)
     for batch in (1, active):
         model.read(np.zeros((1, 2), np.int64), model.initial_state(1))
         model.sample(

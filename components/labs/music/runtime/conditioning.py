@@ -172,6 +172,10 @@ class Options:
             return +counts
         return {line: count for line, count in counts.items() if line and conditions.has_form(form_of(line))}
 
+    def heads(self) -> list[str]:
+        """What a model reads before a tune: a line for each that a form may have."""
+        return sorted({form_of(line).head for line in self._forms_in("", "") if line})
+
     def _forms_in(self, metre: str, type: str) -> Counter[str]:
         """Of this metre and type, "" for any."""
         counts: Counter[str] = Counter()
