@@ -21,7 +21,7 @@ FOLDERS = (
     "tests/serving/generation",
     "tests/serving/transfer",
 )
-"""Of files that share a trained model or a server of one; what is in other folders below these is not meant."""
+"""Folders whose files share a trained model or a server of one, without the folders below them."""
 
 
 class LongFilesFirst(LoadFileScheduling):  # type: ignore[misc]

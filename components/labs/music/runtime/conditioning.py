@@ -177,7 +177,7 @@ class Options:
         return sorted({form_of(line).head for line in self._forms_in("", "") if line})
 
     def _forms_in(self, metre: str, type: str) -> Counter[str]:
-        """Of this metre and type, "" for any."""
+        """Forms of this metre and type, "" for any, and how many training tunes have them."""
         counts: Counter[str] = Counter()
         for types in (self.forms.get(metre, {}),) if metre else self.forms.values():
             for kind, forms in types.items():

@@ -44,7 +44,7 @@ class Given(NamedTuple):
     """What the form says from the end of a bar's notes to the next notes that the model chooses."""
 
     bar_line: str
-    """Of that bar."""
+    """The bar line after these notes."""
     again: str
     """The bars after it that the tune has had before, with their bar lines."""
     bars: list[str]
